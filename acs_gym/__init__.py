@@ -1,0 +1,64 @@
+"""ACS-Gym: analog circuit sizing as Gymnasium tasks on real ngspice simulation and a real open PDK.
+
+    import acs_gym, gymnasium
+    env = gymnasium.make("ACS-OpAmp-v0")
+
+Importing registers every environment; nothing heavy is loaded until it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from acs_gym.envs.registration import register_all
+
+if TYPE_CHECKING:
+    from acs_gym.circuit import CircuitError, register_circuit
+    from acs_gym.design import Design, DesignSpace, InvalidDesign, Parameter
+    from acs_gym.evaluation import Evaluation, Status
+    from acs_gym.pdks import PdkError, PdkNotFound, get_pdk, pdk_names
+    from acs_gym.session import BudgetExhausted, Session, SimulationBudget
+    from acs_gym.simulation.driver import SimulatorNotFound
+    from acs_gym.simulation.pool import InProcessSimulator, Simulator, WorkerPool
+    from acs_gym.specs import InvalidSpec, Spec, SpecSheet
+    from acs_gym.task import Task, TaskNotFound, make_task, task_ids
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "CircuitError": "circuit", "register_circuit": "circuit",
+    "Design": "design", "DesignSpace": "design", "InvalidDesign": "design", "Parameter": "design",
+    "Evaluation": "evaluation", "Status": "evaluation",
+    "PdkError": "pdks", "PdkNotFound": "pdks", "get_pdk": "pdks", "pdk_names": "pdks",
+    "BudgetExhausted": "session", "Session": "session", "SimulationBudget": "session",
+    "SimulatorNotFound": "simulation.driver",
+    "InProcessSimulator": "simulation.pool", "Simulator": "simulation.pool",
+    "WorkerPool": "simulation.pool",
+    "InvalidSpec": "specs", "Spec": "specs", "SpecSheet": "specs",
+    "Task": "task", "TaskNotFound": "task", "make_task": "task", "task_ids": "task",
+}  # fmt: skip
+
+__all__ = [
+    "BudgetExhausted", "CircuitError", "Design", "DesignSpace", "Evaluation", "InProcessSimulator",
+    "InvalidDesign", "InvalidSpec", "Parameter", "PdkError", "PdkNotFound", "Session",
+    "SimulationBudget", "Simulator", "SimulatorNotFound", "Spec", "SpecSheet", "Status", "Task",
+    "TaskNotFound", "WorkerPool", "get_pdk", "make_task", "pdk_names", "register_circuit",
+    "task_ids",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use, so that importing stays quick."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'acs_gym' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"acs_gym.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+register_all()

@@ -1,0 +1,127 @@
+"""What one simulated design gave. A failed simulation is a value here, never an exception."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from acs_gym.specs import SpecSheet
+
+
+class Status(StrEnum):
+    """How a simulation ended.
+
+    `ok`: every metric was measured. `measure_failed`: it ran, but at least one metric does not
+    exist for this circuit (no 0 dB crossing, output railed); the others stand. `nonconverged`:
+    ngspice found no solution. `timeout`: it hit the step cap or the wall-clock deadline.
+    `invalid_design`: refused before simulation. `infra_error`: our fault, not the design's.
+    """
+
+    OK = "ok"
+    NONCONVERGED = "nonconverged"
+    MEASURE_FAILED = "measure_failed"
+    TIMEOUT = "timeout"
+    INVALID_DESIGN = "invalid_design"
+    INFRA_ERROR = "infra_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One design, judged. A pure function of (design, task, PDK, ngspice version).
+
+    Attributes:
+        design: the canonical design in SI units (or what was handed in, when it was invalid).
+        metrics: every metric of the circuit in SI units; NaN where it could not be measured.
+        margins: per spec, dimensionless, >= 0 when met; NaN where unmeasured.
+        satisfaction: per spec, in [0, 1].
+        score: weighted mean satisfaction in [0, 1]; 0 for a failed simulation.
+        feasible: every spec met.
+        cost: simulations charged (1 per condition).
+        message: why the status is not `ok`; empty otherwise.
+    """
+
+    design: Mapping[str, float]
+    status: Status
+    metrics: Mapping[str, float]
+    margins: Mapping[str, float]
+    satisfaction: Mapping[str, float]
+    score: float
+    feasible: bool
+    cost: int = 1
+    message: str = ""
+
+    @classmethod
+    def judged(
+        cls,
+        design: Mapping[str, float],
+        status: Status,
+        metrics: Mapping[str, float],
+        specs: SpecSheet,
+        *,
+        cost: int = 1,
+        message: str = "",
+    ) -> Evaluation:
+        """The evaluation that `specs` makes of `metrics`; nothing measured counts when it failed."""
+        failed = status not in (Status.OK, Status.MEASURE_FAILED)
+        verdict = specs.judge({} if failed else metrics)
+        return cls(
+            design=dict(design),
+            status=status,
+            metrics=dict.fromkeys(metrics, math.nan) if failed else dict(metrics),
+            margins=verdict.margins,
+            satisfaction=verdict.satisfaction,
+            score=verdict.score,
+            feasible=verdict.feasible,
+            cost=cost,
+            message=message,
+        )
+
+    def rejudged(self, specs: SpecSheet) -> Evaluation:
+        """The same measurement under other targets (no simulation needed)."""
+        return Evaluation.judged(
+            self.design, self.status, self.metrics, specs, cost=self.cost, message=self.message
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dict; NaN and infinities become None, everything else survives exactly."""
+        return {
+            "design": dict(self.design),
+            "status": str(self.status),
+            "metrics": _nulls(self.metrics),
+            "margins": _nulls(self.margins),
+            "satisfaction": dict(self.satisfaction),
+            "score": self.score,
+            "feasible": self.feasible,
+            "cost": self.cost,
+            "message": self.message,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], specs: SpecSheet) -> Evaluation:
+        """Rebuild from `to_json`; margins and score are judged anew, never believed.
+
+        Raises ValueError naming the field that is missing or malformed.
+        """
+        try:
+            metrics = {
+                str(k): math.nan if v is None else float(v) for k, v in data["metrics"].items()
+            }
+            return cls.judged(
+                {str(k): float(v) for k, v in data["design"].items()},
+                Status(data["status"]),
+                metrics,
+                specs,
+                cost=int(data["cost"]),
+                message=str(data.get("message", "")),
+            )
+        except KeyError as missing:
+            raise ValueError(f"evaluation record has no field {missing}") from None
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"evaluation record is malformed: {error}") from None
+
+
+def _nulls(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {k: v if math.isfinite(v) else None for k, v in values.items()}

@@ -1,0 +1,118 @@
+"""Arithmetic written in data files, evaluated without `eval` of anything but arithmetic.
+
+Circuit folders say `{2*w_load}`, PDKs say `89.1e-6*nf/w`, metrics say `-v(out)/v(inn)`. All three are
+the same small language: numbers, names, + - * / **, parentheses and a few functions. An expression
+is text (so it pickles, hashes and prints) that compiles once to a Python code object; nothing
+outside the whitelist compiles, so a circuit folder from a stranger cannot run code.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "abs": np.abs, "sqrt": np.sqrt, "log": np.log, "log10": np.log10, "exp": np.exp,
+    "min": np.minimum, "max": np.maximum, "real": np.real, "imag": np.imag, "int": np.floor,
+}  # fmt: skip
+_ALLOWED = (
+    ast.Expression, ast.BinOp, ast.UnaryOp, ast.Constant, ast.Name, ast.Call, ast.Load,
+    ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UAdd, ast.USub,
+)  # fmt: skip
+# `v(out)`, `i(vdd)` and `@m.xdut.x1[gm]` are vectors of the simulator, not calls.
+_VECTOR = re.compile(r"(?<![\w.])([vi]\([\w.#+-]+\)|@[\w.]+\[\w+\])", re.IGNORECASE)
+_LONGEST = 2000
+
+
+class ExpressionError(ValueError):
+    """An expression that is not arithmetic; the message quotes it and names the culprit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One formula; `names` are its free variables, `vectors` its simulator vectors."""
+
+    text: str
+    names: tuple[str, ...] = field(init=False, compare=False)
+    vectors: tuple[str, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _, names, vectors = _compile(self.text)
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "vectors", vectors)
+
+    def __call__(self, values: Mapping[str, Any]) -> Any:
+        """Evaluate; `values` maps each name and each vector (in lower case) to a number or array.
+
+        Follows numpy: a division by zero is inf or NaN, never an exception. KeyError never
+        escapes: a missing name raises ExpressionError.
+        """
+        code, names, vectors = _compile(self.text)
+        try:
+            scope = {name: values[name] for name in names}
+            scope |= {f"_vector{k}": values[vector] for k, vector in enumerate(vectors)}
+        except KeyError as missing:
+            known = ", ".join(sorted(values))
+            raise ExpressionError(
+                f"{self.text!r} uses {missing.args[0]!r}, which is not one of: {known}"
+            ) from None
+        try:
+            return eval(code, {"__builtins__": {}, **FUNCTIONS}, scope)  # noqa: S307
+        except ZeroDivisionError:
+            return float("nan")
+        except OverflowError:
+            return float("inf")
+
+
+@functools.lru_cache(maxsize=4096)
+def _compile(text: str) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    if len(text) > _LONGEST:
+        raise ExpressionError(f"expression of {len(text)} characters; at most {_LONGEST}")
+    vectors: list[str] = []
+
+    def name_vector(match: re.Match[str]) -> str:
+        vector = match[1].lower()
+        if vector not in vectors:
+            vectors.append(vector)
+        return f"_vector{vectors.index(vector)}"
+
+    source = _VECTOR.sub(name_vector, text.strip()).replace("^", "**")
+    try:
+        tree = ast.parse(source, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ExpressionError(f"{text!r} is not an arithmetic expression: {error}") from None
+    names: list[str] = []
+    called: set[int] = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, _ALLOWED):
+            raise ExpressionError(f"{text!r}: {type(node).__name__} is not allowed")
+        if isinstance(node, ast.Constant) and (
+            isinstance(node.value, bool) or not isinstance(node.value, (int, float))
+        ):
+            raise ExpressionError(f"{text!r}: {node.value!r} is not a number")
+        if isinstance(node, ast.Call):
+            if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS:
+                allowed = ", ".join(FUNCTIONS)
+                raise ExpressionError(f"{text!r}: only these functions are allowed: {allowed}")
+            if node.keywords:
+                raise ExpressionError(f"{text!r}: keyword arguments are not allowed")
+            called.add(id(node.func))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and id(node) not in called and node.id not in names:
+            if not node.id.startswith("_vector"):
+                names.append(node.id)
+    # Integers become floats: `9**9**9` then overflows at once instead of filling the memory.
+    tree = ast.fix_missing_locations(_Floats().visit(tree))
+    return compile(tree, "<expression>", "eval"), tuple(names), tuple(vectors)
+
+
+class _Floats(ast.NodeTransformer):
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        assert isinstance(node.value, (int, float))
+        return ast.copy_location(ast.Constant(float(node.value)), node)

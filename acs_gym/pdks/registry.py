@@ -1,0 +1,30 @@
+"""Names to PDKs."""
+
+from __future__ import annotations
+
+import difflib
+from functools import lru_cache
+
+from acs_gym.pdks.base import Pdk, PdkNotFound
+
+_NAMES = ("sky130", "generic")
+
+
+def pdk_names() -> tuple[str, ...]:
+    return _NAMES
+
+
+@lru_cache(maxsize=None)
+def get_pdk(name: str) -> Pdk:
+    """The PDK called `name`. Raises PdkNotFound naming the known ones."""
+    if name == "sky130":
+        from acs_gym.pdks.sky130 import Sky130
+
+        return Sky130()
+    if name == "generic":
+        from acs_gym.pdks.generic import Generic
+
+        return Generic()
+    close = difflib.get_close_matches(name, _NAMES, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise PdkNotFound(f"no PDK called {name!r}; {hint}PDKs: {', '.join(_NAMES)}")

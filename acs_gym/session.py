@@ -1,0 +1,225 @@
+"""The metered door: every agent, optimiser and environment simulates through a Session.
+
+Nobody has a shortcut. The meter counts designs as they are handed in, before anything runs, so no
+failure, duplicate, exception or interrupt gives budget back; only our own `infra_error` is not
+charged.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import overload
+
+import numpy as np
+
+from acs_gym.design import InvalidDesign
+from acs_gym.evaluation import Evaluation, Status
+from acs_gym.simulation.pool import Job, Simulator, shared_pool
+from acs_gym.task import Task
+
+DesignLike = Mapping[str, float]
+
+
+class BudgetExhausted(RuntimeError):
+    """A simulation was asked for that the budget does not cover; nothing was simulated."""
+
+
+@dataclass(slots=True)
+class SimulationBudget:
+    """A meter that only goes up. `limit` None means unlimited."""
+
+    limit: int | None
+    used: int = 0
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and (isinstance(self.limit, bool) or self.limit < 0):
+            raise ValueError(f"a budget is a number of simulations >= 0 or None, got {self.limit!r}")
+
+    @property
+    def remaining(self) -> float:
+        """Simulations left; inf when unlimited."""
+        return float("inf") if self.limit is None else self.limit - self.used
+
+    def charge(self, cost: int) -> None:
+        """Take `cost` simulations. Raises BudgetExhausted, taking nothing, if they are not there."""
+        if cost > self.remaining:
+            raise BudgetExhausted(
+                f"{cost} simulations asked for, {self.remaining:g} of {self.limit} left; "
+                "ask session.remaining first"
+            )
+        self.used += cost
+
+    def refund(self, cost: int) -> None:
+        """Give back what our own failure took; for `infra_error` only."""
+        self.used -= cost
+
+
+@dataclass(slots=True)
+class Usage:
+    """What an agent says it spent beside simulations, and what the session measured."""
+
+    tokens: int = 0
+    money: float = 0.0
+    simulator_seconds: float = 0.0
+    duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One design through the door, as the trace records it."""
+
+    evaluation: Evaluation
+    duplicate: bool
+
+
+@dataclass(slots=True)
+class _Slot:
+    """Where one design of a batch gets its evaluation from."""
+
+    design: dict[str, float] | None = None
+    key: tuple[float, ...] | None = None
+    evaluation: Evaluation | None = None
+    duplicate: bool = False
+
+
+@dataclass(slots=True)
+class Session:
+    """A budgeted conversation with the simulator about one task.
+
+    Args:
+        task: what is being sized.
+        budget: simulations allowed, or None for unlimited (environments, exploration).
+        seed: of `rng`.
+        workers: simulation processes (shared within this Python process).
+        simulator: another simulator than the shared pool; the session does not close it.
+        on_call: called with each `Call`, in order, as soon as its batch is done.
+    """
+
+    task: Task
+    budget_limit: int | None = None
+    seed: int = 0
+    workers: int = 1
+    simulator: Simulator | None = None
+    on_call: Callable[[Call], None] | None = None
+    usage: Usage = field(default_factory=Usage)
+    rng: np.random.Generator = field(init=False)
+    budget: SimulationBudget = field(init=False)
+    history: list[Evaluation] = field(init=False, default_factory=list)
+    _known: dict[tuple[float, ...], Evaluation] = field(init=False, default_factory=dict)
+    _closed: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self.budget = SimulationBudget(self.budget_limit)
+        self.rng = np.random.default_rng(self.seed)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """No more simulations through this session. Shared workers stay for the next one."""
+        self._closed = True
+
+    @property
+    def remaining(self) -> float:
+        """Designs that can still be simulated (inf when unlimited)."""
+        return self.budget.remaining // self.task.cost
+
+    @property
+    def best(self) -> Evaluation | None:
+        """The incumbent: the first evaluation with the highest score; None before any."""
+        return max(self.history, key=lambda e: e.score, default=None)
+
+    @overload
+    def simulate(self, designs: DesignLike) -> Evaluation: ...
+    @overload
+    def simulate(self, designs: Sequence[DesignLike]) -> list[Evaluation]: ...
+
+    def simulate(
+        self, designs: DesignLike | Sequence[DesignLike]
+    ) -> Evaluation | list[Evaluation]:
+        """Simulate one design (a mapping) or a batch (a sequence, in parallel over the workers).
+
+        Returns one Evaluation or a list in the same order. An invalid design is an evaluation
+        with status `invalid_design` and is charged, as are failures and duplicates. Raises
+        BudgetExhausted, charging nothing, when the whole batch does not fit the budget.
+        """
+        if isinstance(designs, Mapping):
+            return self._simulate([designs])[0]
+        if isinstance(designs, (str, bytes)) or not isinstance(designs, Sequence):
+            raise TypeError(
+                f"simulate takes a design (a dict) or a list of designs, got {type(designs).__name__}"
+            )
+        return self._simulate(list(designs))
+
+    def log_usage(self, *, tokens: int = 0, money: float = 0.0) -> None:
+        """Add to what this agent spent on a model; shown in the leaderboard, never limited here."""
+        if tokens < 0 or not money >= 0:
+            raise ValueError(f"usage only adds up: tokens={tokens}, money={money}")
+        self.usage.tokens += int(tokens)
+        self.usage.money += float(money)
+
+    def _simulate(self, designs: list[DesignLike]) -> list[Evaluation]:
+        if self._closed:
+            raise RuntimeError("this session is closed")
+        cost = self.task.cost
+        self.budget.charge(cost * len(designs))
+        slots = [self._slot(d) for d in designs]
+        fresh: dict[tuple[float, ...], _Slot] = {}
+        for slot in slots:
+            if slot.evaluation is None and slot.key is not None:
+                if slot.key in fresh:
+                    slot.duplicate = True
+                fresh.setdefault(slot.key, slot)
+        self._run([s for s in fresh.values()])
+        results: list[Evaluation] = []
+        for slot in slots:
+            if slot.evaluation is None:
+                assert slot.key is not None
+                slot.evaluation = fresh[slot.key].evaluation
+            assert slot.evaluation is not None
+            if slot.evaluation.status is Status.INFRA_ERROR:
+                self.budget.refund(cost)
+                slot.evaluation = replace(slot.evaluation, cost=0)
+            self.usage.duplicates += slot.duplicate
+            self.history.append(slot.evaluation)
+            results.append(slot.evaluation)
+            if self.on_call is not None:
+                self.on_call(Call(slot.evaluation, slot.duplicate))
+        return results
+
+    def _slot(self, design: DesignLike) -> _Slot:
+        try:
+            canonical = self.task.space.canonicalize(design)
+        except InvalidDesign as error:
+            return _Slot(evaluation=self.task.refuse(design, str(error)))
+        key = tuple(canonical.values())
+        known = self._known.get(key)
+        return _Slot(canonical, key, known, duplicate=known is not None)
+
+    def _run(self, slots: list[_Slot]) -> None:
+        if not slots:
+            return
+        simulator = shared_pool(self.workers) if self.simulator is None else self.simulator
+        start = time.perf_counter()
+        jobs = [Job(self.task.program, s.design or {}) for s in slots]
+        outcomes = simulator.run(jobs)
+        self.usage.simulator_seconds += time.perf_counter() - start
+        for slot, outcome in zip(slots, outcomes, strict=True):
+            assert slot.design is not None and slot.key is not None
+            slot.evaluation = self.task.judge(slot.design, outcome)
+            if slot.evaluation.status is not Status.INFRA_ERROR:
+                self._known[slot.key] = slot.evaluation
+
+
+def available_cores() -> int:
+    """Cores this process may use (the affinity mask, not the machine)."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # Not Linux.
+        return os.cpu_count() or 1

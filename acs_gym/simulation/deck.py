@@ -1,0 +1,361 @@
+"""A circuit on a PDK as the program a simulation worker runs.
+
+Pure: records in, records out. A `Program` holds one deck (netlist text) per testbench, and for
+each deck what must be re-sent before every simulation: *all* device attributes and source values,
+never only those that changed, so that a result cannot depend on what was simulated before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from acs_gym.circuit import Circuit, CircuitError
+from acs_gym.expressions import Expression
+from acs_gym.pdks.base import Device, Pdk
+from acs_gym.simulation.netlist import Bench, Element, Primitive
+
+# Tight Newton costs nothing (it converges quadratically) and makes the operating point independent
+# of where it started; trtol then gives the transient its slack (slew 0.6 %, settling 2.6 % median).
+OPTIONS = "keepopinfo reltol=1e-5 trtol=70"
+_CLAMP = "acs_clamp"
+_CLAMP_MODEL = f".model {_CLAMP} d(is=1e-14 n=1)"
+# Settable attributes of plain elements whose whole value is one number.
+_SCALAR = {"r": "resistance", "c": "capacitance", "l": "inductance", "i": "dc", "v": "dc"}
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBinding:
+    """A device: design expressions -> primitive parameters -> instance attributes."""
+
+    element: str
+    kind: str
+    parameters: Mapping[str, Expression]
+    device: Device | None
+    attributes: Mapping[str, Expression]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBinding:
+    """A source or passive element of a bench: attribute -> one or (for `pulse`) several values."""
+
+    element: str
+    attribute: str
+    values: tuple[Expression, ...]
+    vector: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One ngspice analysis, the sources it excites and the vectors it must yield."""
+
+    name: str
+    kind: str
+    command: str
+    excite: tuple[str, ...]
+    vectors: tuple[str, ...]
+    last: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deck:
+    """One testbench: its netlist, what is set before each run, and its analyses.
+
+    `template` has `{element}` where a binned device's model name belongs: which card a size needs
+    is part of the netlist, not of what is set afterwards (see `netlist`).
+    """
+
+    name: str
+    template: tuple[str, ...]
+    models: Mapping[str, str]
+    devices: tuple[DeviceBinding, ...]
+    sources: tuple[SourceBinding, ...]
+    excitable: tuple[str, ...]
+    analyses: tuple[Analysis, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How one metric is read off the waveforms, or computed from other metrics."""
+
+    name: str
+    analysis: str | None
+    signal: Expression | None
+    measure: str
+    options: Mapping[str, Expression]
+    formula: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """`low <= signal <= high`, or the metrics it kills do not exist."""
+
+    description: str
+    analysis: str
+    signal: Expression
+    low: Expression | None
+    high: Expression | None
+    kills: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """All that a worker needs to simulate designs of one circuit on one PDK corner."""
+
+    name: str
+    parameters: tuple[str, ...]
+    conditions: Mapping[str, float]
+    decks: tuple[Deck, ...]
+    metrics: tuple[Metric, ...]
+    gates: tuple[Gate, ...]
+    key: str = field(default="")
+
+
+def build_program(circuit: Circuit, pdk: Pdk, corner: str = "tt") -> Program:
+    """The program of `circuit` on `pdk` at `corner`. Raises CircuitError, PdkError."""
+    conditions = circuit.conditions(pdk.name)
+    space = circuit.space(pdk.name)
+    scope = {**conditions, **space.from_unit([0.5] * len(space))}
+    devices = pdk.devices(corner)
+    models = pdk.models(corner)
+    metrics = tuple(_metric(m) for m in circuit.file.metric)
+    gates = tuple(_gate(g) for g in circuit.file.gate)
+    wanted = _wanted_vectors(metrics, gates)
+    decks: list[Deck] = []
+    for entry, bench in zip(circuit.file.bench, circuit.benches, strict=True):
+        analyses = tuple(
+            _analysis(a.name, a.command, a.excite, wanted.get(a.name, ()), conditions)
+            for a in entry.analysis
+        )
+        decks.append(_deck(circuit, entry.netlist, bench, analyses, models, devices, scope))
+    program = Program(
+        f"{circuit.id}@{pdk.name}:{corner}", space.names, conditions, tuple(decks), metrics, gates
+    )
+    _check_expressions(circuit, program)
+    return replace(program, key=_key(program))
+
+
+def _deck(
+    circuit: Circuit,
+    name: str,
+    bench: Bench,
+    analyses: tuple[Analysis, ...],
+    models: Mapping[str, str],
+    devices: Mapping[str, Device],
+    scope: Mapping[str, float],
+) -> Deck:
+    dut = circuit.dut
+    instance = bench.instance
+    body: list[str] = []
+    bindings: list[DeviceBinding] = []
+    sources: list[SourceBinding] = []
+    for primitive in dut.primitives:
+        lines, binding = _realise(primitive, devices, instance, scope)
+        body += lines
+        bindings.append(binding)
+    for element in dut.elements:
+        body.append(_element_line(element, scope))
+        sources += _bind(element, f"{element.name[0]}.{instance}.{element.name}")
+    top = [_element_line(e, scope) for e in bench.elements]
+    for element in bench.elements:
+        sources += _bind(element, element.name)
+    nodeset = " ".join(f"v({n})={_number(v, scope)}" for n, v in bench.nodeset.items())
+    excitable = tuple(e.name for e in bench.elements if re.search(r"\bac\b", e.value, re.I))
+    for analysis in analyses:
+        if unknown := set(analysis.excite) - set(excitable):
+            raise CircuitError(
+                f"{name}: analysis {analysis.name} excites {', '.join(sorted(unknown))}, which is "
+                f"not a source with an 'ac' value; those are: {', '.join(excitable) or 'none'}"
+            )
+    template = (
+        f"{circuit.id} {name}",
+        _CLAMP_MODEL,
+        f".subckt {dut.name} {' '.join(dut.ports)}",
+        *body,
+        f".ends {dut.name}",
+        *top,
+        f"{instance} {' '.join(bench.connections)} {dut.name}",
+        *([f".nodeset {nodeset}"] if nodeset else []),
+        f".options {OPTIONS}",
+        ".end",
+    )
+    return Deck(name, template, models, tuple(bindings), tuple(sources), excitable, analyses)
+
+
+def _realise(
+    primitive: Primitive, devices: Mapping[str, Device], instance: str, scope: Mapping[str, float]
+) -> tuple[list[str], DeviceBinding]:
+    """Netlist lines of one primitive, and how its attributes follow the design."""
+    label = primitive.name
+    parameters = dict(primitive.parameters)
+    if primitive.kind == "ibias":
+        # An ideal current into a dead circuit has no solution; the diode to its supply gives it
+        # somewhere to go (14 of 1,000 wild sizings fail without it, none with it).
+        source, sink = primitive.nodes
+        value = parameters["i"](scope)
+        lines = [f"i{label} {source} {sink} {float(value)!r}", f"d{label} {sink} {source} {_CLAMP}"]
+        return lines, DeviceBinding(
+            f"i.{instance}.i{label}", "ibias", parameters, None, {"dc": Expression("i")}
+        )
+    device = devices[primitive.kind]
+    if primitive.kind in ("nfet", "pfet"):
+        parameters.setdefault("m", Expression("1"))
+    values = {key: float(e(scope)) for key, e in parameters.items()}
+    letter = device.letter.lower()
+    element = f"{letter}.{instance}.{letter}{label}"
+    settings = {a: float(e(values)) for a, e in device.attributes.items()}
+    nodes = " ".join(primitive.nodes)
+    if device.bins:
+        text = " ".join(f"{a}={v!r}" for a, v in settings.items())
+        line = f"{letter}{label} {nodes} {{{element}}} {text}"
+    else:
+        line = f"{letter}{label} {nodes} {next(iter(settings.values()))!r}"
+    return [line], DeviceBinding(element, primitive.kind, parameters, device, device.attributes)
+
+
+def netlist(deck: Deck, models: Mapping[str, str]) -> tuple[str, ...]:
+    """The deck as text for ngspice, given the model name of each binned device."""
+    title, *rest = deck.template
+    cards = (deck.models[name] for name in sorted(set(models.values())))
+    body = (re.sub(r"\{([\w.]+)\}", lambda m: models[m[1]], line) for line in rest)
+    return title, *cards, *body
+
+
+def _element_line(element: Element, scope: Mapping[str, float]) -> str:
+    return f"{element.name} {' '.join(element.nodes)} {_substitute(element.value, scope)}"
+
+
+def _bind(element: Element, full_name: str) -> list[SourceBinding]:
+    """What of an element's value contains expressions and so must be re-sent."""
+    value = element.value
+    if "{" not in value:
+        return []
+    found: list[SourceBinding] = []
+    if pulse := re.search(r"\bpulse\s*\((.*?)\)", _hide_parentheses(value), re.I):
+        words = re.findall(r"\{[^}]*\}|\S+", _restore_parentheses(pulse[1]))
+        found.append(
+            SourceBinding(full_name, "pulse", tuple(_value(w) for w in words), vector=True)
+        )
+        value = value[: value.lower().index("pulse")]
+    scalar = re.match(r"(?:dc\s+)?(\{[^}]*\})", value.strip(), re.I)
+    if scalar:
+        found.append(SourceBinding(full_name, _SCALAR[element.name[0]], (_value(scalar[1]),)))
+    if value.count("{") != len([b for b in found if not b.vector]):
+        raise CircuitError(
+            f"{element.where}: expressions are allowed as an element's value, after dc, and inside pulse(...)"
+        )
+    return found
+
+
+def _hide_parentheses(text: str) -> str:
+    """Parentheses inside braces must not end a `pulse(...)`."""
+    return re.sub(r"\{[^}]*\}", lambda m: m[0].replace("(", "\x01").replace(")", "\x02"), text)
+
+
+def _restore_parentheses(text: str) -> str:
+    return text.replace("\x01", "(").replace("\x02", ")")
+
+
+def _value(word: str) -> Expression:
+    if word.startswith("{"):
+        return Expression(word[1:-1])
+    from acs_gym.units import parse
+
+    return Expression(repr(parse(word)))
+
+
+def _substitute(text: str, scope: Mapping[str, float]) -> str:
+    return re.sub(r"\{([^}]*)\}", lambda m: repr(float(Expression(m[1])(scope))), text)
+
+
+def _number(text: str, scope: Mapping[str, float]) -> str:
+    return _substitute(text, scope)
+
+
+def _analysis(
+    name: str,
+    command: str,
+    excite: tuple[str, ...],
+    vectors: tuple[str, ...],
+    conditions: Mapping[str, float],
+) -> Analysis:
+    text = _substitute(command, conditions)
+    words = text.split()
+    kind = words[0]
+    # The end of the sweep, to tell a finished analysis from one that gave up half way.
+    last = {"ac": -1, "noise": -1, "tran": 2}.get(kind)
+    end = None
+    if last is not None:
+        from acs_gym.units import parse
+
+        end = parse(words[last])
+    return Analysis(name, kind, text, tuple(e.lower() for e in excite), vectors, end)
+
+
+def _metric(entry: Any) -> Metric:
+    return Metric(
+        name=entry.name,
+        analysis=entry.analysis,
+        signal=Expression(entry.signal) if entry.signal else None,
+        measure=entry.measure,
+        options={k: Expression(str(v) if isinstance(v, str) else repr(v)) for k, v in entry.options.items()},
+        formula=Expression(entry.formula) if entry.formula else None,
+    )
+
+
+def _gate(entry: Any) -> Gate:
+    def bound(value: float | str) -> Expression | None:
+        if isinstance(value, str):
+            return Expression(value)
+        return None if value in (float("-inf"), float("inf")) else Expression(repr(value))
+
+    return Gate(
+        entry.description, entry.analysis, Expression(entry.signal),
+        bound(entry.low), bound(entry.high), entry.kills,
+    )  # fmt: skip
+
+
+def _wanted_vectors(metrics: tuple[Metric, ...], gates: tuple[Gate, ...]) -> dict[str, tuple[str, ...]]:
+    wanted: dict[str, list[str]] = {}
+    for item in (*metrics, *gates):
+        if item.analysis is not None and item.signal is not None:
+            vectors = wanted.setdefault(item.analysis, [])
+            vectors += [v for v in item.signal.vectors if v not in vectors]
+    return {analysis: tuple(vectors) for analysis, vectors in wanted.items()}
+
+
+def _check_expressions(circuit: Circuit, program: Program) -> None:
+    """Names in signals and options must be parameters or conditions; formulas, metrics as well."""
+    scope = {*program.parameters, *program.conditions}
+    metrics = {m.name for m in program.metrics} | {"area"}
+    for metric in program.metrics:
+        expressions = [*metric.options.values(), *([metric.signal] if metric.signal else [])]
+        allowed = [(e, scope) for e in expressions]
+        if metric.formula:
+            allowed.append((metric.formula, scope | metrics))
+        for expression, names in allowed:
+            if unknown := set(expression.names) - names:
+                raise CircuitError(
+                    f"{circuit.id}: metric {metric.name}: unknown name {', '.join(sorted(unknown))}"
+                )
+
+
+def _key(program: Program) -> str:
+    """A digest of everything that decides a result."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Expression):
+            return value.text
+        if isinstance(value, Mapping):
+            return {k: plain(v) for k, v in value.items()}
+        if isinstance(value, tuple):
+            return [plain(v) for v in value]
+        if hasattr(value, "__dataclass_fields__"):
+            return [plain(getattr(value, f)) for f in value.__dataclass_fields__]
+        return value
+
+    return hashlib.sha256(json.dumps(plain(program), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,235 @@
+"""libngspice in this process, through ctypes: load a deck, run a command, read a vector.
+
+A thin pipe. It knows nothing of circuits, designs or metrics. Its peculiarities come from the
+library and were each learnt the hard way: one `ngSpice_Init` per process, ever (a second one
+segfaults); the ControlledExit callback must exist, and after it fires the library is unusable;
+`num_threads` must be set by command, since OpenMP's environment variable is ignored and the
+default makes two workers on two cores 15 times slower.
+
+API reference: ngspice manual, chapter "ngspice as shared library".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes as C
+import ctypes.util
+import os
+import re
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LIBRARY_VARIABLE = "NGSPICE_LIBRARY_PATH"
+_COMPLEX_FLAG = 2  # VF_COMPLEX
+_HOUSEKEEPING_EVERY = 50
+_SETTINGS = ("set num_threads=1", "set nomoremode", "set filetype=ascii", "unset askquit")
+
+
+class SimulatorNotFound(RuntimeError):
+    """libngspice is not on this machine; the message says how to install it."""
+
+
+class SimulatorDied(RuntimeError):
+    """libngspice asked to exit or refused to go on; this process must not use it again."""
+
+
+class _ComplexNumber(C.Structure):
+    _fields_ = [("real", C.c_double), ("imag", C.c_double)]
+
+
+class _VectorInfo(C.Structure):
+    _fields_ = [
+        ("name", C.c_char_p),
+        ("type", C.c_int),
+        ("flags", C.c_short),
+        ("real", C.POINTER(C.c_double)),
+        ("complex", C.POINTER(_ComplexNumber)),
+        ("length", C.c_int),
+    ]
+
+
+_SEND_CHAR = C.CFUNCTYPE(C.c_int, C.c_char_p, C.c_int, C.c_void_p)
+_SEND_STAT = C.CFUNCTYPE(C.c_int, C.c_char_p, C.c_int, C.c_void_p)
+_EXIT = C.CFUNCTYPE(C.c_int, C.c_int, C.c_bool, C.c_bool, C.c_int, C.c_void_p)
+
+
+def find_library() -> str:
+    """Path or soname of libngspice. Raises SimulatorNotFound with the install line."""
+    if chosen := os.environ.get(LIBRARY_VARIABLE):
+        if not Path(chosen).is_file():
+            raise SimulatorNotFound(f"{LIBRARY_VARIABLE}={chosen} is not a file; unset it or correct it")
+        return chosen
+    if found := ctypes.util.find_library("ngspice"):
+        return found
+    prefixes = [Path(sys.prefix), Path("/opt/homebrew"), Path("/usr/local")]
+    for prefix in prefixes:
+        for name in ("libngspice.dylib", "libngspice.so", "libngspice.so.0"):
+            if (path := prefix / "lib" / name).is_file():
+                return str(path)
+    raise SimulatorNotFound(
+        "libngspice was not found. Install it with one of:\n"
+        "  sudo apt-get install libngspice0          (Debian, Ubuntu)\n"
+        "  brew install libngspice                   (macOS)\n"
+        "  conda install -c conda-forge ngspice-lib  (any)\n"
+        f"or set {LIBRARY_VARIABLE} to the library's path."
+    )
+
+
+class NgSpice:
+    """The one libngspice of this process; get it with `NgSpice.shared()`."""
+
+    _shared: NgSpice | None = None
+
+    @classmethod
+    def shared(cls) -> NgSpice:
+        """The driver of this process, initialised on first use."""
+        if cls._shared is None:
+            cls._shared = cls()
+        return cls._shared
+
+    def __init__(self) -> None:
+        if NgSpice._shared is not None:
+            raise RuntimeError("libngspice can be initialised once per process; use NgSpice.shared()")
+        self._alive = True
+        self._circuits: list[int] = []  # Newest first: `setcirc 1` is the newest.
+        self._loaded = 0
+        self._commands = 0
+        self._log: deque[str] = deque(maxlen=40)
+        name = find_library()
+        try:
+            self._library = C.CDLL(name)
+        except OSError as error:
+            raise SimulatorNotFound(f"{name} cannot be loaded: {error}") from None
+        self._library.ngGet_Vec_Info.restype = C.POINTER(_VectorInfo)
+        self._library.ngSpice_CurPlot.restype = C.c_char_p
+        # The callbacks must outlive this call, or ngspice jumps into freed memory.
+        self._callbacks = (_SEND_CHAR(self._on_text), _SEND_STAT(_ignore), _EXIT(self._on_exit))
+        with _private_start_folder():
+            self._library.ngSpice_Init(*self._callbacks, None, None, None, None)
+        for setting in _SETTINGS:
+            self.command(setting)
+        NgSpice._shared = self
+
+    def load(self, lines: Iterable[str]) -> int:
+        """Load a netlist (first line the title, last `.end`); returns a handle, now current.
+
+        Raises ValueError with ngspice's own words when it refuses the netlist.
+        """
+        encoded = [line.encode() for line in lines]
+        self._log.clear()
+        array = (C.c_char_p * (len(encoded) + 1))(*encoded, None)
+        code = self._library.ngSpice_Circ(array)
+        self._check_alive()
+        if code or any("circuit not parsed" in line for line in self._log):
+            raise ValueError(f"ngspice refused the netlist: {self.errors() or 'no reason given'}")
+        self._loaded += 1
+        self._circuits.insert(0, self._loaded)
+        return self._loaded
+
+    def use(self, circuit: int) -> None:
+        """Make a loaded netlist the current one."""
+        self.command(f"setcirc {self._circuits.index(circuit) + 1}")
+
+    def remove(self, circuit: int) -> None:
+        """Forget a loaded netlist and free its memory."""
+        self.use(circuit)
+        self.command("remcirc")
+        self._circuits.remove(circuit)
+
+    def command(self, text: str) -> bool:
+        """Run one command; False when ngspice says that it failed (do not rely on True).
+
+        Raises SimulatorDied when ngspice asked to exit.
+        """
+        code = self._library.ngSpice_Command(text.encode())
+        self._check_alive()
+        return bool(code == 0)
+
+    def clear_results(self) -> None:
+        """Drop every plot, and from time to time the command history, which only grows."""
+        self.command("destroy all")
+        self._commands += 1
+        if self._commands % _HOUSEKEEPING_EVERY == 0:
+            self._library.ngSpice_Command(None)
+
+    def current_plot(self) -> str:
+        return str(self._library.ngSpice_CurPlot().decode())
+
+    def vector(self, name: str) -> NDArray[Any] | None:
+        """A copy of a vector (`v(out)`, `frequency`, `@m.x1.m1[gm]`), float64 or complex128.
+
+        `plot.vector` addresses another plot. None when there is no such vector.
+        """
+        pointer = self._library.ngGet_Vec_Info(name.encode())
+        if not pointer:
+            return None
+        info = pointer.contents
+        n = info.length
+        if n <= 0:
+            return None
+        if info.flags & _COMPLEX_FLAG:
+            address = C.addressof(info.complex.contents)
+            raw = (C.c_double * (2 * n)).from_address(address)
+            return np.frombuffer(raw, dtype=np.complex128).copy()
+        raw = (C.c_double * n).from_address(C.addressof(info.real.contents))
+        return np.frombuffer(raw, dtype=np.float64).copy()
+
+    def forget_log(self) -> None:
+        self._log.clear()
+
+    def errors(self) -> str:
+        """What ngspice complained about since the log was last cleared, on one short line."""
+        wanted = re.compile(r"error|fatal|fail|singular|too small|limit|no such|unknown|can't|cannot", re.I)
+        lines = [line for line in self._log if wanted.search(line)]
+        return "; ".join(dict.fromkeys(lines))[:400]
+
+    def version(self) -> str:
+        """The library's version, e.g. `39`."""
+        self._log.clear()
+        self.command("version -f")
+        for line in self._log:
+            if match := re.search(r"ngspice-(\d[\w.]*)", line):
+                return match[1]
+        return "unknown"
+
+    def _on_text(self, text: bytes, _library: int, _user: object) -> int:
+        line = text.decode(errors="replace")
+        self._log.append(line.removeprefix("stdout ").removeprefix("stderr ").strip())
+        return 0
+
+    def _on_exit(self, _status: int, _now: bool, _quit: bool, _library: int, _user: object) -> int:
+        self._alive = False
+        return 0
+
+    def _check_alive(self) -> None:
+        if not self._alive:
+            raise SimulatorDied(self.errors() or "ngspice asked to exit")
+
+
+def _ignore(_text: bytes, _library: int, _user: object) -> int:
+    return 0
+
+
+@contextlib.contextmanager
+def _private_start_folder() -> Any:
+    """Start ngspice where no user's or system's start-up file can change a result."""
+    before, scripts = os.getcwd(), os.environ.get("SPICE_SCRIPTS")
+    with tempfile.TemporaryDirectory(prefix="acs-gym-") as folder:
+        Path(folder, ".spiceinit").write_text("* no user settings\n", encoding="utf-8")
+        os.environ["SPICE_SCRIPTS"] = folder
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+            if scripts is None:
+                del os.environ["SPICE_SCRIPTS"]
+            else:
+                os.environ["SPICE_SCRIPTS"] = scripts

@@ -1,0 +1,230 @@
+"""Runs a program in the ngspice of this process: parameters in, metrics out.
+
+Failure is detected by data, never by ngspice's return codes (which are 0 for many a failed
+analysis): the plot must be a new one of the expected kind, its sweep must reach the declared end,
+and every vector must have the sweep's length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acs_gym.evaluation import Status
+from acs_gym.expressions import Expression
+from acs_gym.simulation.deck import Analysis, Deck, Gate, Metric, Program, netlist
+from acs_gym.simulation.driver import NgSpice
+from acs_gym.simulation.measure import MEASURES
+
+# Accepted time points after which a transient is stopped: ten times what the slowest sane design
+# needs. Counting steps is deterministic; the wall clock is only the last resort (pool.py).
+STEP_CAP = 20_000
+# Loaded netlists kept; a netlist is about 100 kB and loads in 2 ms.
+CIRCUITS_KEPT = 64
+_SWEEP = {"ac": "frequency", "noise": "frequency", "tran": "time"}
+
+Waveforms = dict[str, dict[str, NDArray[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What simulating one design gave; `waveforms` only when asked for."""
+
+    status: Status
+    metrics: dict[str, float]
+    message: str = ""
+    waveforms: Waveforms = field(default_factory=dict)
+
+
+class _Failed(Exception):
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class Engine:
+    """Keeps programs loaded in one driver and runs designs through them."""
+
+    def __init__(self) -> None:
+        self._driver = NgSpice.shared()
+        self._driver.command(f"stop after {STEP_CAP}")
+        self._circuits: dict[tuple[str, str, tuple[str, ...]], int] = {}
+
+    def simulate(
+        self, program: Program, design: Mapping[str, float], *, waveforms: bool = False
+    ) -> Outcome:
+        """One design through every testbench. Raises SimulatorDied, and nothing else.
+
+        `design` must be canonical: a NaN here would be ignored by ngspice and yield the previous
+        design's result, so it is an assertion, not a status.
+        """
+        scope = {**program.conditions, **design}
+        assert all(math.isfinite(v) for v in scope.values()), "non-finite value reached the engine"
+        waves: Waveforms = {}
+        names = [m.name for m in program.metrics]
+        try:
+            for deck in program.decks:
+                self._run_deck(program, deck, scope, waves)
+        except _Failed as failure:
+            failed = dict.fromkeys([*names, "area"], math.nan)
+            return Outcome(failure.status, failed, failure.message)
+        finally:
+            self._driver.clear_results()
+        metrics, message = read_metrics(program, scope, waves)
+        status = Status.OK if not message else Status.MEASURE_FAILED
+        return Outcome(status, metrics, message, waves if waveforms else {})
+
+    def _run_deck(
+        self, program: Program, deck: Deck, scope: Mapping[str, float], waves: Waveforms
+    ) -> None:
+        settings: list[tuple[str, str, float]] = []
+        models: dict[str, str] = {}
+        for device in deck.devices:
+            values = {k: float(e(scope)) for k, e in device.parameters.items()}
+            if device.device is not None and device.device.bins:
+                models[device.element] = device.device.model(values["w"], values["l"])
+            settings += [(device.element, a, float(e(values))) for a, e in device.attributes.items()]
+        self._use_netlist(program, deck, models)
+        command = self._driver.command
+        for element, attribute, value in settings:
+            if not math.isfinite(value):
+                raise _Failed(Status.INVALID_DESIGN, f"{element}[{attribute}] would be {value}")
+            # The vector form of `alter` sets the number and nothing else; the scalar form would
+            # search the model cards for another bin.
+            command(f"alter @{element}[{attribute}] = [ {value!r} ]")
+        for source in deck.sources:
+            text = " ".join(repr(float(e(scope))) for e in source.values)
+            command(f"alter @{source.element}[{source.attribute}] = [ {text} ]")
+        for analysis in deck.analyses:
+            waves[analysis.name] = self._run_analysis(deck, analysis)
+
+    def _use_netlist(self, program: Program, deck: Deck, models: Mapping[str, str]) -> None:
+        """Make current the netlist with these model cards, loading it if it is not there yet.
+
+        One netlist per combination of cards, and none is ever re-binned: the order in which ngspice
+        adds up its devices, and so the last digit of a result, is that of the netlist's text.
+        """
+        identity = (program.key, deck.name, tuple(models.values()))
+        circuit = self._circuits.pop(identity, None)
+        if circuit is not None:
+            self._driver.use(circuit)
+        else:
+            if len(self._circuits) >= CIRCUITS_KEPT:
+                self._driver.remove(self._circuits.pop(next(iter(self._circuits))))
+            try:
+                circuit = self._driver.load(netlist(deck, models))
+            except ValueError as error:
+                raise _Failed(Status.INFRA_ERROR, f"{deck.name}: {error}") from None
+        self._circuits[identity] = circuit  # Last in the dict: most recently used.
+
+    def _run_analysis(self, deck: Deck, analysis: Analysis) -> dict[str, NDArray[Any]]:
+        driver = self._driver
+        for source in deck.excitable:
+            driver.command(f"alter @{source}[acmag] = [ {int(source in analysis.excite)} ]")
+        before = driver.current_plot()
+        driver.forget_log()
+        driver.command(analysis.command)
+        plot = driver.current_plot()
+        if plot == before or not plot.startswith(analysis.kind):
+            raise _Failed(Status.NONCONVERGED, self._why(analysis, "found no solution"))
+        if analysis.kind == "noise":  # The integrated plot comes last; the spectrum is before it.
+            plot = f"noise{int(plot.removeprefix('noise')) - 1}"
+            driver.command(f"setplot {plot}")
+        found: dict[str, NDArray[Any]] = {}
+        sweep_name = _SWEEP.get(analysis.kind)
+        sweep = np.zeros(1)
+        if sweep_name is not None:
+            raw = driver.vector(sweep_name)
+            if raw is None:
+                raise _Failed(Status.NONCONVERGED, self._why(analysis, "gave no data"))
+            sweep = np.ascontiguousarray(raw.real)
+            assert analysis.last is not None
+            if sweep[-1] < analysis.last * (1 - 1e-6):
+                if analysis.kind == "tran" and sweep.size >= STEP_CAP:
+                    raise _Failed(
+                        Status.TIMEOUT,
+                        f"{analysis.name}: stopped after {STEP_CAP} time steps at {sweep[-1]:.3g} s",
+                    )
+                raise _Failed(Status.NONCONVERGED, self._why(analysis, f"stopped at {sweep[-1]:.3g}"))
+        found["sweep"] = sweep
+        for name in analysis.vectors:
+            vector = driver.vector(name)
+            if vector is None:
+                raise _Failed(Status.INFRA_ERROR, f"{analysis.name}: no vector {name}")
+            if sweep_name is not None and vector.size != sweep.size:
+                raise _Failed(Status.NONCONVERGED, self._why(analysis, f"{name} is incomplete"))
+            found[name] = vector
+        return found
+
+    def _why(self, analysis: Analysis, what: str) -> str:
+        said = self._driver.errors()
+        return f"{analysis.name}: {analysis.kind} {what}" + (f" ({said})" if said else "")
+
+
+def read_metrics(
+    program: Program, scope: Mapping[str, float], waves: Waveforms
+) -> tuple[dict[str, float], str]:
+    """(metrics, why some are NaN or empty) from the waveforms of every analysis. Pure."""
+    reasons: dict[str, str] = {}
+    killed: set[str] = set()
+    for gate in program.gates:
+        if not _holds(gate, scope, waves):
+            killed |= set(gate.kills)
+            reasons[gate.description] = ", ".join(gate.kills)
+    metrics: dict[str, float] = {}
+    for metric in program.metrics:
+        if metric.formula is None:
+            metrics[metric.name] = (
+                math.nan if metric.name in killed else _measure(metric, scope, waves)
+            )
+    metrics["area"] = _area(program.decks[0], scope)
+    for metric in program.metrics:
+        if metric.formula is not None:
+            result = float(np.real(metric.formula({**scope, **metrics})))
+            metrics[metric.name] = (
+                result if math.isfinite(result) and metric.name not in killed else math.nan
+            )
+    order = [m.name for m in program.metrics]
+    if missing := [n for n in order if math.isnan(metrics[n]) and n not in killed]:
+        reasons["not measurable"] = ", ".join(missing)
+    message = "; ".join(f"{reason}: {names}" for reason, names in reasons.items())
+    return {name: metrics[name] for name in (*order, "area")}, message
+
+
+def _measure(metric: Metric, scope: Mapping[str, float], waves: Waveforms) -> float:
+    assert metric.analysis is not None and metric.signal is not None
+    data = waves[metric.analysis]
+    with np.errstate(all="ignore"):
+        signal = np.atleast_1d(_signal(metric.signal, scope, data))
+        options = {k: float(e(scope)) for k, e in metric.options.items()}
+        if not np.all(np.isfinite(signal)):
+            return math.nan
+        result = MEASURES[metric.measure](data["sweep"], signal, **options)
+    return float(result) if math.isfinite(result) else math.nan
+
+
+def _holds(gate: Gate, scope: Mapping[str, float], waves: Waveforms) -> bool:
+    with np.errstate(all="ignore"):
+        signal = np.real(np.atleast_1d(_signal(gate.signal, scope, waves[gate.analysis])))
+    low = -math.inf if gate.low is None else float(gate.low(scope))
+    high = math.inf if gate.high is None else float(gate.high(scope))
+    return bool(np.all((signal >= low) & (signal <= high)))
+
+
+def _signal(signal: Expression, scope: Mapping[str, float], data: Mapping[str, Any]) -> Any:
+    return signal({**scope, **data})
+
+
+def _area(deck: Deck, scope: Mapping[str, float]) -> float:
+    """Active plus passive area in m²: sum of W·L·M and of capacitor and resistor areas."""
+    total = 0.0
+    for device in deck.devices:
+        if device.device is not None:
+            values = {k: float(e(scope)) for k, e in device.parameters.items()}
+            total += float(device.device.area(values))
+    return total

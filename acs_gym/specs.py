@@ -1,0 +1,151 @@
+"""What is wanted: specs with a direction, a target and a scale; margins, satisfaction and score.
+
+    margin        dimensionless distance to the target, positive when met: ln(value/target) for
+                  ratio metrics, (value - target)/tolerance for signed ones (dB, degrees, volts)
+    satisfaction  1 when met, 1/(1 - margin) when not, 0 when the metric could not be measured
+    score         the weighted mean of the satisfactions, in [0, 1]
+    feasible      every spec met
+
+The hyperbola is deliberate: an exponential is flat (1e-3) for a circuit that misses by 80 dB, and
+an optimiser that starts there sees nothing. Both margins carry their own scale, so writing a
+target in MHz or Hz never changes which spec is the worst. Pure functions; knows no simulation.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from acs_gym.units import format_si
+
+Direction = Literal[">=", "<="]
+
+
+class InvalidSpec(ValueError):
+    """A spec or a set of targets that makes no sense; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One requirement on one metric.
+
+    Args:
+        metric: name of a metric of the circuit.
+        direction: `>=` or `<=`.
+        target: in the metric's unit.
+        tolerance: shortfall (in the metric's unit) that counts as one unit of margin, for metrics
+            that are already logarithmic or may change sign; None compares in the logarithm.
+        weight: share in the score, relative to the other specs.
+    """
+
+    metric: str
+    direction: Direction
+    target: float
+    tolerance: float | None = None
+    weight: float = 1.0
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if self.direction not in (">=", "<="):
+            raise InvalidSpec(f"spec {self.metric}: direction is {self.direction!r}; use '>=' or '<='")
+        if not math.isfinite(self.target):
+            raise InvalidSpec(f"spec {self.metric}: target {self.target} is not finite")
+        if self.tolerance is None and self.target <= 0:
+            raise InvalidSpec(
+                f"spec {self.metric}: target {self.target} compares as a ratio and must be positive; "
+                "give a tolerance to compare differences"
+            )
+        if self.tolerance is not None and not 0 < self.tolerance < math.inf:
+            raise InvalidSpec(f"spec {self.metric}: tolerance {self.tolerance} must be positive")
+        if not 0 < self.weight < math.inf:
+            raise InvalidSpec(f"spec {self.metric}: weight {self.weight} must be positive")
+
+    def margin(self, value: float) -> float:
+        """Dimensionless distance to the target, >= 0 exactly when met; NaN for an unmeasured value."""
+        sign = 1.0 if self.direction == ">=" else -1.0
+        if math.isnan(value):
+            return math.nan
+        if self.tolerance is not None:
+            return sign * (value - self.target) / self.tolerance
+        if value <= 0:  # A ratio metric that vanished: infinitely far below any positive target.
+            return -sign * math.inf
+        # `0.0 +` because a spec met exactly must not print as -0.
+        return 0.0 + sign * math.log(value / self.target)
+
+    def satisfaction(self, value: float) -> float:
+        margin = self.margin(value)
+        if math.isnan(margin) or margin == -math.inf:
+            return 0.0
+        return 1.0 if margin >= 0 else 1.0 / (1.0 - margin)
+
+    def text(self) -> str:
+        return f"{'≥' if self.direction == '>=' else '≤'} {format_si(self.target, self.unit)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a spec sheet says of a set of metrics."""
+
+    margins: dict[str, float]
+    satisfaction: dict[str, float]
+    score: float
+    feasible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpecSheet:
+    """The specs of a task, at most one a metric."""
+
+    specs: tuple[Spec, ...]
+
+    def __post_init__(self) -> None:
+        metrics = [s.metric for s in self.specs]
+        if not metrics:
+            raise InvalidSpec("a spec sheet needs at least one spec")
+        if twice := {m for m in metrics if metrics.count(m) > 1}:
+            raise InvalidSpec(f"two specs on one metric: {', '.join(sorted(twice))}")
+
+    def __len__(self) -> int:
+        return len(self.specs)
+
+    def __iter__(self) -> Iterator[Spec]:
+        return iter(self.specs)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(s.metric for s in self.specs)
+
+    @property
+    def targets(self) -> dict[str, float]:
+        return {s.metric: s.target for s in self.specs}
+
+    def judge(self, metrics: Mapping[str, float]) -> Judgement:
+        """Margins, satisfactions, score and feasibility; a missing metric counts as unmeasured."""
+        values = {s.metric: metrics.get(s.metric, math.nan) for s in self.specs}
+        satisfaction = {s.metric: s.satisfaction(values[s.metric]) for s in self.specs}
+        total = math.fsum(s.weight for s in self.specs)
+        feasible = all(value == 1.0 for value in satisfaction.values())
+        score = math.fsum(s.weight * satisfaction[s.metric] for s in self.specs) / total
+        return Judgement(
+            margins={s.metric: s.margin(values[s.metric]) for s in self.specs},
+            satisfaction=satisfaction,
+            # Exactly 1 when feasible: a rounding error must not separate two perfect designs.
+            score=1.0 if feasible else min(score, math.nextafter(1.0, 0.0)),
+            feasible=feasible,
+        )
+
+    def with_targets(self, targets: Mapping[str, float]) -> SpecSheet:
+        """The same sheet with some targets replaced; InvalidSpec on an unknown metric."""
+        for name, value in targets.items():
+            if name not in self.metrics:
+                close = difflib.get_close_matches(str(name), self.metrics, n=1)
+                hint = f"did you mean {close[0]}? " if close else ""
+                raise InvalidSpec(f"no spec on {name!r}; {hint}specs: {', '.join(self.metrics)}")
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise InvalidSpec(f"target of {name} is {value!r}, not a number")
+        return SpecSheet(
+            tuple(replace(s, target=float(targets.get(s.metric, s.target))) for s in self.specs)
+        )

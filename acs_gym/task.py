@@ -1,0 +1,183 @@
+"""A task: a circuit on a PDK in a tier with a spec sheet; the thing that is sized and scored."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from acs_gym.circuit import Circuit, CircuitError, circuit_folders, load_circuit
+from acs_gym.design import Design, DesignSpace
+from acs_gym.evaluation import Evaluation, Status
+from acs_gym.pdks import Pdk, get_pdk
+from acs_gym.simulation.deck import Program, build_program
+from acs_gym.simulation.engine import Outcome
+from acs_gym.specs import SpecSheet
+
+if TYPE_CHECKING:
+    from acs_gym.session import Session
+    from acs_gym.simulation.pool import Simulator
+
+TIERS = ("tt",)
+DEFAULT_PDK = "sky130"
+
+
+class TaskNotFound(KeyError):
+    """No task of that name; the message lists the close ones."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is sized, with what, and against which specs. Frozen and picklable.
+
+    Attributes:
+        id: e.g. `ACS-OpAmp-v0`.
+        circuit: the validated circuit folder.
+        pdk_name: `sky130` or `generic`.
+        tier: `tt` (one condition).
+        space: the design space on this PDK.
+        specs: the spec sheet; its targets may have been set by hand.
+    """
+
+    id: str
+    circuit: Circuit
+    pdk_name: str
+    tier: str
+    space: DesignSpace
+    specs: SpecSheet
+    program: Program = field(repr=False)
+
+    @property
+    def pdk(self) -> Pdk:
+        return get_pdk(self.pdk_name)
+
+    @property
+    def title(self) -> str:
+        return self.circuit.file.title
+
+    @property
+    def description(self) -> str:
+        return self.circuit.file.description.strip()
+
+    @property
+    def metric_units(self) -> dict[str, str]:
+        """Every metric of the circuit with its SI unit, in order; `area` last."""
+        return {m.name: m.unit for m in self.circuit.file.metric} | {"area": "m^2"}
+
+    @property
+    def reference(self) -> Design | None:
+        """A sizing that meets every fixed spec on this PDK, or None when none is shipped."""
+        design = self.circuit.references.get(self.pdk_name)
+        return None if design is None else self.space.canonicalize(design)
+
+    @property
+    def cost(self) -> int:
+        """Simulations charged per design: the number of conditions of the tier."""
+        return 1
+
+    @property
+    def digest(self) -> str:
+        """sha256 over what decides a result: netlists, measures, models, specs, tier."""
+        sheet = [[s.metric, s.direction, s.target, s.tolerance, s.weight] for s in self.specs]
+        parts = [self.id, self.tier, self.program.key, self.circuit.digest, self.pdk.digest(), sheet]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def with_specs(self, targets: Mapping[str, float]) -> Task:
+        """The same task with some targets replaced. Raises InvalidSpec on an unknown metric."""
+        return replace(self, specs=self.specs.with_targets(targets))
+
+    def session(
+        self,
+        budget: int | None = None,
+        *,
+        seed: int = 0,
+        workers: int = 1,
+        simulator: Simulator | None = None,
+    ) -> Session:
+        """The metered door to the simulator; see `Session`."""
+        from acs_gym.session import Session
+
+        return Session(self, budget, seed, workers, simulator)
+
+    def judge(self, design: Design, outcome: Outcome) -> Evaluation:
+        """What this task's specs make of a simulation's outcome."""
+        metrics = outcome.metrics
+        if not outcome.metrics:
+            metrics = dict.fromkeys(self.metric_units, float("nan"))
+        return Evaluation.judged(
+            design, outcome.status, metrics, self.specs, cost=self.cost, message=outcome.message
+        )
+
+    def refuse(self, design: object, reason: str) -> Evaluation:
+        """The evaluation of a design that is not one: charged, scored 0, never simulated."""
+        numbers = design.items() if isinstance(design, Mapping) else ()
+        readable = {str(k): float(v) for k, v in numbers if isinstance(v, (int, float))}
+        nothing = dict.fromkeys(self.metric_units, float("nan"))
+        return Evaluation.judged(
+            readable, Status.INVALID_DESIGN, nothing, self.specs, cost=self.cost, message=reason
+        )
+
+
+def task_ids() -> tuple[str, ...]:
+    """Every known task id, sorted."""
+    return tuple(sorted(circuit_folders()))
+
+
+def make_task(
+    name: str,
+    *,
+    pdk: str = DEFAULT_PDK,
+    tier: str = "tt",
+    specs: Mapping[str, float] | None = None,
+) -> Task:
+    """The task called `name` (an id such as `ACS-OpAmp-v0`, or a circuit folder's name `opamp`).
+
+    Args:
+        pdk: `sky130` (needs `acs-gym pdk install sky130`) or `generic` (bundled).
+        tier: `tt`.
+        specs: targets to replace, by metric.
+
+    Raises TaskNotFound, PdkNotFound, CircuitError, InvalidSpec, ValueError for an unknown tier;
+    each message says what is allowed.
+    """
+    if tier not in TIERS:
+        raise ValueError(f"no tier called {tier!r}; tiers: {', '.join(TIERS)}")
+    task = _fixed_task(_resolve(name), pdk, tier)
+    return task if specs is None else task.with_specs(specs)
+
+
+def _resolve(name: str) -> str:
+    folders = circuit_folders()
+    if name in folders:
+        return name
+    by_folder = {folder.name: task_id for task_id, folder in folders.items()}
+    if name in by_folder:
+        return by_folder[name]
+    known: Sequence[str] = sorted(folders)
+    close = difflib.get_close_matches(name, [*known, *by_folder], n=1, cutoff=0.5)
+    hint = f"did you mean {by_folder.get(close[0], close[0])}? " if close else ""
+    raise TaskNotFound(f"no task called {name!r}; {hint}Tasks: {', '.join(known)}")
+
+
+@lru_cache(maxsize=64)
+def _fixed_task(task_id: str, pdk_name: str, tier: str) -> Task:
+    circuit = load_circuit(circuit_folders()[task_id])
+    if circuit.id != task_id:
+        raise CircuitError(f"{circuit.folder}: id is {circuit.id}, expected {task_id}")
+    pdk = get_pdk(pdk_name)
+    return Task(
+        id=task_id,
+        circuit=circuit,
+        pdk_name=pdk_name,
+        tier=tier,
+        space=circuit.space(pdk_name),
+        specs=circuit.specs(pdk_name),
+        program=build_program(circuit, pdk),
+    )

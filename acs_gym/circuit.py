@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel, ConfigDict, Field, PositiveFloat, StringConstraints, ValidationError, model_validator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    StringConstraints,
+    ValidationError,
+    model_validator,
 )  # fmt: skip
 
 from acs_gym.design import Design, DesignSpace, InvalidDesign, Parameter
@@ -37,7 +43,9 @@ class CircuitError(ValueError):
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=False, arbitrary_types_allowed=True
+    )
 
 
 class ParameterEntry(_Record):
@@ -81,7 +89,9 @@ class MetricEntry(_Record):
         if bool(self.formula) == bool(self.analysis):
             raise ValueError(f"metric {self.name}: give either analysis + signal or formula")
         if self.measure not in MEASURES:
-            raise ValueError(f"metric {self.name}: measure {self.measure!r} is not one of: {', '.join(MEASURES)}")
+            raise ValueError(
+                f"metric {self.name}: measure {self.measure!r} is not one of: {', '.join(MEASURES)}"
+            )
         return self
 
 
@@ -221,7 +231,9 @@ def _check(circuit: Circuit) -> None:
         if gate.analysis not in analyses:
             raise CircuitError(f"{where}: gate {gate.description!r}: no analysis {gate.analysis!r}")
         if unknown := [k for k in gate.kills if k not in metrics]:
-            raise CircuitError(f"{where}: gate {gate.description!r}: kills unknown metrics {unknown}")
+            raise CircuitError(
+                f"{where}: gate {gate.description!r}: kills unknown metrics {unknown}"
+            )
     if unknown := [s.metric for s in file.spec if s.metric not in (*metrics, "area")]:
         raise CircuitError(f"{where}: spec on unknown metric {', '.join(unknown)}")
     for pdk in file.pdk:
@@ -248,7 +260,8 @@ def _check(circuit: Circuit) -> None:
 def _check_names(expression: Expression, known: set[str], where: str) -> None:
     if unknown := [n for n in expression.names if n not in known]:
         raise CircuitError(
-            f"{where}: {unknown[0]!r} is neither a parameter nor a condition; known: {', '.join(sorted(known))}"
+            f"{where}: {unknown[0]!r} is neither a parameter nor a condition; "
+            f"known: {', '.join(sorted(known))}"
         )
 
 
@@ -299,7 +312,7 @@ def circuit_folders() -> Mapping[str, Path]:
 @lru_cache(maxsize=1)
 def _discovered() -> dict[str, Path]:
     folders = [p.parent for p in sorted(BUNDLED.glob("*/circuit.toml"))]
-    for point in importlib.metadata.entry_points(group=_ENTRY_POINTS):
-        folders.append(Path(point.load()))
+    points = importlib.metadata.entry_points(group=_ENTRY_POINTS)
+    folders += [Path(point.load()) for point in points]
     # Only the id is read here: importing the package must not validate every circuit.
     return {str(_toml(folder / "circuit.toml").get("id")): folder for folder in folders}

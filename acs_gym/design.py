@@ -56,7 +56,9 @@ class Parameter:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ValueError(f"parameter {self.name}: need finite low < high, got {self.low}, {self.high}")
+            raise ValueError(
+                f"parameter {self.name}: need finite low < high, got {self.low}, {self.high}"
+            )
         if self.scale == "log" and self.low <= 0:
             raise ValueError(f"parameter {self.name}: a log scale needs low > 0, got {self.low}")
         if self.integer and self.step not in (None, 1):
@@ -147,7 +149,9 @@ class DesignSpace:
         try:
             number = float(value)
         except (TypeError, ValueError, OverflowError):
-            raise InvalidDesign(f"{parameter.name} is {str(value)[:80]!r}, not a real number") from None
+            raise InvalidDesign(
+                f"{parameter.name} is {str(value)[:80]!r}, not a real number"
+            ) from None
         if not math.isfinite(number):
             raise InvalidDesign(f"{parameter.name} is {number}, not a finite number")
         slack = _BOUND_SLACK * max(abs(parameter.low), abs(parameter.high))
@@ -160,8 +164,9 @@ class DesignSpace:
 
     def _unknown(self, name: object) -> str:
         close = difflib.get_close_matches(str(name), self.names, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        return f"unknown parameter {str(name)[:80]!r}{hint} The parameters are: {', '.join(self.names)}"
+        hint = f"did you mean {close[0]}? " if close else ""
+        known = ", ".join(self.names)
+        return f"unknown parameter {str(name)[:80]!r}; {hint}The parameters are: {known}"
 
     def to_unit(self, design: Mapping[str, float]) -> NDArray[np.float64]:
         """Unit-cube coordinates of a design, shape (n,), each in [0, 1]."""
@@ -175,7 +180,9 @@ class DesignSpace:
         """
         vector = np.asarray(unit, dtype=np.float64)
         if vector.shape != (len(self),):
-            raise InvalidDesign(f"expected {len(self)} coordinates, shape ({len(self)},), got {vector.shape}")
+            raise InvalidDesign(
+                f"expected {len(self)} coordinates, shape ({len(self)},), got {vector.shape}"
+            )
         if np.isnan(vector).any():
             bad = [n for n, v in zip(self.names, vector, strict=True) if np.isnan(v)]
             raise InvalidDesign(f"coordinate is NaN: {', '.join(bad)}")

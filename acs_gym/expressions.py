@@ -63,7 +63,7 @@ class Expression:
                 f"{self.text!r} uses {missing.args[0]!r}, which is not one of: {known}"
             ) from None
         try:
-            return eval(code, {"__builtins__": {}, **FUNCTIONS}, scope)  # noqa: S307
+            return eval(code, {"__builtins__": {}, **FUNCTIONS}, scope)
         except ZeroDivisionError:
             return float("nan")
         except OverflowError:
@@ -104,9 +104,10 @@ def _compile(text: str) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
                 raise ExpressionError(f"{text!r}: keyword arguments are not allowed")
             called.add(id(node.func))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and id(node) not in called and node.id not in names:
-            if not node.id.startswith("_vector"):
-                names.append(node.id)
+        if not isinstance(node, ast.Name) or id(node) in called or node.id in names:
+            continue
+        if not node.id.startswith("_vector"):
+            names.append(node.id)
     # Integers become floats: `9**9**9` then overflows at once instead of filling the memory.
     tree = ast.fix_missing_locations(_Floats().visit(tree))
     return compile(tree, "<expression>", "eval"), tuple(names), tuple(vectors)

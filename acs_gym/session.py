@@ -36,7 +36,9 @@ class SimulationBudget:
 
     def __post_init__(self) -> None:
         if self.limit is not None and (isinstance(self.limit, bool) or self.limit < 0):
-            raise ValueError(f"a budget is a number of simulations >= 0 or None, got {self.limit!r}")
+            raise ValueError(
+                f"a budget is a number of simulations >= 0 or None, got {self.limit!r}"
+            )
 
     @property
     def remaining(self) -> float:
@@ -140,9 +142,7 @@ class Session:
     @overload
     def simulate(self, designs: Sequence[DesignLike]) -> list[Evaluation]: ...
 
-    def simulate(
-        self, designs: DesignLike | Sequence[DesignLike]
-    ) -> Evaluation | list[Evaluation]:
+    def simulate(self, designs: DesignLike | Sequence[DesignLike]) -> Evaluation | list[Evaluation]:
         """Simulate one design (a mapping) or a batch (a sequence, in parallel over the workers).
 
         Returns one Evaluation or a list in the same order. An invalid design is an evaluation
@@ -151,9 +151,9 @@ class Session:
         """
         if isinstance(designs, Mapping):
             return self._simulate([designs])[0]
-        if isinstance(designs, (str, bytes)) or not isinstance(designs, Sequence):
+        if not isinstance(designs, (list, tuple)):
             raise TypeError(
-                f"simulate takes a design (a dict) or a list of designs, got {type(designs).__name__}"
+                f"simulate takes a design (a dict) or a list of them, got {type(designs).__name__}"
             )
         return self._simulate(list(designs))
 
@@ -176,7 +176,7 @@ class Session:
                 if slot.key in fresh:
                     slot.duplicate = True
                 fresh.setdefault(slot.key, slot)
-        self._run([s for s in fresh.values()])
+        self._run(list(fresh.values()))
         results: list[Evaluation] = []
         for slot in slots:
             if slot.evaluation is None:

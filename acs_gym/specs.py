@@ -50,7 +50,9 @@ class Spec:
 
     def __post_init__(self) -> None:
         if self.direction not in (">=", "<="):
-            raise InvalidSpec(f"spec {self.metric}: direction is {self.direction!r}; use '>=' or '<='")
+            raise InvalidSpec(
+                f"spec {self.metric}: direction is {self.direction!r}; use '>=' or '<='"
+            )
         if not math.isfinite(self.target):
             raise InvalidSpec(f"spec {self.metric}: target {self.target} is not finite")
         if self.tolerance is None and self.target <= 0:

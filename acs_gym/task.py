@@ -86,7 +86,14 @@ class Task:
     def digest(self) -> str:
         """sha256 over what decides a result: netlists, measures, models, specs, tier."""
         sheet = [[s.metric, s.direction, s.target, s.tolerance, s.weight] for s in self.specs]
-        parts = [self.id, self.tier, self.program.key, self.circuit.digest, self.pdk.digest(), sheet]
+        parts = [
+            self.id,
+            self.tier,
+            self.program.key,
+            self.circuit.digest,
+            self.pdk.digest(),
+            sheet,
+        ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def with_specs(self, targets: Mapping[str, float]) -> Task:

@@ -105,4 +105,6 @@ class Pdk(ABC):
 
     def check_corner(self, corner: str) -> None:
         if corner not in CORNERS:
-            raise PdkError(f"{self.name} has no corner {corner!r}; use one of: {', '.join(CORNERS)}")
+            raise PdkError(
+                f"{self.name} has no corner {corner!r}; use one of: {', '.join(CORNERS)}"
+            )

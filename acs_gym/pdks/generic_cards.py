@@ -3,15 +3,17 @@
 What they are: two unbinned BSIM4.5 cards with a modest parameter set, everything else at the BSIM4
 defaults, so that the package simulates with no download.
 
-How they were chosen: oxide, doping and diffusion values are round figures for a 4 nm oxide process;
-the remaining ones started from BSIM4 textbook values and were fitted to simulated curves
-(drain current, gm/Id and gm/gds over W 1..20 um and L 0.15..4 um, -40..125 C, gate and junction
-capacitance, input noise) of the open SKY130 typical 1.8 V transistors, then rounded to
-three digits. No SKY130 parameter set was copied; only the shape of its curves was the target.
+How they were chosen: oxide thickness, gate doping and junction exponents are round figures for a
+4 nm oxide process. The remaining values were fitted to simulated curves (drain current, gm/Id and
+gm/gds over W 1..20 um and L 0.15..4 um, -40..125 C, gate and junction capacitance, input noise) of
+the open SKY130 typical 1.8 V transistors, then rounded to three digits. The starting points of the
+fit were round numbers chosen with SKY130's model files at hand, as were the sizes of the oxide and
+length shifts of the corners, the noise exponents and the mismatch coefficients; no card was copied.
 
 What they are not: a foundry model. They are meant for studying sizing methods; a circuit for
 silicon needs the models of the process it is made in. Ranges: W 0.42..100 um, L 0.15..20 um,
--40..125 C. Junction leakage, gate leakage, well proximity and stress are not modelled.
+-40..125 C. Gate leakage, well proximity and stress are not modelled;
+junction leakage is the BSIM4 default.
 """
 
 from __future__ import annotations

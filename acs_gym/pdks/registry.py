@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from functools import lru_cache
+from functools import cache
 
 from acs_gym.pdks.base import Pdk, PdkNotFound
 
@@ -14,7 +14,7 @@ def pdk_names() -> tuple[str, ...]:
     return _NAMES
 
 
-@lru_cache(maxsize=None)
+@cache
 def get_pdk(name: str) -> Pdk:
     """The PDK called `name`. Raises PdkNotFound naming the known ones."""
     if name == "sky130":

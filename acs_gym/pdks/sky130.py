@@ -121,7 +121,9 @@ def _params(text: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for line in joined:
         if line.lower().startswith(".param"):
-            found += re.findall(r"(\w+)\s*=\s*(\{[^}]*\}(?:\s*\+\s*[^=]*?(?=\s+\w+\s*=|$))?|[^\s{]+)", line[6:])
+            found += re.findall(
+                r"(\w+)\s*=\s*(\{[^}]*\}(?:\s*\+\s*[^=]*?(?=\s+\w+\s*=|$))?|[^\s{]+)", line[6:]
+            )
     return found
 
 
@@ -152,7 +154,11 @@ def _device(
     scope = {"w": f"({_UM}*w)", "l": f"({_UM}*l)", "nf": "1", "mult": "m"}
     shift = delvto[1] if vth is None else re.sub(r"\bswx_vth\b", f"({vth[1]})", delvto[1])
     # The mismatch term is multiplied by a switch that is off; it contains a random call.
-    shift = re.sub(r"\+?\s*sw_mm_\w+\*mismatch_factor\*MC_MM_SWITCH\*AGAUSS\(0,1\.0,1\)/sqrt\(l\*w\*mult\)", "", shift)
+    shift = re.sub(
+        r"\+?\s*sw_mm_\w+\*mismatch_factor\*MC_MM_SWITCH\*AGAUSS\(0,1\.0,1\)/sqrt\(l\*w\*mult\)",
+        "",
+        shift,
+    )
     sheet = f"({nrd[1]})*({swx_nrds[1]})"
     return Device(
         "M",

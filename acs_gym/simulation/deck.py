@@ -246,7 +246,8 @@ def _bind(element: Element, full_name: str) -> list[SourceBinding]:
         found.append(SourceBinding(full_name, _SCALAR[element.name[0]], (_value(scalar[1]),)))
     if value.count("{") != len([b for b in found if not b.vector]):
         raise CircuitError(
-            f"{element.where}: expressions are allowed as an element's value, after dc, and inside pulse(...)"
+            f"{element.where}: an expression may stand as an element's value, after dc, "
+            "or inside pulse(...)"
         )
     return found
 
@@ -302,7 +303,10 @@ def _metric(entry: Any) -> Metric:
         analysis=entry.analysis,
         signal=Expression(entry.signal) if entry.signal else None,
         measure=entry.measure,
-        options={k: Expression(str(v) if isinstance(v, str) else repr(v)) for k, v in entry.options.items()},
+        options={
+            k: Expression(str(v) if isinstance(v, str) else repr(v))
+            for k, v in entry.options.items()
+        },
         formula=Expression(entry.formula) if entry.formula else None,
     )
 
@@ -319,12 +323,15 @@ def _gate(entry: Any) -> Gate:
     )  # fmt: skip
 
 
-def _wanted_vectors(metrics: tuple[Metric, ...], gates: tuple[Gate, ...]) -> dict[str, tuple[str, ...]]:
+def _wanted_vectors(
+    metrics: tuple[Metric, ...], gates: tuple[Gate, ...]
+) -> dict[str, tuple[str, ...]]:
     wanted: dict[str, list[str]] = {}
-    for item in (*metrics, *gates):
-        if item.analysis is not None and item.signal is not None:
-            vectors = wanted.setdefault(item.analysis, [])
-            vectors += [v for v in item.signal.vectors if v not in vectors]
+    signals = [(m.analysis, m.signal) for m in metrics] + [(g.analysis, g.signal) for g in gates]
+    for analysis, signal in signals:
+        if analysis is not None and signal is not None:
+            vectors = wanted.setdefault(analysis, [])
+            vectors += [v for v in signal.vectors if v not in vectors]
     return {analysis: tuple(vectors) for analysis, vectors in wanted.items()}
 
 

@@ -64,7 +64,9 @@ def find_library() -> str:
     """Path or soname of libngspice. Raises SimulatorNotFound with the install line."""
     if chosen := os.environ.get(LIBRARY_VARIABLE):
         if not Path(chosen).is_file():
-            raise SimulatorNotFound(f"{LIBRARY_VARIABLE}={chosen} is not a file; unset it or correct it")
+            raise SimulatorNotFound(
+                f"{LIBRARY_VARIABLE}={chosen} is not a file; unset it or correct it"
+            )
         return chosen
     if found := ctypes.util.find_library("ngspice"):
         return found
@@ -96,7 +98,9 @@ class NgSpice:
 
     def __init__(self) -> None:
         if NgSpice._shared is not None:
-            raise RuntimeError("libngspice can be initialised once per process; use NgSpice.shared()")
+            raise RuntimeError(
+                "libngspice can be initialised once per process; use NgSpice.shared()"
+            )
         self._alive = True
         self._circuits: list[int] = []  # Newest first: `setcirc 1` is the newest.
         self._loaded = 0
@@ -186,7 +190,9 @@ class NgSpice:
 
     def errors(self) -> str:
         """What ngspice complained about since the log was last cleared, on one short line."""
-        wanted = re.compile(r"error|fatal|fail|singular|too small|limit|no such|unknown|can't|cannot", re.I)
+        wanted = re.compile(
+            r"error|fatal|fail|singular|too small|limit|no such|unknown|can't|cannot", re.I
+        )
         lines = [line for line in self._log if wanted.search(line)]
         return "; ".join(dict.fromkeys(lines))[:400]
 

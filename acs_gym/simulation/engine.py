@@ -88,7 +88,9 @@ class Engine:
             values = {k: float(e(scope)) for k, e in device.parameters.items()}
             if device.device is not None and device.device.bins:
                 models[device.element] = device.device.model(values["w"], values["l"])
-            settings += [(device.element, a, float(e(values))) for a, e in device.attributes.items()]
+            settings += [
+                (device.element, a, float(e(values))) for a, e in device.attributes.items()
+            ]
         self._use_netlist(program, deck, models)
         command = self._driver.command
         for element, attribute, value in settings:
@@ -150,7 +152,9 @@ class Engine:
                         Status.TIMEOUT,
                         f"{analysis.name}: stopped after {STEP_CAP} time steps at {sweep[-1]:.3g} s",
                     )
-                raise _Failed(Status.NONCONVERGED, self._why(analysis, f"stopped at {sweep[-1]:.3g}"))
+                raise _Failed(
+                    Status.NONCONVERGED, self._why(analysis, f"stopped at {sweep[-1]:.3g}")
+                )
         found["sweep"] = sweep
         for name in analysis.vectors:
             vector = driver.vector(name)

@@ -161,7 +161,9 @@ def settling_time(
     return float(t[k] + fraction * (t[k + 1] - t[k]) - start)
 
 
-def overshoot(x: Real, y: Real, *, start: float, stop: float, final: float, initial: float) -> float:
+def overshoot(
+    x: Real, y: Real, *, start: float, stop: float, final: float, initial: float
+) -> float:
     """How far the edge in [start, stop] passes `final`, as a fraction of the step; >= 0."""
     window = (x >= start) & (x <= stop)
     if not window.any():

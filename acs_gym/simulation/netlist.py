@@ -95,7 +95,7 @@ def read_dut(path: Path) -> Dut:
             primitives.append(_primitive(line, where))
         else:
             elements.append(_element(line, where))
-    _check_unique([(d.name, d.where) for d in (*primitives, *elements)])
+    _check_unique([(p.name, p.where) for p in primitives] + [(e.name, e.where) for e in elements])
     return Dut(name, ports, tuple(primitives), tuple(elements))
 
 
@@ -122,7 +122,9 @@ def read_bench(path: Path, dut: Dut) -> Bench:
         else:
             elements.append(_element(line, where))
     if instance is None:
-        raise NetlistError(f"{path}: no instance of the DUT; add 'Xdut {' '.join(dut.ports)} {dut.name}'")
+        raise NetlistError(
+            f"{path}: no instance of the DUT; add 'Xdut {' '.join(dut.ports)} {dut.name}'"
+        )
     _check_unique([(e.name, e.where) for e in elements])
     return Bench(tuple(elements), instance[0], instance[1], nodeset)
 
@@ -165,7 +167,9 @@ def _primitive(line: str, where: str) -> Primitive:
     positional = [w for w in words if "=" not in w]
     kind = positional[-1].lower()
     if kind not in PRIMITIVES or len(positional) < 3:
-        raise NetlistError(f"{where}: {kind!r} is not a primitive; use one of: {', '.join(PRIMITIVES)}")
+        raise NetlistError(
+            f"{where}: {kind!r} is not a primitive; use one of: {', '.join(PRIMITIVES)}"
+        )
     count, required, optional = PRIMITIVES[kind]
     nodes = tuple(n.lower() for n in positional[1:-1])
     if len(nodes) != count:
@@ -216,7 +220,9 @@ def _value_expression(value: str, where: str) -> Expression:
 
 def _label(name: str, where: str) -> str:
     if not _NAME.fullmatch(name):
-        raise NetlistError(f"{where}: {name!r} is not a device name (a letter, then letters, digits, _)")
+        raise NetlistError(
+            f"{where}: {name!r} is not a device name (a letter, then letters, digits, _)"
+        )
     return name.lower()
 
 

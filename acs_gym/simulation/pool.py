@@ -33,10 +33,8 @@ DEADLINE_S = 30.0
 _DEATHS_ALLOWED = 3
 # Designs sent ahead to a busy worker: enough to hide the pipe, few enough to share work evenly.
 _QUEUE_AHEAD = 2
-_ONE_THREAD = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-}
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_ONE_THREAD = dict.fromkeys(_THREADS, "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,7 @@ class InProcessSimulator(Simulator):
         self._engine = Engine()
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        return [
-            self._engine.simulate(j.program, j.design, waveforms=j.waveforms) for j in jobs
-        ]
+        return [self._engine.simulate(j.program, j.design, waveforms=j.waveforms) for j in jobs]
 
 
 class WorkerPool(Simulator):
@@ -277,4 +273,3 @@ def shared_pool(workers: int = 1) -> WorkerPool:
         if workers not in _shared:
             _shared[workers] = WorkerPool(workers)
         return _shared[workers]
-

@@ -1,0 +1,62 @@
+"""A method as an agent of the leaderboard. This is the only ask/tell loop there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from acs_gym.session import Session
+from baselines.initial import default_size, initial_designs, split_seed
+from baselines.protocol import Optimizer, Track
+
+# An `infra_error` is not charged, so a broken simulator would keep the loop going for ever.
+UNCHARGED_CALLS_ALLOWED = 3
+
+
+class SimulatorUnavailable(RuntimeError):
+    """Several batches in a row came back without a single simulation having been done."""
+
+
+class AskTellAgent:
+    """Spends a session's whole budget on one method.
+
+    Args:
+        method: the class of the method.
+        n_initial: initial designs; None takes `default_size`.
+    """
+
+    def __init__(self, method: type[Optimizer], *, n_initial: int | None = None) -> None:
+        self.method = method
+        self.n_initial = n_initial
+
+    @property
+    def track(self) -> Track:
+        return self.method.track
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What decides the agent's behaviour beside the seed; part of a result's identity."""
+        return {"method": self.method.name, "n_initial": self.n_initial}
+
+    def run(self, session: Session) -> None:
+        """Ask, simulate and tell until nothing remains.
+
+        Raises SimulatorUnavailable after three batches in a row that were not charged, and
+        ValueError for a session without a budget, which would never end.
+        """
+        if session.remaining == float("inf"):
+            raise ValueError("an optimiser needs a session with a budget; this one has no limit")
+        space = session.task.space
+        seeds = split_seed(session.seed)
+        size = self.n_initial or default_size(session.remaining, len(space))
+        initial = initial_designs(space, size, seeds.initial)
+        method = self.method.for_task(session.task, seed=seeds.method, initial=initial)
+        uncharged = 0
+        while session.remaining:
+            before = session.remaining
+            batch = min(session.workers, int(session.remaining))
+            method.tell(session.simulate(method.ask(batch)))
+            uncharged = uncharged + 1 if session.remaining == before else 0
+            if uncharged >= UNCHARGED_CALLS_ALLOWED:
+                last = session.history[-1].message or "no reason given"
+                raise SimulatorUnavailable(f"{uncharged} batches in a row were not simulated: {last}")

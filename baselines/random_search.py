@@ -1,0 +1,24 @@
+"""Uniform sampling of the unit cube: the floor that every method has to clear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from acs_gym.design import Design, DesignSpace
+from baselines.protocol import Optimizer
+
+
+class RandomSearch(Optimizer):
+    """Independent designs, uniform in the unit cube (so log-uniform in sizes and currents)."""
+
+    name: ClassVar[str] = "random"
+
+    def __init__(self, space: DesignSpace, *, seed: int, initial: Sequence[Design]) -> None:
+        super().__init__(space, seed=seed, initial=initial)
+        self._rng = np.random.default_rng(seed)
+
+    def _propose(self, n: int) -> list[Design]:
+        return [self.space.sample(self._rng) for _ in range(n)]

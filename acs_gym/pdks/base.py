@@ -65,6 +65,15 @@ class Device:
         raise PdkError(f"no model card for w = {w:.4g} m, l = {l:.4g} m")
 
 
+# Source and drain of an unfolded device: a strip 0.29 um long beside the gate, contacts included, as
+# schematic editors write it for SKY130. Without it a device has no junction capacitance at all.
+_STRIP = "0.29e-6"
+DIFFUSIONS: Mapping[str, Expression] = {
+    "ad": Expression(f"w*{_STRIP}"),
+    "as": Expression(f"w*{_STRIP}"),
+    "pd": Expression(f"2*(w+{_STRIP})"),
+    "ps": Expression(f"2*(w+{_STRIP})"),
+}
 # Linear passives, the same on every PDK; their areas are those of a 2 fF/um² MIM capacitor and a
 # 0.35 um wide poly resistor of 300 Ohm per square.
 PASSIVES: Mapping[str, Device] = {

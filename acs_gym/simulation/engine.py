@@ -52,7 +52,6 @@ class Engine:
 
     def __init__(self) -> None:
         self._driver = NgSpice.shared()
-        self._driver.command(f"stop after {STEP_CAP}")
         self._circuits: dict[tuple[str, str, tuple[str, ...]], int] = {}
 
     def simulate(
@@ -102,8 +101,13 @@ class Engine:
         for source in deck.sources:
             text = " ".join(repr(float(e(scope))) for e in source.values)
             command(f"alter @{source.element}[{source.attribute}] = [ {text} ]")
-        for analysis in deck.analyses:
-            waves[analysis.name] = self._run_analysis(deck, analysis)
+        try:
+            for analysis in deck.analyses:
+                waves[analysis.name] = self._run_analysis(deck, analysis)
+        except _Failed:
+            # What a failed or halted analysis leaves inside ngspice must not reach the next one.
+            self._driver.remove(self._circuits.popitem()[1])
+            raise
 
     def _use_netlist(self, program: Program, deck: Deck, models: Mapping[str, str]) -> None:
         """Make current the netlist with these model cards, loading it if it is not there yet.
@@ -122,6 +126,7 @@ class Engine:
                 circuit = self._driver.load(netlist(deck, models))
             except ValueError as error:
                 raise _Failed(Status.INFRA_ERROR, f"{deck.name}: {error}") from None
+            self._driver.command(f"stop after {STEP_CAP}")
         self._circuits[identity] = circuit  # Last in the dict: most recently used.
 
     def _run_analysis(self, deck: Deck, analysis: Analysis) -> dict[str, NDArray[Any]]:
@@ -159,6 +164,8 @@ class Engine:
         for name in analysis.vectors:
             vector = driver.vector(name)
             if vector is None:
+                if self._driver.said("aborted"):
+                    raise _Failed(Status.NONCONVERGED, self._why(analysis, "found no solution"))
                 raise _Failed(Status.INFRA_ERROR, f"{analysis.name}: no vector {name}")
             if sweep_name is not None and vector.size != sweep.size:
                 raise _Failed(Status.NONCONVERGED, self._why(analysis, f"{name} is incomplete"))

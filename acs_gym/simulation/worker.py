@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import threading
 from multiprocessing.connection import Connection
 from typing import Any
 
 from acs_gym.simulation.driver import SimulatorDied, SimulatorNotFound
+from acs_gym.simulation.engine import Engine
 
 EXIT_SIMULATOR_DIED = 71
 EXIT_NO_SIMULATOR = 72
@@ -27,20 +29,23 @@ EXIT_NO_SIMULATOR = 72
 def main(read_fd: int, write_fd: int, lifeline_fd: int, folder: str) -> None:
     """Serve until the parent closes the pipe. Called in the worker process only."""
     # ^C belongs to the parent, which then closes the pipe.
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, args=(lifeline_fd, folder), daemon=True).start()
     os.chdir(folder)
     requests = Connection(read_fd, writable=False)
     replies = Connection(write_fd, readable=False)
     try:
-        from acs_gym.simulation.engine import Engine
-
         engine = Engine()
     except SimulatorNotFound as error:
         replies.send(("no_simulator", str(error)))
         os._exit(EXIT_NO_SIMULATOR)
+    try:
+        _serve(engine, requests, replies)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serve(engine: Engine, requests: Connection, replies: Connection) -> None:
     programs: dict[str, Any] = {}
     while True:
         try:

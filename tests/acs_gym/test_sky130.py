@@ -52,7 +52,9 @@ def device_deck(kind: str, corner: str, temperature: float, resolved: bool) -> l
             else:
                 area, edge = f"{{{w}*0.29}}", f"{{2*({w}+0.29)}}"
                 strip = f"ad={area} as={area} pd={edge} ps={edge}"
-                lines.append(f"x{node} d{node} g{node} 0 b{node} {SUBCKTS[kind]} w={w} l={l} {strip}")
+                lines.append(
+                    f"x{node} d{node} g{node} 0 b{node} {SUBCKTS[kind]} w={w} l={l} {strip}"
+                )
                 names.append(f"m.x{node}.m{SUBCKTS[kind]}")
             lines += [
                 f"vd{node} d{node} 0 {sign * vds}",
@@ -117,9 +119,7 @@ def test_a_size_without_a_card_is_refused() -> None:
         get_pdk("sky130").devices("tt")["nfet"].model(1e-6, 1e-3)
 
 
-def test_a_missing_pdk_says_what_to_type(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_pdk_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(store.CACHE_VARIABLE, str(tmp_path))
     monkeypatch.delenv("PDK_ROOT", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -42,4 +42,6 @@ def test_prints_engineering_notation(value: float | None, unit: str, text: str) 
 
 @given(st.floats(1e-14, 1e12), st.sampled_from(["A", "F", "Hz", "V", "Ohm", "s"]))
 def test_what_is_printed_reads_back_to_the_printed_precision(value: float, unit: str) -> None:
-    assert parse(format_si(value, unit, digits=6).replace(" ", "")) == pytest.approx(value, rel=1e-5)
+    assert parse(format_si(value, unit, digits=6).replace(" ", "")) == pytest.approx(
+        value, rel=1e-5
+    )

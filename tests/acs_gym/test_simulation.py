@@ -1,0 +1,192 @@
+"""Simulation is a pure function of the design: tests of results, on real ngspice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import acs_gym
+from acs_gym.evaluation import Status
+from acs_gym.simulation.deck import Program
+from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.pool import Job, Simulator, WorkerPool
+from tests.conftest import needs_sky130
+
+
+def run(simulator: Simulator, task: acs_gym.Task, *designs: dict[str, float]) -> list[Outcome]:
+    return simulator.run([Job(task.program, d) for d in designs])
+
+
+def headroom(value: float, spec: acs_gym.Spec) -> float:
+    distance = value - spec.target if spec.direction == ">=" else spec.target - value
+    return distance / abs(spec.target)
+
+
+def test_the_reference_meets_every_spec_with_two_percent_to_spare(
+    task: acs_gym.Task, in_process: Simulator
+) -> None:
+    assert task.reference is not None
+    evaluation = task.judge(task.reference, run(in_process, task, task.reference)[0])
+    assert evaluation.status is Status.OK and evaluation.feasible and evaluation.score == 1.0
+    for spec in task.specs:
+        assert headroom(evaluation.metrics[spec.metric], spec) >= 0.02, spec.metric
+    assert all(math.isfinite(v) for v in evaluation.metrics.values())
+
+
+@needs_sky130
+def test_the_op_amp_reaches_what_it_promises_on_sky130(in_process: Simulator) -> None:
+    task = acs_gym.make_task("ACS-OpAmp-v0", pdk="sky130")
+    metrics = run(in_process, task, task.reference or {})[0].metrics
+    assert metrics["gain"] >= 60 and metrics["ugbw"] >= 10e6
+    assert metrics["pm"] >= 60 and metrics["power"] <= 250e-6
+
+
+def test_results_are_bit_identical_in_any_order_and_any_process(
+    task: acs_gym.Task, in_process: Simulator, pool: WorkerPool
+) -> None:
+    rng = np.random.default_rng(1)
+    designs = [task.reference or {}, *(task.space.sample(rng) for _ in range(12))]
+    first = [repr(o) for o in run(in_process, task, *designs)]
+    order = rng.permutation(len(designs))
+    shuffled = [repr(o) for o in run(in_process, task, *(designs[k] for k in order))]
+    assert [first[k] for k in order] == shuffled
+    assert [repr(o) for o in run(pool, task, *designs)] == first
+
+
+def test_the_same_netlist_gives_the_same_whichever_task_ran_before(
+    in_process: Simulator, pdk: str
+) -> None:
+    tasks = [acs_gym.make_task(name, pdk=pdk) for name in acs_gym.task_ids()]
+    alone = [repr(run(in_process, t, t.reference or {})) for t in tasks]
+    for _ in range(3):
+        assert [repr(run(in_process, t, t.reference or {})) for t in tasks] == alone
+
+
+def test_an_evicted_netlist_comes_back_unchanged(
+    pdk: str, in_process: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk)
+    before = repr(run(in_process, task, task.reference or {}))
+    monkeypatch.setattr("acs_gym.simulation.engine.CIRCUITS_KEPT", 1)
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        run(in_process, task, task.space.sample(rng))
+        assert repr(run(in_process, task, task.reference or {})) == before
+
+
+def test_random_sizings_never_raise_and_never_claim_what_they_did_not_measure(
+    task: acs_gym.Task, in_process: Simulator
+) -> None:
+    rng = np.random.default_rng(3)
+    corners = [task.space.from_unit(rng.integers(0, 2, len(task.space))) for _ in range(10)]
+    designs = [task.space.sample(rng) for _ in range(20)] + corners
+    for outcome in run(in_process, task, *designs):
+        assert outcome.status in (Status.OK, Status.MEASURE_FAILED, Status.NONCONVERGED)
+        finite = all(math.isfinite(v) for v in outcome.metrics.values())
+        assert finite == (outcome.status is Status.OK)
+        assert bool(outcome.message) == (outcome.status is not Status.OK)
+
+
+def test_metrics_move_as_theory_says(pdk: str, in_process: Simulator) -> None:
+    task = acs_gym.make_task("ACS-OpAmp-v0", pdk=pdk)
+    reference = task.reference or {}
+
+    def metrics(**change: float) -> dict[str, float]:
+        return run(in_process, task, task.space.canonicalize({**reference, **change}))[0].metrics
+
+    base = metrics()
+    more_cc = metrics(c_comp=2 * reference["c_comp"])
+    assert more_cc["ugbw"] < base["ugbw"] and more_cc["slew_rise"] < base["slew_rise"]
+    more_current = metrics(i_bias=1.5 * reference["i_bias"])
+    assert more_current["power"] > base["power"]
+    assert more_current["slew_rise"] > base["slew_rise"]
+    longer_pair = metrics(l_pair=2 * reference["l_pair"], w_pair=reference["w_pair"])
+    assert longer_pair["ugbw"] < base["ugbw"]
+    more_sink = metrics(m_out=reference["m_out"] + 6)
+    assert more_sink["power"] > base["power"]
+
+
+def edited(program: Program, key: str, **changes: str) -> Program:
+    """The program with pieces of its netlist text replaced."""
+    decks = []
+    for deck in program.decks:
+        text = "\n".join(deck.template)
+        for old, new in changes.items():
+            assert old in text, old
+            text = text.replace(old, new)
+        decks.append(replace(deck, template=tuple(text.split("\n"))))
+    return replace(program, decks=tuple(decks), key=key)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("output tied to ground", "\ncl out 0", "\nrdead out 0 1\ncl out 0"),
+        ("output tied to the supply", "\ncl out 0", "\nrdead out vdd 1\ncl out 0"),
+        ("supply missing", "vdd vdd 0 dc", "vdd nowhere 0 dc"),
+        ("bias shorted to ground", ".subckt opamp", "rdead1 xdut.nb 0 1\n.subckt opamp"),
+    ],
+)
+def test_a_dead_op_amp_scores_nothing_on_the_metrics_it_lost(
+    name: str, old: str, new: str, pdk: str, in_process: Simulator
+) -> None:
+    task = acs_gym.make_task("ACS-OpAmp-v0", pdk=pdk)
+    program = edited(task.program, f"{pdk} {name}", **{old: new})
+    outcome = in_process.run([Job(program, task.reference or {})])[0]
+    evaluation = task.judge(task.reference or {}, outcome)
+    alive = ("gain", "ugbw", "pm", "slew_rate", "settling_time", "cmrr", "psrr", "noise")
+    assert evaluation.status is not Status.OK
+    assert all(evaluation.satisfaction[m] < 1.0 for m in alive), evaluation.metrics
+    assert evaluation.score < 0.35
+
+
+def test_a_netlist_ngspice_refuses_is_our_error_and_not_the_design_s(
+    pdk: str, in_process: Simulator
+) -> None:
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk)
+    program = edited(
+        task.program, f"{pdk} broken", **{"\ncl out 0": "\nqbroken out 0 nomodel\ncl out 0"}
+    )
+    outcome = in_process.run([Job(program, task.reference or {})])[0]
+    assert outcome.status is Status.INFRA_ERROR and outcome.message
+    assert run(in_process, task, task.reference or {})[0].status is Status.OK
+
+
+def test_a_circuit_without_a_solution_is_nonconverged(pdk: str, in_process: Simulator) -> None:
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk)
+    loop = "vloop1 vdd 0 dc 1\ncl out 0"  # Two sources disagree about one node.
+    program = edited(task.program, f"{pdk} unsolvable", **{"\ncl out 0": f"\n{loop}"})
+    before = repr(run(in_process, task, task.reference or {}))
+    outcome = in_process.run([Job(program, task.reference or {})])[0]
+    assert outcome.status is Status.NONCONVERGED
+    assert all(math.isnan(v) for v in outcome.metrics.values())
+    assert task.judge({}, outcome).score == 0.0
+    assert repr(run(in_process, task, task.reference or {})) == before
+
+
+def test_a_runaway_transient_is_stopped_by_counting_steps(
+    pdk: str, in_process: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = acs_gym.make_task("ACS-OpAmp-v0", pdk=pdk)
+    deck = task.program.decks[0]
+    slow = tuple(
+        replace(a, command="tran 1p 605n 0 2p", last=605e-9) if a.kind == "tran" else a
+        for a in deck.analyses
+    )
+    program = replace(task.program, decks=(replace(deck, analyses=slow),), key=f"{pdk} runaway")
+    outcome = in_process.run([Job(program, task.reference or {})])[0]
+    assert outcome.status is Status.TIMEOUT
+    assert "stopped after 20000 time steps" in outcome.message
+
+
+def test_waveforms_come_back_when_asked_for_and_change_no_metric(
+    task: acs_gym.Task, in_process: Simulator
+) -> None:
+    design = task.reference or {}
+    plain, full = in_process.run([Job(task.program, design), Job(task.program, design, True)])
+    assert plain.waveforms == {} and plain.metrics == full.metrics
+    loop = full.waveforms["loop"]
+    assert loop["sweep"].shape == loop["v(out)"].shape and loop["v(out)"].dtype == complex

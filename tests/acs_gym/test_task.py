@@ -1,0 +1,70 @@
+"""Tasks: found by name, distinguished by digest, quick to import."""
+
+import json
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import acs_gym
+
+
+def test_a_task_has_a_reference_specs_and_units_for_every_metric(task: acs_gym.Task) -> None:
+    assert task.reference is not None and set(task.reference) == set(task.space.names)
+    assert set(task.specs.metrics) <= set(task.metric_units)
+    assert task.title and task.description
+
+
+def test_the_digest_tells_tasks_apart_and_survives_pickling(task: acs_gym.Task, pdk: str) -> None:
+    copy = pickle.loads(pickle.dumps(task))
+    assert copy.digest == task.digest and copy.program == task.program
+    metric = task.specs.metrics[0]
+    harder = task.with_specs({metric: 1.01 * task.specs.targets[metric]})
+    assert harder.digest != task.digest
+    others = {acs_gym.make_task(t, pdk=pdk).digest for t in acs_gym.task_ids()}
+    assert len(others) == len(acs_gym.task_ids())
+
+
+def test_the_digest_is_the_same_in_another_process(task: acs_gym.Task) -> None:
+    code = f"import acs_gym; print(acs_gym.make_task({task.id!r}, pdk={task.pdk_name!r}).digest)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == task.digest
+
+
+def test_wrong_names_say_what_is_allowed() -> None:
+    with pytest.raises(acs_gym.TaskNotFound, match=r"did you mean ACS-OpAmp-v0\? Tasks: ACS-"):
+        acs_gym.make_task("ACS-OpAm-v0")
+    with pytest.raises(ValueError, match="no tier called 'tx'; tiers: tt"):
+        acs_gym.make_task("ACS-OpAmp-v0", tier="tx")
+    with pytest.raises(acs_gym.PdkNotFound, match="did you mean generic"):
+        acs_gym.make_task("ACS-OpAmp-v0", pdk="generik")
+    with pytest.raises(acs_gym.InvalidSpec, match="no spec on 'gain_db'"):
+        acs_gym.make_task("ACS-OpAmp-v0", pdk="generic", specs={"gain_db": 60})
+
+
+def test_a_folder_s_name_is_short_for_its_id() -> None:
+    assert acs_gym.make_task("opamp", pdk="generic").id == "ACS-OpAmp-v0"
+
+
+HEAVY = {"torch", "skopt", "sklearn", "openai", "matplotlib", "pydantic", "rich", "plotly", "typer"}
+
+
+def test_importing_registers_every_environment_and_loads_nothing_heavy() -> None:
+    code = (
+        "import json, sys, acs_gym, gymnasium\n"
+        "print(json.dumps([sorted(sys.modules), sorted(gymnasium.registry)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules, registry = json.loads(done.stdout)
+    assert set(acs_gym.task_ids()) <= set(registry)
+    ours = {"agents", "baselines", "tlgrpo", "leaderboard"}
+    assert not (HEAVY | ours) & {m.split(".")[0] for m in modules}
+
+
+def test_public_names_are_all_there() -> None:
+    for name in acs_gym.__all__:
+        assert getattr(acs_gym, name) is not None
+    assert set(acs_gym.__all__) <= set(dir(acs_gym))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = acs_gym.nothing

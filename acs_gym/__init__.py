@@ -16,6 +16,8 @@ from acs_gym.envs.registration import register_all
 if TYPE_CHECKING:
     from acs_gym.circuit import CircuitError, register_circuit
     from acs_gym.design import Design, DesignSpace, InvalidDesign, Parameter
+    from acs_gym.envs.sizing import SizingEnv
+    from acs_gym.envs.snapshot import EnvState
     from acs_gym.evaluation import Evaluation, Status
     from acs_gym.pdks import PdkError, PdkNotFound, get_pdk, pdk_names
     from acs_gym.session import BudgetExhausted, Session, SimulationBudget
@@ -29,6 +31,7 @@ __version__ = "0.1.0"
 _HOME = {
     "CircuitError": "circuit", "register_circuit": "circuit",
     "Design": "design", "DesignSpace": "design", "InvalidDesign": "design", "Parameter": "design",
+    "SizingEnv": "envs.sizing", "EnvState": "envs.snapshot",
     "Evaluation": "evaluation", "Status": "evaluation",
     "PdkError": "pdks", "PdkNotFound": "pdks", "get_pdk": "pdks", "pdk_names": "pdks",
     "BudgetExhausted": "session", "Session": "session", "SimulationBudget": "session",
@@ -40,11 +43,11 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "BudgetExhausted", "CircuitError", "Design", "DesignSpace", "Evaluation", "InProcessSimulator",
-    "InvalidDesign", "InvalidSpec", "Parameter", "PdkError", "PdkNotFound", "Session",
-    "SimulationBudget", "Simulator", "SimulatorNotFound", "Spec", "SpecSheet", "Status", "Task",
-    "TaskNotFound", "WorkerPool", "get_pdk", "make_task", "pdk_names", "register_circuit",
-    "task_ids",
+    "BudgetExhausted", "CircuitError", "Design", "DesignSpace", "EnvState", "Evaluation",
+    "InProcessSimulator", "InvalidDesign", "InvalidSpec", "Parameter", "PdkError", "PdkNotFound",
+    "Session", "SimulationBudget", "Simulator", "SimulatorNotFound", "SizingEnv", "Spec",
+    "SpecSheet", "Status", "Task", "TaskNotFound", "WorkerPool", "get_pdk", "make_task",
+    "pdk_names", "register_circuit", "task_ids",
 ]  # fmt: skip
 
 

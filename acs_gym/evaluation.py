@@ -70,7 +70,9 @@ class Evaluation:
         return cls(
             design=dict(design),
             status=status,
-            metrics=dict.fromkeys(metrics, math.nan) if failed else dict(metrics),
+            # One NaN object, so that equal evaluations compare equal: `nan == nan` is false, but
+            # containers compare by identity first.
+            metrics={k: math.nan if failed or math.isnan(v) else v for k, v in metrics.items()},
             margins=verdict.margins,
             satisfaction=verdict.satisfaction,
             score=verdict.score,

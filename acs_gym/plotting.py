@@ -233,7 +233,7 @@ def _draw_phase(axes: Axes, picture: _Picture, trace: _Trace) -> None:
                     "shrinkB": 0,
                 },
             )
-        _note(axes, 0.03, 0.08, f"{metric.name} {picture.text(metric)}{_wanted(spec)}", colour)
+        _note(axes, 0.03, 0.2, f"{metric.name} {picture.text(metric)}{_wanted(spec)}", colour)
 
 
 def _draw_step(axes: Axes, picture: _Picture, trace: _Trace) -> None:

@@ -130,7 +130,8 @@ class Session:
     @property
     def remaining(self) -> float:
         """Designs that can still be simulated (inf when unlimited)."""
-        return self.budget.remaining // self.task.cost
+        left = self.budget.remaining
+        return left if left == float("inf") else left // self.task.cost
 
     @property
     def best(self) -> Evaluation | None:

@@ -17,9 +17,10 @@ def episode_text(
         lines += [f"  {spec.metric:<16} {spec.text()}" for spec in task.specs]
         return "\n".join(lines)
     last = history[-1]
+    verdict = " (every spec met)" if last.feasible else ""
     lines = [
         f"{head}: turn {len(history)} of {max_turns}",
-        f"score {last.score:.4f}{' (every spec met)' if last.feasible else ''}, best {best.score:.4f}",
+        f"score {last.score:.4f}{verdict}, best {best.score:.4f}",
         "",
         "design:",
         *design_lines(task, last),
@@ -44,9 +45,7 @@ def spec_lines(task: Task, evaluation: Evaluation) -> list[str]:
     """One line per spec: ✓ or ✗, the metric, what was measured, what is wanted."""
     lines = []
     for spec in task.specs:
-        value = evaluation.metrics.get(spec.metric)
-        met = evaluation.satisfaction.get(spec.metric) == 1.0
-        lines.append(
-            f"  {'✓' if met else '✗'} {spec.metric:<14} {format_si(value, spec.unit):>12}  {spec.text()}"
-        )
+        value = format_si(evaluation.metrics.get(spec.metric), spec.unit)
+        tick = "✓" if evaluation.satisfaction.get(spec.metric) == 1.0 else "✗"
+        lines.append(f"  {tick} {spec.metric:<14} {value:>12}  {spec.text()}")
     return lines

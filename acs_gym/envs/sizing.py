@@ -12,17 +12,24 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
 from gymnasium.error import ClosedEnvironmentError, ResetNeeded
-from gymnasium.spaces import Box, Dict
+from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
+from acs_gym.design import InvalidDesign
+from acs_gym.envs.observation import Observation, observation_space, observe
 from acs_gym.envs.snapshot import (
-    EnvState, InvalidState, best_of, own, rng_from_text, rng_to_text,
-)  # fmt: skip
+    EnvState,
+    InvalidState,
+    best_of,
+    own,
+    rng_from_text,
+    rng_to_text,
+)
 from acs_gym.evaluation import Evaluation
 from acs_gym.session import BudgetExhausted, Session
 from acs_gym.specs import InvalidSpec, SpecSheet
@@ -31,11 +38,7 @@ from acs_gym.task import DEFAULT_PDK, Task, make_task
 if TYPE_CHECKING:
     from acs_gym.simulation.engine import Waveforms
 
-# Margins beyond this are all the same to a policy: e^5 is a factor of 150 from the target.
-MARGIN_LIMIT = 5.0
 _OPTIONS = ("specs",)
-
-Observation = dict[str, NDArray[np.float32]]
 
 
 class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
@@ -82,7 +85,7 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     Raises TaskNotFound, PdkNotFound, CircuitError, InvalidSpec; ValueError for the rest.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 2}
+    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 2}  # noqa: RUF012 (Gymnasium's)
 
     def __init__(
         self,
@@ -122,7 +125,7 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._started = self._terminated = self._truncated = self._closed = False
         self._drawn: tuple[Mapping[str, float], Waveforms] | None = None
         self.action_space = Box(-1.0, 1.0, (len(task.space),), np.float32)
-        self.observation_space = _observation_space(len(task.space), len(self._nominal))
+        self.observation_space = observation_space(len(task.space), len(self._nominal))
 
     def _door(self, session: Session | None, budget: int | None) -> Session:
         if session is None:
@@ -181,7 +184,7 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         if self._terminated or self._truncated:
             raise ResetNeeded("this episode is over; call reset() or restore() before step()")
         design = self._base.space.from_unit((self._checked(action) + 1.0) / 2.0)
-        if self._session.remaining < 1:
+        if self._remaining < 1:
             raise BudgetExhausted(
                 f"the budget of {self._session.budget.limit} simulations is used up; neither "
                 "reset() nor restore() gives any back"
@@ -190,7 +193,7 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._history = (*self._history, evaluation)
         self._terminated = self.stop_when_feasible and evaluation.feasible
         self._truncated = not self._terminated and (
-            len(self._history) >= self.max_turns or self._session.remaining < 1
+            len(self._history) >= self.max_turns or self._remaining < 1
         )
         return (
             self._observation(),
@@ -265,6 +268,8 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         return self._observation(), self._info()
 
     def _check_state(self, state: EnvState) -> None:
+        if not isinstance(state, EnvState):
+            raise InvalidState(f"restore takes an EnvState, got {type(state).__name__}")
         here, there = (
             f"{i} on {p} ({t}, {d[:12]})"
             for i, p, t, d in (
@@ -282,13 +287,21 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
                     f"the state was taken with {name}={getattr(state, name)}, this environment has "
                     f"{name}={getattr(self, name)}"
                 )
+        if state.turn > self.max_turns:
+            raise InvalidState(f"the state has {state.turn} turns, at most {self.max_turns} exist")
+        try:
+            for evaluation in state.history:
+                self._base.space.canonicalize(evaluation.design)
+        except InvalidDesign as error:
+            raise InvalidState(f"the state's history has an impossible design: {error}") from None
 
     # --- copies ---------------------------------------------------------------------------------
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SizingEnv:
         """A twin in this process; a budget is one meter for both."""
-        for shared in (self._session, self._base, self._task):
-            memo[id(shared)] = shared
+        session = self._session if self._metered else self._door(None, None)
+        memo[id(self._session)] = session
+        memo[id(self._base)], memo[id(self._task)] = self._base, self._task
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
         twin.__dict__.update({k: copy.deepcopy(v, memo) for k, v in self.__dict__.items()})
@@ -318,6 +331,12 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     # --- inside ---------------------------------------------------------------------------------
 
+    @property
+    def _remaining(self) -> float:
+        """Designs that can still be simulated; inf without a limit."""
+        unlimited = self._session.budget.limit is None
+        return math.inf if unlimited else float(self._session.remaining)
+
     def _begin(self, task: Task, history: tuple[Evaluation, ...]) -> None:
         if not self._metered and not self._history == () == history:
             # A session remembers all it simulated; without a meter there is nothing to carry over.
@@ -346,33 +365,15 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         return np.clip(vector, -1.0, 1.0)
 
     def _observation(self) -> Observation:
-        specs = self._task.specs
-        last = self._history[-1] if self._history else None
-        best = best_of(self._history)
-        design = np.zeros(len(self._base.space))
-        values = dict.fromkeys(specs.metrics, math.nan)
-        if last is not None:
-            design = 2.0 * self._base.space.to_unit(last.design) - 1.0
-            values |= {m: last.metrics.get(m, math.nan) for m in specs.metrics}
-        observation = {
-            "design": design,
-            "metrics": [_bounded(s.margin(values[s.metric])) for s in self._nominal],
-            "margins": [_bounded(s.margin(values[s.metric])) for s in specs],
-            "targets": [
-                _bounded(fixed.margin(s.target))
-                for fixed, s in zip(self._nominal, specs, strict=True)
-            ],
-            "measured": [float(not math.isnan(v)) for v in values.values()],
-            "best_score": [0.0 if best is None else best.score],
-            "remaining": [1.0 - len(self._history) / self.max_turns],
-        }
-        return {name: np.array(value, dtype=np.float32) for name, value in observation.items()}
+        return observe(
+            self._base.space, self._nominal, self._task.specs, self._history, self.max_turns
+        )
 
     def _info(self) -> dict[str, Any]:
         info: dict[str, Any] = {
             "turn": len(self._history),
             "targets": self._task.specs.targets,
-            "remaining_budget": float(self._session.remaining),
+            "remaining_budget": self._remaining,
         }
         best = best_of(self._history)
         if best is not None:
@@ -404,27 +405,6 @@ def _nominal_specs(task: Task) -> SpecSheet:
     """The task's sheet with the circuit's own targets, whatever targets it came with."""
     fixed = task.circuit.specs(task.pdk_name).targets
     return task.specs.with_targets({m: t for m, t in fixed.items() if m in task.specs.metrics})
-
-
-def _observation_space(n: int, k: int) -> Dict:
-    def box(low: float, high: float, size: int) -> Box:
-        return Box(low, high, (size,), np.float32)
-
-    return Dict(
-        {
-            "design": box(-1.0, 1.0, n),
-            "metrics": box(-MARGIN_LIMIT, MARGIN_LIMIT, k),
-            "margins": box(-MARGIN_LIMIT, MARGIN_LIMIT, k),
-            "targets": box(-MARGIN_LIMIT, MARGIN_LIMIT, k),
-            "measured": box(0.0, 1.0, k),
-            "best_score": box(0.0, 1.0, 1),
-            "remaining": box(0.0, 1.0, 1),
-        }
-    )
-
-
-def _bounded(margin: float) -> float:
-    return -MARGIN_LIMIT if math.isnan(margin) else min(max(margin, -MARGIN_LIMIT), MARGIN_LIMIT)
 
 
 def _target_option(options: Mapping[str, Any] | None) -> dict[str, float] | None:

@@ -8,15 +8,14 @@ targets are all there is. What a state must never carry is the budget; the meter
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from acs_gym.evaluation import Evaluation
-from acs_gym.specs import InvalidSpec, Spec, SpecSheet
+from acs_gym.specs import Spec, SpecSheet
 
 FORMAT = 1
 
@@ -53,6 +52,10 @@ class EnvState:
     terminated: bool
     truncated: bool
     rng: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and pickled as its JSON form, which makes the copy equal (see `own`)."""
+        return EnvState.from_json, (self.to_json(),)
 
     @property
     def turn(self) -> int:
@@ -117,22 +120,15 @@ class EnvState:
             )
         except KeyError as missing:
             raise InvalidState(f"state has no field {missing}") from None
-        except (TypeError, AttributeError, InvalidSpec) as error:
+        except InvalidState:
+            raise
+        except (TypeError, AttributeError, ValueError) as error:
             raise InvalidState(f"state is malformed: {error}") from None
-        except ValueError as error:
-            raise (
-                error if isinstance(error, InvalidState) else InvalidState(f"state: {error}")
-            ) from None
 
 
 def own(evaluation: Evaluation, specs: SpecSheet) -> Evaluation:
-    """`evaluation` judged by `specs`, sharing nothing mutable with the one it was made from.
-
-    Every NaN becomes the one object `math.nan`: Python then finds two evaluations equal exactly
-    when they measured the same, also after one of them crossed a process boundary.
-    """
-    metrics = {k: math.nan if math.isnan(v) else v for k, v in evaluation.metrics.items()}
-    return replace(evaluation, metrics=metrics).rejudged(specs)
+    """`evaluation` judged by `specs`, sharing nothing mutable with the one it was made from."""
+    return evaluation.rejudged(specs)
 
 
 def best_of(history: tuple[Evaluation, ...]) -> Evaluation | None:

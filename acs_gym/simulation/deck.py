@@ -347,9 +347,9 @@ def _check_expressions(circuit: Circuit, program: Program) -> None:
         for expression, names in allowed:
             _check_names(circuit, f"metric {metric.name}", expression, names)
     for gate in program.gates:
-        for expression in (gate.signal, gate.low, gate.high):
-            if expression is not None:
-                _check_names(circuit, f"gate {gate.description!r}", expression, scope)
+        for bound in (gate.signal, gate.low, gate.high):
+            if bound is not None:
+                _check_names(circuit, f"gate {gate.description!r}", bound, scope)
 
 
 def _check_names(circuit: Circuit, what: str, expression: Expression, known: set[str]) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 import acs_gym
 from acs_gym.circuit import BUNDLED, CircuitError, load_circuit
+from acs_gym.pdks import get_pdk
+from acs_gym.simulation.deck import build_program
 
 BUNDLED_FOLDERS = sorted(p.parent for p in BUNDLED.glob("*/circuit.toml"))
 
@@ -71,11 +73,7 @@ def test_bundled_circuits_load_and_tie_matched_devices(path: Path) -> None:
 def test_what_is_wrong_is_named(folder: Path, file: str, old: str, new: str, message: str) -> None:
     edit(folder, file, old, new)
     with pytest.raises(CircuitError, match=message):
-        circuit = load_circuit(folder)
-        from acs_gym.pdks import get_pdk
-        from acs_gym.simulation.deck import build_program
-
-        build_program(circuit, get_pdk("generic"))
+        build_program(load_circuit(folder), get_pdk("generic"))
 
 
 @pytest.mark.parametrize("file", ["circuit.toml", "dut.spice", "bench_follower.spice"])

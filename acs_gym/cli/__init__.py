@@ -1,0 +1,56 @@
+"""`acs-gym`: look at tasks, simulate a sizing, draw it, check this machine, install a PDK.
+
+Exit codes: 0 done, 1 the simulation or a check failed, 2 wrong use or something missing (one line
+on stderr says what). Commands import what they need when they run, so `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from acs_gym.cli import catalogue, doctor, pdk, sizing
+
+app = typer.Typer(
+    name="acs-gym",
+    help="Analog circuit sizing on real ngspice simulation.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("list")(catalogue.list_tasks)
+app.command("show")(catalogue.show)
+app.command("simulate")(sizing.simulate)
+app.command("plot")(sizing.plot)
+app.command("doctor")(doctor.doctor)
+app.add_typer(pdk.app, name="pdk")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command (`sys.argv` without `arguments`) and return its exit code."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="acs-gym")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except (ValueError, KeyError, RuntimeError, OSError) as error:
+        if not isinstance(error, _expected()):
+            raise
+        print(f"acs-gym: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """What a person can cause; anything else is a defect of ours and keeps its traceback."""
+    import acs_gym
+
+    return (
+        acs_gym.TaskNotFound,
+        acs_gym.CircuitError,
+        acs_gym.PdkError,
+        acs_gym.InvalidDesign,
+        acs_gym.InvalidSpec,
+        acs_gym.SimulatorNotFound,
+        OSError,
+    )

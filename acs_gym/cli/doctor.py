@@ -1,0 +1,138 @@
+"""`acs-gym doctor`: is everything here that a simulation needs, and does it give what it should?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from acs_gym.cli.output import console, print_table
+
+if TYPE_CHECKING:
+    from acs_gym.evaluation import Evaluation
+    from acs_gym.task import Task
+
+# Asked in a process of its own: a broken library takes that one down, not the diagnosis.
+_ASK_VERSION = """
+import pathlib
+from acs_gym.simulation.driver import NgSpice, find_library
+print('version', NgSpice.shared().version())
+maps = pathlib.Path('/proc/self/maps')
+lines = maps.read_text().splitlines() if maps.is_file() else []
+paths = [line.split(maxsplit=5)[5] for line in lines if 'libngspice' in line]
+print('library', paths[0] if paths else find_library())
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding; `fix` is what to type when it is not `ok`."""
+
+    ok: bool
+    what: str
+    found: str
+    fix: str = ""
+
+
+def doctor(
+    pdk: Annotated[
+        list[str] | None,
+        typer.Option("--pdk", help="Check only these PDKs; repeat for several."),
+    ] = None,
+) -> None:
+    """Check ngspice, the PDKs, and that every reference sizing gives its known result."""
+    checks = [_ngspice()]
+    checks += _pdks(pdk)
+    if checks[0].ok:
+        checks += _references(pdk)
+    rows = [("✓" if c.ok else "✗", c.what, c.found) for c in checks]
+    print_table("", ("", "check", "found"), rows)
+    broken = [c for c in checks if not c.ok]
+    for check in broken:
+        console().print(f"{check.what}: {check.fix}", soft_wrap=True)
+    if broken:
+        raise typer.Exit(1)
+    console().print("Everything is in order.")
+
+
+def _ngspice() -> Check:
+    from acs_gym.simulation.deck import OPTIONS
+    from acs_gym.simulation.driver import SimulatorNotFound, find_library
+
+    try:
+        library = find_library()
+    except SimulatorNotFound as error:
+        return Check(False, "ngspice", "not found", str(error))
+    done = subprocess.run(
+        [sys.executable, "-c", _ASK_VERSION], capture_output=True, text=True, check=False
+    )
+    said = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if " " in line)
+    if done.returncode or not {"version", "library"} <= said.keys():
+        why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return Check(False, "ngspice", library, f"the library does not start: {why}")
+    found = f"{said['library']}, version {said['version']}; 1 thread, options {OPTIONS}"
+    return Check(True, "ngspice", found)
+
+
+def _pdks(wanted: list[str] | None) -> Iterator[Check]:
+    from acs_gym.pdks import PdkError, get_pdk, pdk_names
+
+    for pdk in map(get_pdk, wanted or pdk_names()):
+        what = f"PDK {pdk.name}"
+        try:
+            found = f"{pdk.title}: {pdk.location()}"
+            pdk.models("tt")
+        except PdkError as error:
+            yield Check(False, what, "not usable", str(error))
+        else:
+            yield Check(True, what, found)
+
+
+def _references(wanted: list[str] | None) -> Iterator[Check]:
+    """Every reference sizing, twice, in fresh processes and in opposite orders."""
+    from acs_gym.circuit import circuit_folders, load_circuit
+    from acs_gym.pdks import get_pdk, pdk_names
+    from acs_gym.task import make_task
+
+    circuits = [load_circuit(folder) for folder in circuit_folders().values()]
+    for name in wanted or pdk_names():
+        if not get_pdk(name).available():
+            continue
+        tasks = [make_task(c.id, pdk=name) for c in circuits if name in c.references]
+        if not tasks:
+            yield Check(True, f"references on {name}", "none is shipped")
+            continue
+        first, second = _simulated(tasks), _simulated(tasks[::-1])
+        for task in tasks:
+            yield _judged(task, first[task.id], second[task.id])
+
+
+def _simulated(tasks: list[Task]) -> dict[str, Evaluation]:
+    from acs_gym.simulation.pool import Job, WorkerPool
+
+    designs = [task.reference or {} for task in tasks]
+    with WorkerPool(1) as pool:
+        outcomes = pool.run([Job(t.program, d) for t, d in zip(tasks, designs, strict=True)])
+    return {
+        task.id: task.judge(design, outcome)
+        for task, design, outcome in zip(tasks, designs, outcomes, strict=True)
+    }
+
+
+def _judged(task: Task, first: Evaluation, second: Evaluation) -> Check:
+    what = f"{task.id} on {task.pdk_name}"
+    if first.to_json() != second.to_json():
+        fix = "results differ between two runs; please report this, with the ngspice version above"
+        return Check(False, what, "not reproducible", fix)
+    if not first.feasible:
+        missed = ", ".join(m for m, s in first.satisfaction.items() if s < 1.0)
+        fix = (
+            f"the reference sizing misses {missed}; an ngspice older than 38, changed models or a "
+            f"changed circuit would do that {first.message}"
+        ).rstrip()
+        return Check(False, what, f"score {first.score:.4f}", fix)
+    return Check(True, what, "reference feasible, bit-identical twice")

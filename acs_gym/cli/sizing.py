@@ -1,0 +1,177 @@
+"""`acs-gym simulate` and `acs-gym plot`: one sizing, measured or drawn."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from acs_gym.cli.catalogue import PdkOption, TaskArgument, task_on
+from acs_gym.cli.output import console, print_table
+
+if TYPE_CHECKING:
+    from acs_gym.design import Design
+    from acs_gym.evaluation import Evaluation
+    from acs_gym.task import Task
+
+_FORMATS = (".png", ".pdf", ".svg")
+
+Assignments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME=VALUE]...",
+        help="Parameters, e.g. w_pair=12u c_comp=1.5p; the others are the reference sizing's.",
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--spec", metavar="METRIC=VALUE", help="Another target, e.g. ugbw=20M."),
+]
+
+
+def simulate(
+    task_id: TaskArgument,
+    values: Assignments = None,
+    pdk: PdkOption = None,
+    spec: Targets = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in SI units.")] = False,
+) -> None:
+    """Simulate one sizing and hold its metrics against the specs (exit 1: it failed)."""
+    task, design, filled = _asked_for(task_id, values, pdk, spec)
+    with task.session(budget=1) as session:
+        evaluation = session.simulate(design)
+    if as_json:
+        record = {
+            "task": task.id,
+            "pdk": task.pdk_name,
+            "tier": task.tier,
+            **evaluation.to_json(),
+            "targets": task.specs.targets,
+            "units": task.metric_units,
+            "from_reference": list(filled),
+        }
+        print(json.dumps(record, indent=2, allow_nan=False))
+    else:
+        _print(task, evaluation, filled)
+    if _failed(evaluation):
+        raise typer.Exit(1)
+
+
+def plot(
+    task_id: TaskArgument,
+    values: Assignments = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where to; .png, .pdf or .svg.")
+    ] = Path("sizing.png"),
+    pdk: PdkOption = None,
+    spec: Targets = None,
+) -> None:
+    """Draw one sizing: loop gain, step response, margins (exit 1: the simulation failed)."""
+    if output.suffix.lower() not in _FORMATS:
+        raise typer.BadParameter(f"{output} must end in one of: {', '.join(_FORMATS)}")
+    from acs_gym import plotting
+    from acs_gym.simulation.pool import Job, shared_pool
+
+    task, design, filled = _asked_for(task_id, values, pdk, spec)
+    outcome = shared_pool(1).run([Job(task.program, design, waveforms=True)])[0]
+    evaluation = task.judge(design, outcome)
+    plotting.draw(task, evaluation, outcome.waveforms).savefig(output)
+    _say_filled(task, filled)
+    console().print(f"wrote {output}: score {evaluation.score:.4f}, {evaluation.status}")
+    if _failed(evaluation):
+        raise typer.Exit(1)
+
+
+def _asked_for(
+    task_id: str, values: list[str] | None, pdk: str | None, targets: list[str] | None
+) -> tuple[Task, Design, tuple[str, ...]]:
+    """(task, canonical design, names that came from the reference sizing)."""
+    from acs_gym.specs import InvalidSpec
+
+    task = task_on(task_id, pdk)
+    if targets:
+        task = task.with_specs(_parsed(targets, "target", InvalidSpec))
+    return task, *_completed(task, values or [])
+
+
+def _completed(task: Task, values: list[str]) -> tuple[Design, tuple[str, ...]]:
+    from acs_gym.design import InvalidDesign
+
+    given = _parsed(values, "parameter", InvalidDesign)
+    for name in given:
+        if name not in task.space.names:
+            close = difflib.get_close_matches(name, task.space.names, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            known = ", ".join(task.space.names)
+            raise InvalidDesign(f"unknown parameter {name!r}; {hint}parameters: {known}")
+    design = task.space.canonicalize({**(task.reference or {}), **given})
+    return design, tuple(n for n in design if n not in given)
+
+
+def _parsed(texts: list[str], what: str, problem: type[ValueError]) -> dict[str, float]:
+    """`["w_pair=12u"]` as `{"w_pair": 12e-6}`; raises `problem` quoting what cannot be read."""
+    from acs_gym.units import parse
+
+    found: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise problem(f"cannot read {text!r} as a {what}; write NAME=VALUE, e.g. w_pair=12u")
+        if name in found:
+            raise problem(f"{what} {name} is given twice")
+        try:
+            found[name] = parse(value)
+        except ValueError as error:
+            raise problem(f"{what} {name}: {error}") from None
+    return found
+
+
+def _failed(evaluation: Evaluation) -> bool:
+    """Whether there was no simulation result; an unmeasurable metric is a result."""
+    from acs_gym.evaluation import Status
+
+    return evaluation.status not in (Status.OK, Status.MEASURE_FAILED)
+
+
+def _print(task: Task, evaluation: Evaluation, filled: tuple[str, ...]) -> None:
+    from acs_gym.units import format_si
+
+    out = console()
+    out.print(f"{task.id}: {task.title} on {task.pdk_name} ({task.tier})")
+    _say_filled(task, filled)
+    print_table(
+        "design",
+        ("parameter", ">value", "", "description"),
+        [
+            (
+                p.name,
+                format_si(evaluation.design[p.name], p.unit),
+                "reference" if p.name in filled else "",
+                p.description,
+            )
+            for p in task.space
+        ],
+    )
+    wanted = {spec.metric: spec for spec in task.specs}
+    rows = []
+    for name, unit in task.metric_units.items():
+        tick = target = margin = ""
+        if name in wanted:
+            tick = "✓" if evaluation.satisfaction[name] == 1.0 else "✗"
+            target, margin = wanted[name].text(), format_si(evaluation.margins[name], digits=3)
+        rows.append((tick, name, format_si(evaluation.metrics.get(name), unit), target, margin))
+    print_table("metrics", ("", "metric", ">value", "spec", ">margin"), rows)
+    verdict = "every spec met" if evaluation.feasible else "not every spec met"
+    out.print(f"status {evaluation.status}, score {evaluation.score:.4f}, {verdict}")
+    if evaluation.message:
+        out.print(evaluation.message)
+
+
+def _say_filled(task: Task, filled: tuple[str, ...]) -> None:
+    if filled:
+        which = "all parameters" if len(filled) == len(task.space) else ", ".join(filled)
+        console().print(f"taken from the reference sizing: {which}")

@@ -1,0 +1,1 @@
+"""Language-model agents. Nothing here yet; the first release has `baselines` only."""

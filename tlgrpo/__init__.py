@@ -1,0 +1,1 @@
+"""The TL-GRPO trainer. Nothing here yet."""

@@ -70,8 +70,39 @@ class Expression:
             return float("inf")
 
 
+def evaluate_all(expressions: tuple[Expression, ...], values: Mapping[str, Any]) -> list[float]:
+    """All of `expressions` over the same scope, as floats; many times quicker than one by one.
+
+    The rare scope in which one of them divides by zero or overflows is evaluated one by one.
+    """
+    code, names = _compile_all(tuple(e.text for e in expressions))
+    try:
+        scope = {name: values[name] for name in names}
+        return [float(x) for x in eval(code, {"__builtins__": {}, **FUNCTIONS}, scope)]
+    except (ZeroDivisionError, OverflowError, KeyError):
+        return [float(e(values)) for e in expressions]
+
+
+@functools.lru_cache(maxsize=1024)
+def _compile_all(texts: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    trees = [_parse(text) for text in texts]
+    if any(vectors for _, _, vectors in trees):
+        raise ExpressionError("expressions with simulator vectors are evaluated one by one")
+    body = ast.Tuple([tree.body for tree, _, _ in trees], ast.Load())
+    code = compile(ast.fix_missing_locations(ast.Expression(body)), "<expressions>", "eval")
+    return code, tuple(dict.fromkeys(name for _, names, _ in trees for name in names))
+
+
 @functools.lru_cache(maxsize=4096)
 def _compile(text: str) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    try:
+        tree, names, vectors = _parse(text)
+        return compile(tree, "<expression>", "eval"), names, vectors
+    except (RecursionError, MemoryError) as error:
+        raise ExpressionError(f"{text[:80]!r} is nested too deeply: {error}") from None
+
+
+def _parse(text: str) -> tuple[ast.Expression, tuple[str, ...], tuple[str, ...]]:
     if len(text) > _LONGEST:
         raise ExpressionError(f"expression of {len(text)} characters; at most {_LONGEST}")
     vectors: list[str] = []
@@ -110,7 +141,7 @@ def _compile(text: str) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
             names.append(node.id)
     # Integers become floats: `9**9**9` then overflows at once instead of filling the memory.
     tree = ast.fix_missing_locations(_Floats().visit(tree))
-    return compile(tree, "<expression>", "eval"), tuple(names), tuple(vectors)
+    return tree, tuple(names), tuple(vectors)
 
 
 class _Floats(ast.NodeTransformer):

@@ -21,9 +21,10 @@ from acs_gym.simulation.netlist import Bench, Element, Primitive
 
 # Tight Newton costs nothing (it converges quadratically) and makes the operating point independent
 # of where it started; trtol then gives the transient its slack (slew 0.6 %, settling 2.6 % median).
-OPTIONS = "keepopinfo reltol=1e-5 trtol=70"
+OPTIONS = "keepopinfo reltol=1e-5 trtol=70 noinit"
 _CLAMP = "acs_clamp"
 _CLAMP_MODEL = f".model {_CLAMP} d(is=1e-14 n=1)"
+_PLACE = re.compile(r"\{([\w.]+)\}")
 # Settable attributes of plain elements whose whole value is one number.
 _SCALAR = {"r": "resistance", "c": "capacitance", "l": "inductance", "i": "dc", "v": "dc"}
 
@@ -221,7 +222,7 @@ def netlist(deck: Deck, models: Mapping[str, str]) -> tuple[str, ...]:
     """The deck as text for ngspice, given the model name of each binned device."""
     title, *rest = deck.template
     cards = (deck.models[name] for name in sorted(set(models.values())))
-    body = (re.sub(r"\{([\w.]+)\}", lambda m: models[m[1]], line) for line in rest)
+    body = (_PLACE.sub(lambda m: models[m[1]], line) if "{" in line else line for line in rest)
     return title, *cards, *body
 
 

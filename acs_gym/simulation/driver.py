@@ -105,7 +105,7 @@ class NgSpice:
         self._circuits: list[int] = []  # Newest first: `setcirc 1` is the newest.
         self._loaded = 0
         self._commands = 0
-        self._log: deque[str] = deque(maxlen=200)
+        self._log: deque[bytes] = deque(maxlen=200)
         name = find_library()
         try:
             self._library = C.CDLL(name)
@@ -131,7 +131,7 @@ class NgSpice:
         array = (C.c_char_p * (len(encoded) + 1))(*encoded, None)
         self._library.ngSpice_Circ(array)
         self._check_alive()
-        said = list(self._log)
+        said = self._lines()
         # It returns 0 for a netlist it has thrown away; only its own list of circuits tells.
         if self._listed_circuits() != len(self._circuits) + 1:
             reason = "; ".join(line for line in said if not line.startswith(("Note:", "Circuit:")))
@@ -143,7 +143,7 @@ class NgSpice:
     def _listed_circuits(self) -> int:
         self._log.clear()
         self.command("setcirc")
-        return sum(bool(re.match(r"(Current\s+)?\d+\s", line)) for line in self._log)
+        return sum(bool(re.match(r"(Current\s+)?\d+\s", line)) for line in self._lines())
 
     def use(self, circuit: int) -> None:
         """Make a loaded netlist the current one."""
@@ -198,28 +198,33 @@ class NgSpice:
 
     def said(self, word: str) -> bool:
         """Whether a line since the log was last cleared contains `word`."""
-        return any(word in line for line in self._log)
+        return any(word in line for line in self._lines())
 
     def errors(self) -> str:
         """What ngspice complained about since the log was last cleared, on one short line."""
         wanted = re.compile(
             r"error|fatal|fail|singular|too small|limit|no such|unknown|can't|cannot|aborted", re.I
         )
-        lines = [s for s in self._log if wanted.search(s) and not s.startswith("Trying gmin")]
+        lines = [s for s in self._lines() if wanted.search(s) and not s.startswith("Trying gmin")]
         return "; ".join(list(dict.fromkeys(lines))[-3:])[:400]
 
     def version(self) -> str:
         """The library's version, e.g. `39`."""
         self._log.clear()
         self.command("version -f")
-        for line in self._log:
+        for line in self._lines():
             if match := re.search(r"ngspice-(\d[\w.]*)", line):
                 return match[1]
         return "unknown"
 
+    def _lines(self) -> list[str]:
+        """What ngspice said since the log was last cleared, without its stream prefixes."""
+        texts = (line.decode(errors="replace") for line in self._log)
+        return [t.removeprefix("stdout ").removeprefix("stderr ").strip() for t in texts]
+
     def _on_text(self, text: bytes, _library: int, _user: object) -> int:
-        line = text.decode(errors="replace")
-        self._log.append(line.removeprefix("stdout ").removeprefix("stderr ").strip())
+        # Kept raw: ngspice says a hundred lines an evaluation and hardly any is ever read.
+        self._log.append(text)
         return 0
 
     def _on_exit(self, _status: int, _now: bool, _quit: bool, _library: int, _user: object) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acs_gym.evaluation import Status
-from acs_gym.expressions import Expression
+from acs_gym.expressions import Expression, evaluate_all
 from acs_gym.simulation.deck import Analysis, Deck, Gate, Metric, Program, netlist
 from acs_gym.simulation.driver import NgSpice
 from acs_gym.simulation.measure import MEASURES
@@ -26,6 +26,7 @@ from acs_gym.simulation.measure import MEASURES
 STEP_CAP = 20_000
 # Loaded netlists kept; a netlist is about 100 kB and loads in 2 ms.
 CIRCUITS_KEPT = 64
+_SMALL_SIGNAL = ("ac", "noise")
 _SWEEP = {"ac": "frequency", "noise": "frequency", "tran": "time"}
 
 Waveforms = dict[str, dict[str, NDArray[Any]]]
@@ -83,12 +84,13 @@ class Engine:
     ) -> None:
         settings: list[tuple[str, str, float]] = []
         models: dict[str, str] = {}
-        for device in deck.devices:
-            values = {k: float(e(scope)) for k, e in device.parameters.items()}
+        for device, values in zip(deck.devices, _device_values(deck, scope), strict=True):
             if device.device is not None and device.device.bins:
                 models[device.element] = device.device.model(values["w"], values["l"])
+            numbers = evaluate_all(tuple(device.attributes.values()), values)
             settings += [
-                (device.element, a, float(e(values))) for a, e in device.attributes.items()
+                (device.element, attribute, number)
+                for attribute, number in zip(device.attributes, numbers, strict=True)
             ]
         self._use_netlist(program, deck, models)
         command = self._driver.command
@@ -99,7 +101,7 @@ class Engine:
             # search the model cards for another bin.
             command(f"alter @{element}[{attribute}] = [ {value!r} ]")
         for source in deck.sources:
-            text = " ".join(repr(float(e(scope))) for e in source.values)
+            text = " ".join(map(repr, evaluate_all(source.values, scope)))
             command(f"alter @{source.element}[{source.attribute}] = [ {text} ]")
         try:
             for analysis in deck.analyses:
@@ -131,7 +133,7 @@ class Engine:
 
     def _run_analysis(self, deck: Deck, analysis: Analysis) -> dict[str, NDArray[Any]]:
         driver = self._driver
-        for source in deck.excitable:
+        for source in deck.excitable if analysis.kind in _SMALL_SIGNAL else ():
             driver.command(f"alter @{source}[acmag] = [ {int(source in analysis.excite)} ]")
         before = driver.current_plot()
         driver.forget_log()
@@ -234,8 +236,14 @@ def _signal(signal: Expression, scope: Mapping[str, float], data: Mapping[str, A
 def _area(deck: Deck, scope: Mapping[str, float]) -> float:
     """Active plus passive area in m²: sum of W·L·M and of capacitor and resistor areas."""
     total = 0.0
-    for device in deck.devices:
+    for device, values in zip(deck.devices, _device_values(deck, scope), strict=True):
         if device.device is not None:
-            values = {k: float(e(scope)) for k, e in device.parameters.items()}
             total += float(device.device.area(values))
     return total
+
+
+def _device_values(deck: Deck, scope: Mapping[str, float]) -> list[dict[str, float]]:
+    """The primitive parameters (w, l, m, r, c, i in SI units) of each device of a deck."""
+    expressions = tuple(e for d in deck.devices for e in d.parameters.values())
+    numbers = iter(evaluate_all(expressions, scope))
+    return [{name: next(numbers) for name in d.parameters} for d in deck.devices]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from acs_gym.expressions import Expression, ExpressionError
+from acs_gym.expressions import Expression, ExpressionError, evaluate_all
 
 
 def test_computes_with_names_and_knows_which_it_needs() -> None:
@@ -30,7 +30,7 @@ def test_a_caret_is_a_power_and_a_zero_division_is_not_a_crash() -> None:
     [
         "__import__('os').system('true')", "().__class__", "open('/etc/passwd')", "[1,2]", "'a'",
         "lambda: 1", "w.real", "w[0]", "1 if w else 2", "w := 3", "f(w)", "sqrt(x=1)", "", "1 +",
-        "True", "1j", "(" * 300 + "1" + ")" * 300, "1" * 3000, "w and l", "w < 3", "*w",
+        "True", "1j", "(" * 300 + "1" + ")" * 300, "-" * 1990 + "1", "1" * 3000, "w and l", "w < 3", "*w",
     ],
 )  # fmt: skip
 def test_refuses_everything_but_arithmetic(text: str) -> None:
@@ -41,3 +41,13 @@ def test_refuses_everything_but_arithmetic(text: str) -> None:
 def test_a_missing_name_is_named_with_the_known_ones() -> None:
     with pytest.raises(ExpressionError, match="uses 'q', which is not one of: w"):
         Expression("q*2")({"w": 1.0})
+
+
+def test_many_at_once_are_the_same_numbers_as_one_by_one() -> None:
+    texts = ("2*w+sqrt(l)", "w/l", "3", "max(w, l)", "w^2 - 1")
+    expressions = tuple(Expression(t) for t in texts)
+    for scope in ({"w": 1.5, "l": 9.0}, {"w": 1.5, "l": 0.0}):
+        one_by_one = [float(e(scope)) for e in expressions]
+        np.testing.assert_equal(evaluate_all(expressions, scope), one_by_one)
+    with pytest.raises(ExpressionError, match="uses 'w'"):
+        evaluate_all(expressions, {"l": 1.0})

@@ -44,7 +44,7 @@ class AskTellAgent:
         Raises SimulatorUnavailable after three batches in a row that were not charged, and
         ValueError for a session without a budget, which would never end.
         """
-        if session.remaining == float("inf"):
+        if session.budget.limit is None:
             raise ValueError("an optimiser needs a session with a budget; this one has no limit")
         space = session.task.space
         seeds = split_seed(session.seed)
@@ -59,4 +59,6 @@ class AskTellAgent:
             uncharged = uncharged + 1 if session.remaining == before else 0
             if uncharged >= UNCHARGED_CALLS_ALLOWED:
                 last = session.history[-1].message or "no reason given"
-                raise SimulatorUnavailable(f"{uncharged} batches in a row were not simulated: {last}")
+                raise SimulatorUnavailable(
+                    f"{uncharged} batches in a row were not simulated: {last}"
+                )

@@ -89,7 +89,7 @@ class Optimizer(ABC):
     def _propose(self, n: int) -> list[Design]:
         """`n` canonical designs of the method's own. Called when no initial design is left."""
 
-    def _learn(
+    def _learn(  # noqa: B027 - most methods here have nothing to learn
         self, learnt: Sequence[Observation], evaluations: Sequence[Evaluation]
     ) -> None:
         """Update the model. Called by every `tell` that teaches something; by default nothing.

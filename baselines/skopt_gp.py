@@ -50,13 +50,9 @@ class SkoptGP(Optimizer):
             points = [self._optimizer.ask()] if n == 1 else self._optimizer.ask(n_points=n)
         return [self._unseen(self.space.from_unit(np.array(p, dtype=np.float64))) for p in points]
 
-    def _learn(
-        self, learnt: Sequence[Observation], evaluations: Sequence[Evaluation]
-    ) -> None:
+    def _learn(self, learnt: Sequence[Observation], evaluations: Sequence[Evaluation]) -> None:
         # skopt minimises.
-        self._optimizer.tell(
-            [o.unit.tolist() for o in learnt], [-float(o.score) for o in learnt]
-        )
+        self._optimizer.tell([o.unit.tolist() for o in learnt], [-float(o.score) for o in learnt])
         self._known |= {self.space.key(self.space.from_unit(o.unit)) for o in learnt}
 
     def _unseen(self, design: Design) -> Design:

@@ -31,6 +31,9 @@ class OptimizerFactory(Protocol):
     ) -> Optimizer: ...
 
 
+# More than the initial designs by enough that a model is asked several times.
+N_CALLS = 12
+
 Judge = Callable[[DesignSpace, Design, int], Evaluation]
 
 MIXED = DesignSpace(
@@ -82,19 +85,22 @@ def check_survives_failed_simulations(method: OptimizerFactory) -> None:
     """With three simulations in ten failing (NaN everywhere) it goes on to the end."""
     evaluations = play(method, MIXED, judge=sometimes_failing)
     assert any(e.status is Status.NONCONVERGED for e in evaluations)
-    assert len(evaluations) == 20
+    assert len(evaluations) == N_CALLS
 
 
 def check_survives_nothing_but_failures(method: OptimizerFactory) -> None:
     """When every simulation fails, or every one is the simulator's fault, it goes on asking."""
     for status in (Status.NONCONVERGED, Status.INFRA_ERROR, Status.INVALID_DESIGN):
-        assert len(play(method, MIXED, judge=lambda s, d, i, status=status: failed(d, status))) == 20
+        assert (
+            len(play(method, MIXED, judge=lambda s, d, i, status=status: failed(d, status)))
+            == N_CALLS
+        )
 
 
 def check_survives_equal_scores(method: OptimizerFactory) -> None:
     """A flat objective (every score alike) neither raises nor leaves the space."""
     for space in (MIXED, INTEGERS):
-        assert len(play(method, space, judge=lambda _s, d, _i: scored(d, 0.25))) == 20
+        assert len(play(method, space, judge=lambda _s, d, _i: scored(d, 0.25))) == N_CALLS
 
 
 def check_recommends_the_best_it_was_told(method: OptimizerFactory) -> None:
@@ -120,7 +126,7 @@ def check_accepts_designs_it_did_not_ask_for(method: OptimizerFactory) -> None:
     others = [MIXED.sample(np.random.default_rng(i)) for i in range(6)]
     optimizer.tell([bowl(MIXED, d, i) for i, d in enumerate(others)])
     assert optimizer.recommend() in others
-    assert len(play(method, MIXED, optimizer=optimizer)) == 20
+    assert len(play(method, MIXED, optimizer=optimizer)) == N_CALLS
 
 
 CHECKS: tuple[Callable[[OptimizerFactory], None], ...] = (
@@ -171,7 +177,7 @@ def play(
     *,
     judge: Judge = bowl,
     batch: int = 1,
-    n: int = 20,
+    n: int = N_CALLS,
     optimizer: Optimizer | None = None,
 ) -> list[Evaluation]:
     """`n` evaluations of a method on a known function, in order."""

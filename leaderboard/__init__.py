@@ -1,0 +1,19 @@
+"""Lets any agent spend the same simulation budget on the same tasks, and compares them.
+
+    contract.py      what an agent is
+    registry.py      agent names to agents
+    suites.py        named sets of tasks
+    cells.py         one cell = task x agent x repetition: its spec, its seeds, its key
+    records.py       what is written of a cell
+    store.py         the files of a cell, and how a damaged one is noticed
+    fingerprint.py   what produced a result: versions, machine, simulator
+    cell_runner.py   one cell, metered, verified
+    cell_process.py  a process that runs cells it is handed
+    runner.py        many such processes, and what happens when one dies
+    statistics.py    numbers from scores
+    standings.py     numbers from stored cells: ranks, per-task rows, curves
+    run.py           python -m leaderboard.run
+    report.py        python -m leaderboard.report
+
+Importing this package imports no agent and no optimisation library.
+"""

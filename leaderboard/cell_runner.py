@@ -1,0 +1,248 @@
+"""One cell: an agent spends a metered session, and its best design is simulated again.
+
+The agent reports nothing that is believed. The winner is picked from what went through the meter,
+and its score is the one that a fresh simulator process gives; a winner that does not simulate to
+the same metrics makes the cell `invalid`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+from acs_gym.evaluation import Evaluation, Status
+from acs_gym.session import BudgetExhausted, Call, Session
+from acs_gym.simulation.pool import WorkerPool
+from acs_gym.task import Task, make_task
+from leaderboard.cells import CellSpec, run_key, session_seed
+from leaderboard.contract import Agent, agent_config, agent_track
+from leaderboard.fingerprint import fingerprint, simulator_version
+from leaderboard.records import (
+    CellStatus,
+    EvaluationRecord,
+    Result,
+    SpecRow,
+    TaskCard,
+    Timing,
+    TraceLine,
+    Usage,
+)  # fmt: skip
+from leaderboard.registry import build
+from leaderboard.store import Store, TraceWriter
+
+VERIFY_RTOL = 1e-6
+_VERIFY_ATTEMPTS = 3
+# As many simulations lost in a row to our own failure, and the cell says nothing of the agent.
+_INFRA_ERRORS_ALLOWED = 3
+_TRACEBACK_LINES = 6
+
+Progress = Callable[[int, float], None]
+
+
+class CellChanged(Exception):
+    """A result now would be stored under a key that is not its own."""
+
+
+class TraceFailed(Exception):
+    """The trace could not be written (disk full, folder gone): the cell cannot go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """How the agent's run ended, before verification."""
+
+    status: CellStatus
+    message: str = ""
+
+
+def run_cell(spec: CellSpec, key: str, store: Store, on_progress: Progress) -> Result:
+    """Run a cell from its beginning and return its result, which the caller then stores.
+
+    `on_progress(simulations, best score)` is called after every design. Raises LeaderboardError for
+    an agent that cannot be built, PdkError and its like for a task that cannot be made, CellChanged,
+    TraceFailed; KeyboardInterrupt passes through and leaves the cell undone.
+    """
+    task = make_task(spec.task, pdk=spec.pdk, tier=spec.tier)
+    agent = build(spec.agent)
+    config, track = agent_config(agent), agent_track(agent)
+    if run_key(spec, config, task.digest, simulator_version()) != key:
+        raise CellChanged("its task or its agent has changed since the run began; run it again")
+    start = time.perf_counter()
+    with store.begin(key, spec) as trace:
+        recorder = _Recorder(trace, on_progress, start)
+        with Session(task, spec.budget, session_seed(spec), on_call=recorder) as session:
+            verdict = _run_agent(agent, session)
+            if (failure := recorder.failure) is not None:
+                raise TraceFailed(f"{type(failure).__name__}: {failure}") from failure
+        digest = trace.sha256
+    winner = _winner(session)
+    verified, verdict = _verify(task, winner, _blame(session, verdict))
+    counts = verdict.status is not CellStatus.INVALID and verified is not None
+    return Result(
+        key=key,
+        spec=spec,
+        agent_config=dict(config),
+        track=_as_track(track),
+        status=verdict.status,
+        message=verdict.message,
+        score=verified.score if counts and verified is not None else 0.0,
+        feasible=verified.feasible if counts and verified is not None else False,
+        best=_record(winner),
+        verified=_record(verified),
+        usage=_usage(session),
+        task=task_card(task),
+        trace_sha256=digest,
+        timing=_timing(start, session.usage.simulator_seconds),
+        fingerprint=fingerprint(task.pdk.digest()),
+    )
+
+
+def crashed_result(
+    spec: CellSpec, key: str, store: Store, *, config: Mapping[str, Any], track: str, message: str
+) -> Result:
+    """The result of a cell whose process died twice: it stays in the denominator, with 0."""
+    task = make_task(spec.task, pdk=spec.pdk, tier=spec.tier)
+    with store.begin(key, spec) as trace:
+        digest = trace.sha256
+    return Result(
+        key=key, spec=spec, agent_config=dict(config), track=_as_track(track),
+        status=CellStatus.CRASHED, message=message, score=0.0, feasible=False,
+        best=None, verified=None,
+        usage=Usage(simulations=0, calls=0, duplicates=0, failed={}, tokens=0, money=0.0),
+        task=task_card(task), trace_sha256=digest, timing=_timing(time.perf_counter(), 0.0),
+        fingerprint=fingerprint(task.pdk.digest()),
+    )  # fmt: skip
+
+
+def task_card(task: Task) -> TaskCard:
+    """What reports need to know of a task."""
+    return TaskCard(
+        title=task.title,
+        digest=task.digest,
+        parameter_units={p.name: p.unit for p in task.space},
+        metric_units=task.metric_units,
+        specs=tuple(
+            SpecRow(metric=s.metric, direction=s.direction, target=s.target, unit=s.unit)
+            for s in task.specs
+        ),
+    )
+
+
+class _Recorder:
+    """The session's hook: one trace line a design, written before the agent sees the answer."""
+
+    def __init__(self, trace: TraceWriter, on_progress: Progress, start: float) -> None:
+        self._trace, self._on_progress, self._start = trace, on_progress, start
+        self._best = 0.0
+        self.failure: Exception | None = None
+
+    def __call__(self, call: Call) -> None:
+        try:
+            line = TraceLine(
+                index=self._trace.lines,
+                evaluation=EvaluationRecord.of(call.evaluation),
+                duplicate=call.duplicate,
+                seconds=round(time.perf_counter() - self._start, 3),
+            )
+            self._trace.write(line)
+        except Exception as error:
+            # Kept, because this is raised through the agent, which may swallow it, and because
+            # it must not be taken for an error of the agent's.
+            self.failure = error
+            raise
+        self._best = max(self._best, call.evaluation.score)
+        self._on_progress(self._trace.lines, self._best)
+
+
+def _run_agent(agent: Agent, session: Session) -> _Verdict:
+    try:
+        agent.run(session)
+    except BudgetExhausted as error:
+        return _Verdict(CellStatus.OVER_BUDGET, str(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - including SystemExit: no agent ends the harness
+        lines = "".join(traceback.format_exception(error)).strip().splitlines()
+        return _Verdict(CellStatus.AGENT_ERROR, "\n".join(lines[-_TRACEBACK_LINES:]))
+    return _Verdict(CellStatus.COMPLETE)
+
+
+def _blame(session: Session, verdict: _Verdict) -> _Verdict:
+    """`invalid` when the simulator itself failed at the end: that is not the agent's doing."""
+    last = session.history[-_INFRA_ERRORS_ALLOWED:]
+    if len(last) == _INFRA_ERRORS_ALLOWED and all(e.status is Status.INFRA_ERROR for e in last):
+        return _Verdict(CellStatus.INVALID, f"the simulator failed: {last[-1].message}")
+    return verdict
+
+
+def _winner(session: Session) -> Evaluation | None:
+    """The first of the best designs that were really simulated."""
+    simulated = [e for e in session.history if e.status in (Status.OK, Status.MEASURE_FAILED)]
+    return max(simulated, key=lambda e: e.score, default=None)
+
+
+def _verify(
+    task: Task, winner: Evaluation | None, verdict: _Verdict
+) -> tuple[Evaluation | None, _Verdict]:
+    if winner is None:
+        return None, verdict
+    again = _simulate_afresh(task, winner.design)
+    if why := difference(winner, again):
+        return again, _Verdict(CellStatus.INVALID, f"the best design simulates differently: {why}")
+    return again, verdict
+
+
+def _simulate_afresh(task: Task, design: Mapping[str, float]) -> Evaluation:
+    for _ in range(_VERIFY_ATTEMPTS):
+        with WorkerPool(1) as pool, task.session(1, simulator=pool) as session:
+            evaluation = session.simulate(design)
+        if evaluation.status is not Status.INFRA_ERROR:
+            break
+    return evaluation
+
+
+def difference(claimed: Evaluation, again: Evaluation) -> str:
+    """Where two evaluations of one design disagree by more than 1e-6; empty when they do not."""
+    if claimed.status is not again.status:
+        return f"status {claimed.status}, then {again.status}"
+    pairs = {n: (v, again.metrics.get(n, math.nan)) for n, v in claimed.metrics.items()}
+    pairs["score"] = (claimed.score, again.score)
+    for name, (first, second) in pairs.items():
+        same = math.isclose(first, second, rel_tol=VERIFY_RTOL)
+        if not same and not (math.isnan(first) and math.isnan(second)):
+            return f"{name} {first:.9g}, then {second:.9g}"
+    return ""
+
+
+def _usage(session: Session) -> Usage:
+    failed = Counter(str(e.status) for e in session.history if e.status is not Status.OK)
+    return Usage(
+        simulations=session.budget.used,
+        calls=len(session.history),
+        duplicates=session.usage.duplicates,
+        failed=dict(sorted(failed.items())),
+        tokens=session.usage.tokens,
+        money=session.usage.money,
+    )
+
+
+def _timing(start: float, simulator_seconds: float) -> Timing:
+    return Timing(
+        total_seconds=round(time.perf_counter() - start, 3),
+        simulator_seconds=round(simulator_seconds, 3),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _record(evaluation: Evaluation | None) -> EvaluationRecord | None:
+    return None if evaluation is None else EvaluationRecord.of(evaluation)
+
+
+def _as_track(track: str) -> Literal["score", "metrics"]:
+    return cast(Literal["score", "metrics"], track)

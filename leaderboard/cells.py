@@ -1,0 +1,87 @@
+"""One cell: a task, an agent, a repetition. Its spec, its seed and the key its result is kept under.
+
+The key covers everything that decides the result, so a stored result is reused only where running
+the cell again would give the same one: the spec, the agent's configuration, the task's digest
+(netlists, models, specs) and the simulator's version. Never a name alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CellSpec(BaseModel):
+    """What one cell is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    task: str
+    pdk: str
+    tier: str
+    agent: str
+    repetition: Annotated[int, Field(ge=0)]
+    budget: Annotated[int, Field(ge=1)]
+    suite_seed: Annotated[int, Field(ge=0)]
+
+    @property
+    def label(self) -> str:
+        """For a person: `ACS-OpAmp-v0 · sobol · 2`."""
+        return f"{self.task} · {self.agent} · {self.repetition}"
+
+
+def canonical_json(data: Any) -> str:
+    """The one text of a JSON value: sorted keys, no spaces, no NaN (ValueError)."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def run_key(
+    spec: CellSpec, agent_config: Mapping[str, Any], task_digest: str, simulator: str
+) -> str:
+    """Sixteen hex digits that name the result of this cell, and only this result."""
+    identity = {
+        "spec": spec.model_dump(),
+        "agent_config": hashlib.sha256(canonical_json(agent_config).encode()).hexdigest(),
+        "task_digest": task_digest,
+        "simulator": simulator,
+    }
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
+
+
+def session_seed(spec: CellSpec) -> int:
+    """The seed of the cell's session: one per (suite seed, task, repetition), whoever the agent is.
+
+    So that every agent can start from the same initial designs. A method's own stream and that of
+    its initial designs are split from it (`baselines.initial.split_seed`) and are independent of
+    `session.rng`. The simulator has no stream: a simulation is a pure function of the design.
+    """
+    entropy = (spec.suite_seed, zlib.crc32(spec.task.encode()), spec.repetition)
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
+
+
+def grid(
+    tasks: Sequence[str],
+    agents: Sequence[str],
+    *,
+    repetitions: int,
+    pdk: str,
+    tier: str,
+    budget: int,
+    suite_seed: int,
+) -> list[CellSpec]:
+    """Every cell, repetitions outermost: an interrupted run has all agents at a few seeds."""
+    return [
+        CellSpec(
+            task=task, pdk=pdk, tier=tier, agent=agent, repetition=repetition,
+            budget=budget, suite_seed=suite_seed,
+        )
+        for repetition in range(repetitions)
+        for task in tasks
+        for agent in agents
+    ]  # fmt: skip

@@ -1,0 +1,58 @@
+"""What an agent is: anything with `run(session)`. That is a third party's whole obligation.
+
+    class MyAgent:
+        def run(self, session):
+            while session.remaining:
+                session.simulate(session.task.space.sample(session.rng))
+
+Optional attributes, read once before the run:
+
+    config   a JSON-able mapping of what decides the agent's behaviour (model, temperature, sizes);
+             part of a result's identity, so that changing it runs the cell again
+    track    `score` when the agent looks at the score alone; `metrics`, the default, otherwise
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from acs_gym.session import Session
+from leaderboard.errors import LeaderboardError
+
+TRACKS = ("score", "metrics")
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """Something that spends a session's budget."""
+
+    def run(self, session: Session) -> None:
+        """Simulate through `session` until satisfied or until nothing remains.
+
+        Called once, on a fresh agent. It reports nothing: the harness picks the best design
+        simulated and simulates it again. May raise; what was simulated until then counts.
+        """
+
+
+def agent_config(agent: Agent) -> Mapping[str, Any]:
+    """The agent's declared configuration. Raises LeaderboardError when it is no JSON object."""
+    config = getattr(agent, "config", {})
+    if not isinstance(config, Mapping):
+        raise LeaderboardError(f"{type(agent).__name__}.config is no mapping: {config!r:.80}")
+    try:
+        json.dumps(dict(config), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise LeaderboardError(f"{type(agent).__name__}.config is not JSON: {error}") from None
+    return dict(config)
+
+
+def agent_track(agent: Agent) -> str:
+    """`score` or `metrics`. Raises LeaderboardError for anything else."""
+    track = getattr(agent, "track", "metrics")
+    if track not in TRACKS:
+        raise LeaderboardError(
+            f"{type(agent).__name__}.track is {track!r:.80}; use one of: {', '.join(TRACKS)}"
+        )
+    return str(track)

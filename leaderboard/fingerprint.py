@@ -1,0 +1,102 @@
+"""What produced a result: versions, machine, simulator. Recorded, never compared."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import acs_gym
+from acs_gym.simulation.driver import SimulatorNotFound
+from leaderboard.errors import LeaderboardError
+
+# The agent shares the process of the meter; the strongest statement this runner can make.
+ISOLATION = "inprocess"
+_PACKAGES = ("acs-gym", "numpy", "scipy", "scikit-optimize", "scikit-learn", "pydantic")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@lru_cache(maxsize=1)
+def simulator_version() -> str:
+    """The version of libngspice, e.g. `ngspice 42`. Raises LeaderboardError with the install line.
+
+    Asked in a process of its own: the library can be initialised once per process and handles
+    signals in its own way.
+    """
+    code = (
+        "from acs_gym.simulation.driver import NgSpice, SimulatorNotFound\n"
+        "try:\n    print('version', NgSpice.shared().version())\n"
+        "except SimulatorNotFound as error:\n    print('missing', error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{code}"],
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    kind, _, text = done.stdout.strip().partition(" ")
+    if kind == "missing":
+        raise LeaderboardError(str(SimulatorNotFound(text)))
+    if kind != "version":
+        raise LeaderboardError(
+            f"libngspice cannot be loaded (exit {done.returncode}): {done.stderr[-300:]}"
+        )
+    return f"ngspice {text}"
+
+
+def fingerprint(pdk_digest: str) -> dict[str, Any]:
+    """Everything about this process and machine that a reader of a result may ask for."""
+    return {
+        "packages": {name: v for name in _PACKAGES if (v := _version(name)) is not None},
+        "git_commit": git_commit(),
+        "python": platform.python_version(),
+        "os": platform.platform(),
+        "cpu": _cpu(),
+        "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
+        "simulator": simulator_version(),
+        "pdk_digest": pdk_digest,
+        "isolation": ISOLATION,
+    }
+
+
+@lru_cache(maxsize=1)
+def git_commit() -> str | None:
+    """The commit this package runs from, `+` when it has changes; None outside a checkout."""
+    folder = Path(acs_gym.__file__).parent.parent
+    if not (folder / ".git").exists():
+        return None
+    commit = _git(folder, "rev-parse", "HEAD")
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return None if commit is None else commit + ("+" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True, text=True, check=False, timeout=10, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@lru_cache(maxsize=1)
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,134 @@
+"""What is written of a cell. One schema; a reader checks every field at the door."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from acs_gym.evaluation import Evaluation
+from leaderboard.cells import CellSpec
+
+SCHEMA = 1
+
+Score = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class CellStatus(StrEnum):
+    """How a cell ended. All but `invalid` and `crashed` count with the best design simulated.
+
+    `complete`: the agent returned. `over_budget`: it asked for more than remained and let the
+    refusal through. `agent_error`: it raised. `invalid`: its best design did not simulate to the
+    same metrics in a fresh simulator, or the simulator itself failed; counts as 0. `crashed`: the
+    process of the cell died twice; counts as 0.
+    """
+
+    COMPLETE = "complete"
+    OVER_BUDGET = "over_budget"
+    AGENT_ERROR = "agent_error"
+    INVALID = "invalid"
+    CRASHED = "crashed"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class EvaluationRecord(_Record):
+    """`acs_gym.Evaluation.to_json`; None is a metric that could not be measured.
+
+    In an invalid design None also stands for a value that was no finite number.
+    """
+
+    design: dict[str, float | None]
+    status: str
+    metrics: dict[str, float | None]
+    margins: dict[str, float | None]
+    satisfaction: dict[str, float]
+    score: Score
+    feasible: bool
+    cost: Count
+    message: str
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> EvaluationRecord:
+        data = evaluation.to_json()
+        design = {k: v if math.isfinite(v) else None for k, v in evaluation.design.items()}
+        return cls.model_validate(data | {"design": design})
+
+
+class TraceLine(_Record):
+    """One line of `trace.jsonl`: one design through the meter. `seconds` since the cell began."""
+
+    index: Count
+    evaluation: EvaluationRecord
+    duplicate: bool
+    seconds: float
+
+
+class SpecRow(_Record):
+    metric: str
+    direction: Literal[">=", "<="]
+    target: float
+    unit: str
+
+
+class TaskCard(_Record):
+    """What a report needs to know of a task, so that it can be read where the PDK is not."""
+
+    title: str
+    digest: str
+    parameter_units: dict[str, str]
+    metric_units: dict[str, str]
+    specs: tuple[SpecRow, ...]
+
+
+class Usage(_Record):
+    """What was spent. `failed`: simulations by status, other than `ok`."""
+
+    simulations: Count
+    calls: Count
+    duplicates: Count
+    failed: dict[str, Count]
+    tokens: Count
+    money: Annotated[float, Field(ge=0)]
+
+
+class Timing(_Record):
+    """Wall-clock seconds, and when it was finished (UTC, ISO 8601). Never part of a comparison."""
+
+    total_seconds: float
+    simulator_seconds: float
+    finished: str
+
+
+class Result(_Record):
+    """`result.json`. Its presence says that the cell is done.
+
+    Attributes:
+        score: of the winning design as simulated again in a fresh simulator; 0 when there is none.
+        feasible: whether that design meets every spec.
+        best: the winning design as the agent's session saw it.
+        verified: the same design simulated again; None when there was nothing to verify.
+        trace_sha256: of `trace.jsonl`, so that a truncated or edited trace is noticed.
+    """
+
+    schema_version: Literal[1] = 1
+    key: str
+    spec: CellSpec
+    agent_config: dict[str, Any]
+    track: Literal["score", "metrics"]
+    status: CellStatus
+    message: str
+    score: Score
+    feasible: bool
+    best: EvaluationRecord | None
+    verified: EvaluationRecord | None
+    usage: Usage
+    task: TaskCard
+    trace_sha256: str
+    timing: Timing
+    fingerprint: dict[str, Any]

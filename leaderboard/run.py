@@ -1,0 +1,274 @@
+"""python -m leaderboard.run: let agents spend the same budget on the same tasks, and rank them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from acs_gym.circuit import circuit_folders
+from acs_gym.pdks import get_pdk, pdk_names
+from acs_gym.session import available_cores
+from leaderboard.errors import LeaderboardError
+from leaderboard.plan import PlannedCell, plan_cells
+from leaderboard.progress import CellProgress
+from leaderboard.registry import listings
+from leaderboard.runner import Runner
+from leaderboard.store import Corrupt, Store
+from leaderboard.suites import SUITES, resolve_task, suite_tasks, suites_with
+
+EXIT_INCOMPLETE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+# Of the table in a file or a pipe, where nothing is gained by folding it to 80 columns.
+_LOG_WIDTH = 140
+DEFAULT_SUITE, DEFAULT_AGENTS = "demo", "random,sobol,skopt-gp"
+
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What was asked for, by name."""
+
+    tasks: tuple[str, ...]
+    agents: tuple[str, ...]
+    budget: int
+    seeds: int
+    suite_seed: int
+    pdk: str
+    out: Path
+    jobs: int
+    as_json: bool
+
+
+@app.command(no_args_is_help=False)
+def main(
+    suite: Annotated[
+        str | None,
+        typer.Option(help=f"Named set of tasks: {', '.join(SUITES)}.", show_default=DEFAULT_SUITE),
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Task ids instead of a suite, with commas: ACS-OpAmp-v0,ota5t."),
+    ] = None,
+    agents: Annotated[
+        str,
+        typer.Option(help="Agents, with commas: ids, or package.module:factory for your own."),
+    ] = DEFAULT_AGENTS,
+    budget: Annotated[int, typer.Option(help="Simulations each agent may spend on a task.")] = 40,
+    seeds: Annotated[int, typer.Option(help="Repetitions; fewer than 10 rank provisionally.")] = 3,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the results; the same command again resumes.", show_default="runs/SUITE"
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Cells to run at once, one process each.", show_default="all cores"),
+    ] = None,
+    pdk: Annotated[str, typer.Option(help=f"Process: {', '.join(pdk_names())}.")] = "sky130",
+    suite_seed: Annotated[int, typer.Option(help="Seed that all others are drawn from.")] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result on standard output, as JSON alone.")
+    ] = False,
+    list_agents: Annotated[bool, typer.Option("--list-agents", help="Show the agents.")] = False,
+    list_tasks: Annotated[bool, typer.Option("--list-tasks", help="Show the tasks.")] = False,
+) -> None:
+    """Let agents spend the same simulation budget on the same circuits, and rank them.
+
+    Every (task, agent, seed) is a cell with a folder of its own, and the best design of each is
+    simulated again in a fresh simulator before it counts.
+
+    Interrupt at any time: the same command goes on where it stopped.
+
+    [bold]Examples[/bold]
+
+      python -m leaderboard.run
+
+      python -m leaderboard.run --agents sobol,skopt-gp --budget 100 --seeds 10
+
+      python -m leaderboard.run --tasks opamp --agents my_package:MyAgent
+    """
+    try:
+        if list_agents:
+            Console().print(_agent_table())
+            return
+        if list_tasks:
+            Console().print(_task_table())
+            return
+        if suite is not None and tasks is not None:
+            raise LeaderboardError("give --suite or --tasks, not both")
+        chosen = suite or DEFAULT_SUITE
+        names = suite_tasks(chosen) if tasks is None else tuple(map(resolve_task, _split(tasks)))
+        count = available_cores() if jobs is None else jobs
+        if count < 1:
+            raise LeaderboardError(f"--jobs is {count}; it must be at least 1")
+        options = _Options(
+            tasks=names, agents=_split(agents), budget=budget, seeds=seeds, suite_seed=suite_seed,
+            pdk=pdk, out=out or Path("runs") / ("custom" if tasks else chosen), jobs=count,
+            as_json=as_json,
+        )  # fmt: skip
+        code = _run(options)
+    except LeaderboardError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_USAGE
+    except KeyboardInterrupt:  # Before the first cell or after the last; cells have their own.
+        print("interrupted", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _run(options: _Options) -> int:
+    progress = Console(stderr=True)
+    cells = plan_cells(
+        options.tasks, options.agents, repetitions=options.seeds, pdk=options.pdk, tier="tt",
+        budget=options.budget, suite_seed=options.suite_seed,
+    )  # fmt: skip
+    store = _open(options.out)
+    todo = _undone(cells, store, progress)
+    _announce(progress, options, cells, todo)
+    # A polite `kill` ends the run as Ctrl-C does, not with orphans.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        failures = _run_cells(todo, store, options, progress)
+    except KeyboardInterrupt:
+        done = sum(store.is_done(c.key) for c in cells)
+        command = shlex.join(["python", "-m", "leaderboard.run", *sys.argv[1:]])
+        _say(progress, f"interrupted: {done} of {len(cells)} cells are done; to go on: {command}")
+        return EXIT_INTERRUPTED
+    return _show(options, store, cells, failures, progress)
+
+
+def _open(folder: Path) -> Store:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LeaderboardError(f"cannot write to --out {folder}: {error.strerror}") from None
+    return Store(folder.resolve())
+
+
+def _undone(cells: Sequence[PlannedCell], store: Store, console: Console) -> list[PlannedCell]:
+    """The cells without a sound result; damaged files are named and moved aside."""
+    todo = []
+    for cell in cells:
+        try:
+            if store.load(cell.key) is not None:
+                continue
+        except Corrupt as damage:
+            moved = store.set_aside(cell.key)
+            _say(console, f"corrupt: {damage}\n  kept as {', '.join(moved)}; the cell is run again")
+        todo.append(cell)
+    return todo
+
+
+def _announce(
+    console: Console, options: _Options, cells: Sequence[PlannedCell], todo: Sequence[PlannedCell]
+) -> None:
+    done = len(cells) - len(todo)
+    resumed = f", {done} of them done already" if done else ""
+    _say(
+        console,
+        f"{len(options.tasks)} tasks x {len(set(options.agents))} agents x {options.seeds} seeds = "
+        f"{len(cells)} cells of {options.budget} simulations{resumed} -> {options.out}",
+    )
+
+
+def _run_cells(
+    todo: Sequence[PlannedCell], store: Store, options: _Options, console: Console
+) -> list[str]:
+    with CellProgress(console, len(todo), options.budget) as observer:
+        runner = Runner(store, min(options.jobs, max(1, len(todo))), observer)
+        runner.run(todo)
+    return runner.failures
+
+
+def _show(
+    options: _Options,
+    store: Store,
+    cells: Sequence[PlannedCell],
+    failures: Sequence[str],
+    console: Console,
+) -> int:
+    # Here, because scipy.stats takes longer to import than everything else together.
+    from leaderboard.report import REPORT, load_comparable, write_report
+    from leaderboard.standings import Conditions, standings
+    from leaderboard.summary import ranking_table, to_json
+
+    finished = [c for c in cells if store.is_done(c.key)]
+    if not finished:
+        raise LeaderboardError(f"no cell could be finished; the first failure: {failures[0]}")
+    conditions = Conditions(options.pdk, "tt", options.budget, options.suite_seed)
+    stored, damage = load_comparable(store, **asdict(conditions))
+    for text in damage:
+        _say(console, f"corrupt, left out: {text}")
+    board = standings(stored)
+    report = write_report(board, options.out / REPORT)
+    if options.as_json:
+        document = to_json(board) | {"report": str(report), "failures": list(failures)}
+        print(json.dumps(document, indent=2, allow_nan=False))
+    else:
+        terminal = Console()
+        if not terminal.is_terminal:
+            terminal.width = _LOG_WIDTH
+        terminal.print()
+        terminal.print(ranking_table(board))
+        terminal.print(Text(f"Report: {report}"), soft_wrap=True)
+    for text in failures:
+        _say(console, f"not run: {text}")
+    return EXIT_INCOMPLETE if failures else 0
+
+
+def _agent_table() -> Table:
+    table = Table(header_style="bold", title="Agents", title_justify="left", title_style="bold")
+    table.add_column("id", style="bold", no_wrap=True)
+    table.add_column("what it is")
+    table.add_column("can run")
+    for found in listings():
+        state = (
+            Text("yes", style="green") if not found.problem else Text(found.problem, style="yellow")
+        )
+        table.add_row(found.id, found.summary or found.location, state)
+    table.caption = (
+        "Yours: --agents package.module:factory, or the entry-point group leaderboard.agents"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _task_table() -> Table:
+    table = Table(header_style="bold", title="Tasks", title_justify="left", title_style="bold")
+    table.add_column("id", style="bold", no_wrap=True)
+    table.add_column("name")
+    table.add_column("suites")
+    for task, folder in sorted(circuit_folders().items()):
+        table.add_row(task, folder.name, ", ".join(suites_with(task)))
+    installed = [n + ("" if get_pdk(n).available() else " (not installed)") for n in pdk_names()]
+    table.caption = f"PDKs: {', '.join(installed)}"
+    table.caption_justify = "left"
+    return table
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    app()

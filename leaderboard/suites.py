@@ -1,0 +1,55 @@
+"""Named sets of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from acs_gym.circuit import CircuitError, circuit_folders, load_circuit
+from acs_gym.task import task_ids
+from leaderboard.errors import LeaderboardError, unknown
+
+DEMO = ("ACS-OpAmp-v0", "ACS-OTA5T-v0")
+SUITES = {
+    "demo": "an op-amp and an OTA: a leaderboard in minutes",
+    "core": "every bundled circuit of the training split",
+}
+
+
+def suite_tasks(name: str) -> tuple[str, ...]:
+    """Task ids of a suite, in a fixed order. Raises LeaderboardError for an unknown name."""
+    if name == "demo":
+        return DEMO
+    if name == "core":
+        return tuple(i for i in task_ids() if _split(i) == "training")
+    raise unknown("suite", name, SUITES)
+
+
+def suite_of(tasks: Collection[str]) -> str:
+    """The suite that has exactly these tasks, or an empty string."""
+    return next((name for name in SUITES if set(suite_tasks(name)) == set(tasks)), "")
+
+
+def suites_with(task: str) -> list[str]:
+    """The suites that a task is in."""
+    return [name for name in SUITES if task in suite_tasks(name)]
+
+
+def resolve_task(name: str) -> str:
+    """The id of a task named by id or by its circuit folder (`opamp`).
+
+    Raises LeaderboardError naming the close ones.
+    """
+    folders = circuit_folders()
+    if name in folders:
+        return name
+    by_folder = {folder.name: task_id for task_id, folder in folders.items()}
+    if name in by_folder:
+        return by_folder[name]
+    raise unknown("task", name, [*folders, *by_folder])
+
+
+def _split(task_id: str) -> str:
+    try:
+        return load_circuit(circuit_folders()[task_id]).file.split
+    except CircuitError as error:
+        raise LeaderboardError(str(error)) from None

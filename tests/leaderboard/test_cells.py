@@ -1,0 +1,81 @@
+"""A cell's key changes with everything that decides its result, and its seed with nothing else."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from leaderboard.cells import CellSpec, canonical_json, grid, run_key, session_seed
+
+SPEC = CellSpec(
+    task="ACS-OTA5T-v0",
+    pdk="generic",
+    tier="tt",
+    agent="sobol",
+    repetition=0,
+    budget=10,
+    suite_seed=0,
+)
+
+
+def test_key_is_sixteen_hex_digits_and_the_same_every_time():
+    key = run_key(SPEC, {"a": 1, "b": 2}, "digest", "ngspice 39")
+    assert re.fullmatch(r"[0-9a-f]{16}", key)
+    assert key == run_key(SPEC, {"b": 2, "a": 1}, "digest", "ngspice 39")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": "ACS-OpAmp-v0"}, {"pdk": "sky130"}, {"agent": "random"}, {"repetition": 1},
+        {"budget": 11}, {"suite_seed": 1},
+    ],
+)  # fmt: skip
+def test_key_changes_with_every_field_of_the_spec(change):
+    other = SPEC.model_copy(update=change)
+    assert run_key(other, {}, "d", "s") != run_key(SPEC, {}, "d", "s")
+
+
+def test_key_changes_with_the_agents_configuration_the_task_and_the_simulator():
+    keys = {
+        run_key(SPEC, {}, "d", "s"), run_key(SPEC, {"n": 1}, "d", "s"),
+        run_key(SPEC, {}, "e", "s"), run_key(SPEC, {}, "d", "t"),
+    }  # fmt: skip
+    assert len(keys) == 4
+
+
+def test_every_agent_has_the_same_seed_at_a_task_and_repetition():
+    assert session_seed(SPEC) == session_seed(
+        SPEC.model_copy(update={"agent": "random", "budget": 99})
+    )
+
+
+def test_tasks_repetitions_and_suites_have_seeds_of_their_own():
+    specs = [
+        SPEC.model_copy(update={"task": t, "repetition": r, "suite_seed": s})
+        for t in ("ACS-OTA5T-v0", "ACS-OpAmp-v0") for r in range(3) for s in range(3)
+    ]  # fmt: skip
+    assert len({session_seed(s) for s in specs}) == len(specs)
+
+
+def test_the_seed_of_a_cell_is_fixed_for_good():
+    # A changed derivation would silently make old and new results incomparable.
+    assert session_seed(SPEC) == 12298411255298772552
+
+
+def test_every_agent_runs_at_the_first_seed_before_the_second_begins():
+    cells = grid(["T"], ["a", "b"], repetitions=2, pdk="p", tier="tt", budget=1, suite_seed=0)
+    assert [(c.repetition, c.agent) for c in cells] == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
+
+
+@pytest.mark.parametrize("change", [{"budget": 0}, {"repetition": -1}, {"budget": "10"}, {"x": 1}])
+def test_a_spec_that_makes_no_sense_is_refused(change):
+    with pytest.raises(ValidationError):
+        CellSpec.model_validate(SPEC.model_dump() | change)
+
+
+def test_json_never_holds_nan():
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json({"a": float("nan")})

@@ -1,0 +1,94 @@
+"""Agents by name; a wrong name is answered with the right one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from leaderboard.contract import Agent, agent_config, agent_track
+from leaderboard.errors import LeaderboardError
+from leaderboard.registry import build, listings
+from leaderboard.suites import DEMO, resolve_task, suite_of, suite_tasks
+from tests.leaderboard import agents
+from tests.leaderboard.conftest import AGENTS
+
+
+@pytest.mark.parametrize("name", ["random", "sobol", "constant", "oracle"])
+def test_registered_agents_are_found_by_id(name):
+    agent = build(name)
+    assert isinstance(agent, Agent)
+    assert agent_config(agent)["method"] == name
+    assert agent_track(agent) == "score"
+
+
+def test_a_third_partys_agent_is_found_by_module_and_factory():
+    assert isinstance(build(f"{AGENTS}:Walker"), agents.Walker)
+
+
+def test_an_agent_that_says_nothing_of_itself_has_no_configuration_and_may_see_metrics():
+    assert agent_config(agents.Walker()) == {}
+    assert agent_track(agents.Walker()) == "metrics"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("sobl", "did you mean sobol"),
+        ("no.such.module:x", "cannot import no.such.module: No module named 'no'"),
+        (f"{AGENTS}:Wolker", "did you mean Walker"),
+        (f"{AGENTS}:NoRun", r"no run\(session\) method"),
+        (f"{AGENTS}:walker", "not callable"),
+        (f"{AGENTS}:leaves", "SystemExit: 0"),
+        (f"{AGENTS}:needs_library", r"pip install 'mine\[wonder\]'"),
+    ],
+)
+def test_a_wrong_agent_is_explained(spec, message):
+    with pytest.raises(LeaderboardError, match=message):
+        build(spec)
+
+
+@pytest.mark.parametrize("config", [{"a": float("nan")}, {"a": object()}, [1]])
+def test_a_configuration_that_is_no_json_object_is_refused(config):
+    agent = agents.Configured()
+    agent.config = config
+    with pytest.raises(LeaderboardError, match="config is no"):
+        agent_config(agent)
+
+
+def test_an_unknown_track_is_refused():
+    agent = agents.Configured()
+    agent.track = "everything"
+    with pytest.raises(LeaderboardError, match="use one of: score, metrics"):
+        agent_track(agent)
+
+
+def test_listing_names_every_agent_and_what_it_lacks():
+    found = {a.id: a for a in listings()}
+    assert {"random", "sobol", "skopt-gp", "constant", "oracle"} <= set(found)
+    assert found["random"].problem == "" and found["random"].summary
+
+
+def test_importing_the_leaderboard_imports_no_agent_and_no_optimisation_library():
+    code = (
+        "import sys, leaderboard, leaderboard.run, leaderboard.registry as r; r.registered();"
+        "bad = {'skopt', 'torch', 'baselines', 'plotly', 'scipy.stats'} & set(sys.modules);"
+        "assert not bad, bad"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_suites_hold_tasks_that_exist():
+    assert suite_tasks("demo") == DEMO
+    assert set(DEMO) <= set(suite_tasks("core"))
+    assert suite_of(DEMO) == "demo"
+    assert suite_of(["ACS-OTA5T-v0"]) == ""
+
+
+def test_a_task_is_found_by_id_or_by_folder():
+    assert resolve_task("opamp") == resolve_task("ACS-OpAmp-v0") == "ACS-OpAmp-v0"
+    with pytest.raises(LeaderboardError, match="did you mean opamp"):
+        resolve_task("opmap")
+    with pytest.raises(LeaderboardError, match="did you mean demo"):
+        suite_tasks("demp")

@@ -1,0 +1,194 @@
+"""`python -m leaderboard.run` from end to end, on real simulations with the bundled models."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from tests.leaderboard.conftest import AGENTS, results, run, small, start
+
+
+def comparable(out):
+    """Every byte of a run's folder that must not depend on when and where it ran."""
+    kept = {}
+    for path in sorted(out.glob("*/*.json*")):
+        records = [json.loads(line) for line in path.read_text().splitlines()] if (
+            path.suffix == ".jsonl"
+        ) else [json.loads(path.read_text())]  # fmt: skip
+        for record in records:
+            for volatile in ("timing", "fingerprint", "seconds", "trace_sha256"):
+                record.pop(volatile, None)
+        kept[str(path.relative_to(out))] = json.dumps(records)
+    return kept
+
+
+def test_a_run_ranks_the_agents_resumes_without_simulating_and_repeats_byte_for_byte(tmp_path):
+    first = run(*small(tmp_path / "a", "random,sobol", "--seeds", "2", "--json"))
+    assert first.returncode == 0, first.stderr
+    board = json.loads(first.stdout)
+    assert [a["rank"] for a in board["agents"]] == [1, 2]
+    assert {a["agent"] for a in board["agents"]} == {"random", "sobol"}
+    assert all(a["provisional"] and a["cells"] == 2 for a in board["agents"])
+    assert board["agents"][0]["score_iqm"] >= board["agents"][1]["score_iqm"] > 0
+    assert (tmp_path / "a" / "report.html").is_file()
+    assert "[4/4]" in first.stderr
+
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "a").glob("*/*")}
+    again = run(*small(tmp_path / "a", "random,sobol", "--seeds", "2", "--json"))
+    assert json.loads(again.stdout) == board
+    assert "4 of them done already" in again.stderr
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "a").glob("*/*")}
+
+    run(*small(tmp_path / "b", "random,sobol", "--seeds", "2", "--jobs", "1"))
+    assert comparable(tmp_path / "a") == comparable(tmp_path / "b")
+
+
+def test_bad_agents_are_recorded_and_the_run_goes_on(tmp_path):
+    bad = ",".join(f"{AGENTS}:{name}" for name in ("Raises", "Overspends", "DiesAlways", "Talks"))
+    done = run(*small(tmp_path, f"sobol,{bad}"))
+    assert done.returncode == 0, done.stderr
+    found = results(tmp_path)
+    statuses = {agent: r["status"] for (agent, _), r in found.items()}
+    assert statuses == {
+        "sobol": "complete", "Raises": "agent_error", "Overspends": "over_budget",
+        "DiesAlways": "crashed", "Talks": "complete",
+    }  # fmt: skip
+    assert found["DiesAlways", 0]["score"] == 0
+    assert "died (killed by SIGKILL); trying once more" in done.stderr
+    assert "1 crashed" in done.stdout and "1 agent error" in done.stdout
+    log = (tmp_path / found["Talks", 0]["key"] / "agent.log").read_text()
+    assert log == '{"event": "done"}\nstraight to the descriptor\n'
+
+
+def test_a_killed_cell_process_is_reported_and_its_cell_run_again(tmp_path):
+    mark = tmp_path / "mark"
+    done = run(
+        *small(tmp_path / "out", f"{AGENTS}:DiesOnce", "--seeds", "2"), env={"TEST_MARK": str(mark)}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("trying once more") == 1
+    assert [r["status"] for r in results(tmp_path / "out").values()] == ["complete"] * 2
+
+
+def test_a_damaged_result_is_named_moved_aside_and_run_again(store, finish):
+    keys = [finish(agent).key for agent in ("random", "sobol")]
+    damaged, sound = (store.cell(key) / "result.json" for key in keys)
+    kept = sound.read_bytes()
+    whole = json.loads(damaged.read_text())
+    damaged.write_text("{")
+    done = run(*small(store.folder, "random,sobol"))
+    assert done.returncode == 0
+    assert f"corrupt: {damaged}: is not JSON" in done.stderr
+    assert "1 of them done already" in done.stderr
+    assert damaged.with_name("result.json.corrupt-1").read_text() == "{"
+    assert json.loads(damaged.read_text())["verified"] == whole["verified"]
+    assert sound.read_bytes() == kept
+
+
+def test_a_result_of_a_newer_version_stops_the_run_before_anything_is_touched(store, finish):
+    path = store.cell(finish("random").key) / "result.json"
+    newer = json.dumps(json.loads(path.read_text()) | {"schema_version": 2})
+    path.write_text(newer)
+    done = run(*small(store.folder, "random"))
+    assert done.returncode == 2 and "upgrade acs-gym" in done.stderr
+    assert path.read_text() == newer
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_says_how_to_go_on_leaves_nothing_running_and_resumes(tmp_path, stop):
+    options = small(tmp_path, f"sobol,{AGENTS}:Slow", "--jobs", "1", "--budget", "2")
+    process = start(*options)
+    spec = wait_for_cell(tmp_path, f"{AGENTS}:Slow")
+    children = children_of(process.pid)
+    assert children
+    os.kill(process.pid, stop)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "1 of 2 cells are done; to go on: python -m leaderboard.run" in err
+    assert "Traceback" not in err
+    assert not any(alive(pid) for pid in children)
+    assert not (spec.parent / "result.json").exists()
+
+    done = run(*options)
+    assert done.returncode == 0 and "1 of them done already" in done.stderr
+    assert [r["status"] for r in results(tmp_path).values()] == ["complete"] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--agents", "sobl"], "did you mean sobol"),
+        (["--tasks", "ota"], "did you mean ota5t"),
+        (["--suite", "demmo"], "did you mean demo"),
+        (["--suite", "demo", "--tasks", "ota5t"], "--suite or --tasks, not both"),
+        (["--pdk", "generics"], "did you mean generic"),
+        (["--budget", "0"], "--budget is 0; it must be at least 1"),
+        (["--seeds", "0"], "--seeds is 0"),
+        (["--jobs", "0"], "--jobs is 0"),
+        (["--agents", ","], "at least one agent"),
+        (["--out", "/dev/null/x"], "cannot write to --out"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(options, message):
+    from typer.testing import CliRunner
+
+    from leaderboard.run import app
+
+    done = CliRunner().invoke(app, options)
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+def test_a_pdk_that_is_not_installed_is_answered_with_what_to_type(tmp_path):
+    nowhere = {"ACS_GYM_CACHE": str(tmp_path / "cache"), "PDK_ROOT": str(tmp_path)}
+    done = run("--tasks", "ota5t", "--agents", "random", "--out", str(tmp_path / "o"), env=nowhere)
+    assert done.returncode == 2
+    assert "acs-gym pdk install sky130" in done.stderr
+
+
+def test_the_lists_name_agents_and_tasks():
+    from typer.testing import CliRunner
+
+    from leaderboard.run import app
+
+    listed = CliRunner().invoke(app, ["--list-agents"])
+    assert listed.exit_code == 0 and "skopt-gp" in listed.stdout
+    listed = CliRunner().invoke(app, ["--list-tasks"])
+    assert "ACS-OTA5T-v0" in listed.stdout and "demo" in listed.stdout
+
+
+def wait_for_cell(out, agent):
+    """The spec file of an agent's cell, once it has simulated something."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for spec in out.glob("*/spec.json"):
+            trace = spec.with_name("trace.jsonl")
+            if json.loads(spec.read_text())["agent"] == agent and trace.exists() and (
+                trace.stat().st_size
+            ):  # fmt: skip
+                return spec
+        time.sleep(0.05)
+    raise AssertionError("the cell never started")
+
+
+def children_of(pid):
+    """Process ids of a process's descendants."""
+    with open(f"/proc/{pid}/task/{pid}/children") as stream:
+        direct = [int(p) for p in stream.read().split()]
+    return direct + [grandchild for child in direct for grandchild in children_of(child)]
+
+
+def alive(pid):
+    """Whether a process runs still; one that died and waits to be reaped does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

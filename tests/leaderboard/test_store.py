@@ -1,0 +1,86 @@
+"""Damaged files are noticed, named and moved aside; nothing else is lost."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from leaderboard.store import RESULT, TRACE, Corrupt, NewerResult, write_atomically
+
+
+@pytest.fixture
+def stored(store, finish):
+    """A finished cell: its store, its key, its folder."""
+    key = finish("Walker").key
+    return store, key, store.cell(key)
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_finished_cell_reads_back_as_it_was_written(store, finish):
+    result = finish("Walker")
+    cell = store.load(result.key)
+    assert cell.result == result
+    assert [line.index for line in cell.trace] == list(range(6))
+    assert max(line.evaluation.score for line in cell.trace) == result.best.score
+
+
+def test_a_cell_is_not_done_until_its_result_is_there(stored):
+    store, key, folder = stored
+    (folder / RESULT).unlink()
+    assert store.load(key) is None
+    assert store.load("0" * 16) is None
+    assert store.finished() == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "name"),
+    [
+        (lambda f: (f / RESULT).write_text((f / RESULT).read_text()[:200]), RESULT),
+        (lambda f: (f / RESULT).write_text(""), RESULT),
+        (lambda f: (f / RESULT).write_bytes(b"\xff\xfe\x00"), RESULT),
+        (lambda f: edit(f / RESULT, score=float("nan")), RESULT),
+        (lambda f: edit(f / RESULT, score=1.5), RESULT),
+        (lambda f: edit(f / RESULT, status="splendid"), RESULT),
+        (lambda f: edit(f / RESULT, key="0" * 16), RESULT),
+        (lambda f: (f / TRACE).write_text((f / TRACE).read_text()[:-30]), TRACE),
+        (lambda f: (f / TRACE).unlink(), TRACE),
+    ],
+    ids=["truncated", "empty", "binary", "nan", "range", "status", "key", "trace", "no-trace"],
+)  # fmt: skip
+def test_damage_is_noticed_and_the_file_named(stored, damage, name):
+    store, key, folder = stored
+    damage(folder)
+    with pytest.raises(Corrupt, match=name):
+        store.load(key)
+
+
+def test_damaged_files_are_kept_under_names_that_are_never_reused(stored):
+    store, key, folder = stored
+    (folder / RESULT).write_text("{")
+    first = store.set_aside(key)
+    assert [p.rpartition("/")[2] for p in first] == [f"{RESULT}.corrupt-1", f"{TRACE}.corrupt-1"]
+    (folder / RESULT).write_text("[")
+    store.set_aside(key)
+    assert (folder / f"{RESULT}.corrupt-1").read_text() == "{"
+    assert (folder / f"{RESULT}.corrupt-2").read_text() == "["
+    assert store.load(key) is None
+
+
+def test_a_result_of_a_newer_version_is_an_error_that_says_so(stored):
+    store, key, folder = stored
+    edit(folder / RESULT, schema_version=2)
+    with pytest.raises(NewerResult, match="schema 2; this one reads up to 1"):
+        store.load(key)
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+    with pytest.raises(TypeError):
+        write_atomically(path, None)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -9,9 +9,8 @@ Importing registers every environment; nothing heavy is loaded until it is used.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
-
-from acs_gym.envs.registration import register_all
 
 if TYPE_CHECKING:
     from acs_gym.circuit import CircuitError, register_circuit
@@ -64,4 +63,9 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-register_all()
+# A simulation worker imports this package to simulate, not to make environments; Gymnasium is most
+# of its start-up time.
+if "ACS_GYM_WORKER" not in os.environ:
+    from acs_gym.envs.registration import register_all
+
+    register_all()

@@ -128,7 +128,7 @@ class CircuitFile(_Record):
     description: str
     split: Literal["training", "held-out", "custom"] = "custom"
     figure_of_merit: Name | None = None
-    conditions: dict[str, float]
+    conditions: dict[str, float] = Field(min_length=1)
     parameter: tuple[ParameterEntry, ...] = Field(min_length=1)
     bench: tuple[BenchEntry, ...] = Field(min_length=1)
     metric: tuple[MetricEntry, ...] = Field(min_length=1)
@@ -245,6 +245,8 @@ def _check(circuit: Circuit) -> None:
         except (ValueError, InvalidSpec, InvalidDesign, TypeError) as error:
             raise CircuitError(f"{where}: pdk {pdk}: {error}") from None
         known = {*space.names, *conditions}
+        if "temperature" not in conditions:
+            raise CircuitError(f"{where}: conditions: needs temperature = 27.0 (in °C)")
         for primitive in circuit.dut.primitives:
             for expression in primitive.parameters.values():
                 _check_names(expression, known, primitive.where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -29,6 +29,40 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """What lies behind an evaluation at several conditions; empty for a single one.
+
+    Attributes:
+        worst_at: `pvt`: spec'd metric -> name of the condition that was worst for it.
+        mean, sigma: `mc`: per metric, over the draws (sigma with n - 1).
+        yield_fraction: `mc`: share of the draws that meet every spec; None otherwise.
+    """
+
+    worst_at: Mapping[str, str] = field(default_factory=dict)
+    mean: Mapping[str, float] = field(default_factory=dict)
+    sigma: Mapping[str, float] = field(default_factory=dict)
+    yield_fraction: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "worst_at": dict(self.worst_at),
+            "mean": _nulls(self.mean),
+            "sigma": _nulls(self.sigma),
+            "yield_fraction": self.yield_fraction,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Spread:
+        share = data["yield_fraction"]
+        return cls(
+            worst_at={str(k): str(v) for k, v in data["worst_at"].items()},
+            mean=_numbers(data["mean"]),
+            sigma=_numbers(data["sigma"]),
+            yield_fraction=None if share is None else float(share),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """One design, judged. A pure function of (design, task, PDK, ngspice version).
 
@@ -41,6 +75,7 @@ class Evaluation:
         feasible: every spec met.
         cost: simulations charged (1 per condition).
         message: why the status is not `ok`; empty otherwise.
+        spread: what lies behind the metrics when there was more than one condition.
     """
 
     design: Mapping[str, float]
@@ -52,6 +87,7 @@ class Evaluation:
     feasible: bool
     cost: int = 1
     message: str = ""
+    spread: Spread = field(default_factory=Spread)
 
     @classmethod
     def judged(
@@ -63,6 +99,7 @@ class Evaluation:
         *,
         cost: int = 1,
         message: str = "",
+        spread: Spread | None = None,
     ) -> Evaluation:
         """The evaluation that `specs` makes of `metrics`; nothing measured counts when it failed."""
         failed = status not in (Status.OK, Status.MEASURE_FAILED)
@@ -79,12 +116,19 @@ class Evaluation:
             feasible=verdict.feasible,
             cost=cost,
             message=message,
+            spread=Spread() if spread is None else spread,
         )
 
     def rejudged(self, specs: SpecSheet) -> Evaluation:
         """The same measurement under other targets (no simulation needed)."""
         return Evaluation.judged(
-            self.design, self.status, self.metrics, specs, cost=self.cost, message=self.message
+            self.design,
+            self.status,
+            self.metrics,
+            specs,
+            cost=self.cost,
+            message=self.message,
+            spread=self.spread,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -99,6 +143,7 @@ class Evaluation:
             "feasible": self.feasible,
             "cost": self.cost,
             "message": self.message,
+            **({"spread": self.spread.to_json()} if self.spread != Spread() else {}),
         }
 
     @classmethod
@@ -108,9 +153,7 @@ class Evaluation:
         Raises ValueError naming the field that is missing or malformed.
         """
         try:
-            metrics = {
-                str(k): math.nan if v is None else float(v) for k, v in data["metrics"].items()
-            }
+            metrics = _numbers(data["metrics"])
             return cls.judged(
                 {str(k): float(v) for k, v in data["design"].items()},
                 Status(data["status"]),
@@ -118,6 +161,7 @@ class Evaluation:
                 specs,
                 cost=int(data["cost"]),
                 message=str(data.get("message", "")),
+                spread=Spread.from_json(data["spread"]) if "spread" in data else None,
             )
         except KeyError as missing:
             raise ValueError(f"evaluation record has no field {missing}") from None
@@ -127,3 +171,7 @@ class Evaluation:
 
 def _nulls(values: Mapping[str, float]) -> dict[str, float | None]:
     return {k: v if math.isfinite(v) else None for k, v in values.items()}
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {str(k): math.nan if v is None else float(v) for k, v in values.items()}

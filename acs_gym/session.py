@@ -17,7 +17,8 @@ import numpy as np
 
 from acs_gym.design import InvalidDesign
 from acs_gym.evaluation import Evaluation, Status
-from acs_gym.simulation.pool import Job, Simulator, shared_pool
+from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.pool import Simulator, shared_pool
 from acs_gym.task import Task
 
 DesignLike = Mapping[str, float]
@@ -55,7 +56,7 @@ class SimulationBudget:
         self.used += cost
 
     def refund(self, cost: int) -> None:
-        """Give back what our own failure took; for `infra_error` only."""
+        """Give back what was reserved and not simulated, or what our own failure took."""
         self.used -= cost
 
 
@@ -185,8 +186,8 @@ class Session:
                 slot.evaluation = fresh[slot.key].evaluation
             assert slot.evaluation is not None
             if slot.evaluation.status is Status.INFRA_ERROR:
-                self.budget.refund(cost)
                 slot.evaluation = replace(slot.evaluation, cost=0)
+            self.budget.refund(cost - slot.evaluation.cost)
             self.usage.duplicates += slot.duplicate
             self.history.append(slot.evaluation)
             results.append(slot.evaluation)
@@ -204,16 +205,26 @@ class Session:
         return _Slot(canonical, key, known, duplicate=known is not None)
 
     def _run(self, slots: list[_Slot]) -> None:
+        """Simulate every slot at every condition of the tier, or up to its first failing one."""
         if not slots:
             return
+        task, start = self.task, time.perf_counter()
         simulator = shared_pool(self.workers) if self.simulator is None else self.simulator
-        start = time.perf_counter()
-        jobs = [Job(self.task.program, s.design or {}) for s in slots]
-        outcomes = simulator.run(jobs)
+        outcomes: list[list[Outcome]] = [[] for _ in slots]
+        conditions = range(task.cost)
+        # One wave with everything, or one wave a condition when a failing design may stop early.
+        waves = [[c] for c in conditions] if task.stop_at_first_failure else [list(conditions)]
+        alive = list(range(len(slots)))
+        for wave in waves:
+            jobs = [task.job(slots[k].design or {}, c) for k in alive for c in wave]
+            results = iter(simulator.run(jobs))
+            for k in alive:
+                outcomes[k] += [next(results) for _ in wave]
+            alive = [k for k in alive if task.passes(outcomes[k][-1])]
         self.usage.simulator_seconds += time.perf_counter() - start
-        for slot, outcome in zip(slots, outcomes, strict=True):
+        for slot, done in zip(slots, outcomes, strict=True):
             assert slot.design is not None and slot.key is not None
-            slot.evaluation = self.task.judge(slot.design, outcome)
+            slot.evaluation = task.judge(slot.design, *done)
             if slot.evaluation.status is not Status.INFRA_ERROR:
                 self._known[slot.key] = slot.evaluation
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -14,16 +15,19 @@ from acs_gym.circuit import Circuit, CircuitError, circuit_folders, load_circuit
 from acs_gym.design import Design, DesignSpace
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.pdks import Pdk, get_pdk
-from acs_gym.simulation.deck import Program, build_program
+from acs_gym.simulation.deck import build_program
 from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.pool import Job
+from acs_gym.simulation.program import Program
 from acs_gym.specs import SpecSheet
+from acs_gym.tiers import TIERS, Tier, get_tier
 
 if TYPE_CHECKING:
-    from acs_gym.session import Session
+    from acs_gym.session import Call, Session
     from acs_gym.simulation.pool import Simulator
 
-TIERS = ("tt",)
 DEFAULT_PDK = "sky130"
+__all__ = ["DEFAULT_PDK", "TIERS", "Task", "TaskNotFound", "make_task", "task_ids"]
 
 
 class TaskNotFound(KeyError):
@@ -41,7 +45,9 @@ class Task:
         id: e.g. `ACS-OpAmp-v0`.
         circuit: the validated circuit folder.
         pdk_name: `sky130` or `generic`.
-        tier: `tt` (one condition).
+        tier: the conditions a design is simulated at; see `acs_gym.tiers`.
+        stop_at_first_failure: simulate a design's conditions in turn and stop at the first that
+            misses a spec; only those simulated are charged.
         space: the design space on this PDK.
         specs: the spec sheet; its targets may have been set by hand.
     """
@@ -52,7 +58,13 @@ class Task:
     tier: str
     space: DesignSpace
     specs: SpecSheet
-    program: Program = field(repr=False)
+    programs: Mapping[str, Program] = field(repr=False)
+    stop_at_first_failure: bool = False
+
+    @property
+    def program(self) -> Program:
+        """What a worker runs at the nominal corner."""
+        return self.programs["tt"]
 
     @property
     def pdk(self) -> Pdk:
@@ -78,18 +90,25 @@ class Task:
         return None if design is None else self.space.canonicalize(design)
 
     @property
+    def conditions(self) -> Tier:
+        """The conditions a design is simulated at, and how they combine."""
+        return get_tier(self.tier)
+
+    @property
     def cost(self) -> int:
-        """Simulations charged per design: the number of conditions of the tier."""
-        return 1
+        """Simulations a design may cost: the number of conditions of the tier."""
+        return self.conditions.cost
 
     @property
     def digest(self) -> str:
         """sha256 over what decides a result: netlists, measures, models, specs, tier."""
         sheet = [[s.metric, s.direction, s.target, s.tolerance, s.weight] for s in self.specs]
+        keys = [self.programs[c].key for c in sorted(self.programs)]
         parts = [
             self.id,
             self.tier,
-            self.program.key,
+            self.stop_at_first_failure,
+            keys,
             self.circuit.digest,
             self.pdk.digest(),
             sheet,
@@ -107,29 +126,59 @@ class Task:
         seed: int = 0,
         workers: int = 1,
         simulator: Simulator | None = None,
+        on_call: Callable[[Call], None] | None = None,
     ) -> Session:
         """The metered door to the simulator; see `Session`."""
         from acs_gym.session import Session
 
-        return Session(self, budget, seed, workers, simulator)
+        return Session(self, budget, seed, workers, simulator, on_call)
 
-    def judge(self, design: Design, outcome: Outcome) -> Evaluation:
-        """What this task's specs make of a simulation's outcome."""
-        metrics = outcome.metrics
-        if not outcome.metrics:
-            metrics = dict.fromkeys(self.metric_units, float("nan"))
-        return Evaluation.judged(
-            design, outcome.status, metrics, self.specs, cost=self.cost, message=outcome.message
+    def job(self, design: Design, condition: int = 0, *, waveforms: bool = False) -> Job:
+        """What to simulate for the tier's condition of that number; `design` must be canonical."""
+        chosen = self.conditions.conditions[condition]
+        program = self.programs[chosen.corner]
+        return Job(
+            program,
+            design,
+            waveforms,
+            chosen.overrides(program.conditions),
+            chosen.mismatch([d.element for d in program.decks[0].devices if d.is_transistor]),
         )
+
+    def judge(self, design: Design, *outcomes: Outcome) -> Evaluation:
+        """What the specs make of the outcomes of the tier's first conditions, in order."""
+        outcome, spread = self.conditions.combine(outcomes, self.specs)
+        metrics = outcome.metrics or dict.fromkeys(self.metric_units, float("nan"))
+        return Evaluation.judged(
+            design,
+            outcome.status,
+            metrics,
+            self.specs,
+            cost=len(outcomes),
+            message=outcome.message,
+            spread=spread,
+        )
+
+    def passes(self, outcome: Outcome) -> bool:
+        """Whether one condition's outcome meets every spec."""
+        return outcome.status is Status.OK and self.specs.judge(outcome.metrics).feasible
 
     def refuse(self, design: object, reason: str) -> Evaluation:
         """The evaluation of a design that is not one: charged, scored 0, never simulated."""
-        numbers = design.items() if isinstance(design, Mapping) else ()
-        readable = {str(k): float(v) for k, v in numbers if isinstance(v, (int, float))}
+        items = design.items() if isinstance(design, Mapping) else ()
+        readable = {str(k): v for k, value in items if math.isfinite(v := _number(value))}
         nothing = dict.fromkeys(self.metric_units, float("nan"))
         return Evaluation.judged(
             readable, Status.INVALID_DESIGN, nothing, self.specs, cost=self.cost, message=reason
         )
+
+
+def _number(value: object) -> float:
+    """`value` as a float, NaN when it is none."""
+    try:
+        return float(value) if isinstance(value, (int, float)) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def task_ids() -> tuple[str, ...]:
@@ -143,20 +192,24 @@ def make_task(
     pdk: str = DEFAULT_PDK,
     tier: str = "tt",
     specs: Mapping[str, float] | None = None,
+    stop_at_first_failure: bool = False,
 ) -> Task:
     """The task called `name` (an id such as `ACS-OpAmp-v0`, or a circuit folder's name `opamp`).
 
     Args:
         pdk: `sky130` (needs `acs-gym pdk install sky130`) or `generic` (bundled).
-        tier: `tt`.
+        tier: `tt`, `pvt`, `mc` or `mcN` for N mismatch draws.
         specs: targets to replace, by metric.
+        stop_at_first_failure: with `pvt` or `mc`, stop a design at its first failing condition and
+            charge only the conditions simulated.
 
     Raises TaskNotFound, PdkNotFound, CircuitError, InvalidSpec, ValueError for an unknown tier;
     each message says what is allowed.
     """
-    if tier not in TIERS:
-        raise ValueError(f"no tier called {tier!r}; tiers: {', '.join(TIERS)}")
+    get_tier(tier)
     task = _fixed_task(_resolve(name), pdk, tier)
+    if stop_at_first_failure:
+        task = replace(task, stop_at_first_failure=True)
     return task if specs is None else task.with_specs(specs)
 
 
@@ -174,17 +227,19 @@ def _resolve(name: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _fixed_task(task_id: str, pdk_name: str, tier: str) -> Task:
+def _fixed_task(task_id: str, pdk_name: str, tier_name: str) -> Task:
     circuit = load_circuit(circuit_folders()[task_id])
     if circuit.id != task_id:
         raise CircuitError(f"{circuit.folder}: id is {circuit.id}, expected {task_id}")
     pdk = get_pdk(pdk_name)
+    tier = get_tier(tier_name)
+    corners = {"tt", *(c.corner for c in tier.conditions)}
     return Task(
         id=task_id,
         circuit=circuit,
         pdk_name=pdk_name,
-        tier=tier,
+        tier=tier_name,
         space=circuit.space(pdk_name),
         specs=circuit.specs(pdk_name),
-        program=build_program(circuit, pdk),
+        programs={c: build_program(circuit, pdk, c) for c in sorted(corners)},
     )

@@ -46,7 +46,8 @@ class Device:
     Attributes:
         letter: the element letter (M, R, C).
         bins: the model cards, in the order of the library; empty for a plain R or C.
-        attributes: instance attribute -> formula over the primitive's parameters (SI units). They
+        attributes: instance attribute -> formula over the primitive's parameters (SI units) and
+            `z`, a standard normal draw for mismatch that is 0 in a nominal simulation. They
             are sent with `alter` before every simulation, so everything that depends on W and L
             beyond W and L themselves must be here.
         area: m², a formula over the same parameters.

@@ -7,13 +7,27 @@ SKY130's by `benchmarks/generic_vs_sky130.py`; a result on it is never a result 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 
 from acs_gym.expressions import Expression
 from acs_gym.pdks.base import CORNERS, DIFFUSIONS, PASSIVES, Bin, Device, Pdk
-from acs_gym.pdks.generic_cards import model_cards
+from acs_gym.pdks.generic_cards import MISMATCH, model_cards
 
-_FET = {"w": Expression("w"), "l": Expression("l"), "m": Expression("m"), **DIFFUSIONS}
+
+def _fet(kind: str) -> dict[str, Expression]:
+    # Pelgrom: the thresholds of a pair differ by A_VT over the root of a device's gate area (one
+    # sigma), so each of the two deviates by a root of two less.
+    matching = MISMATCH[kind].a_vt / math.sqrt(2.0)
+    return {
+        "w": Expression("w"),
+        "l": Expression("l"),
+        "m": Expression("m"),
+        **DIFFUSIONS,
+        "delvto": Expression(f"z*{matching!r}/sqrt(w*l*m)"),
+    }
+
+
 _AREA = Expression("w*l*m")
 
 
@@ -30,8 +44,8 @@ class Generic(Pdk):
     def devices(self, corner: str) -> Mapping[str, Device]:
         self.check_corner(corner)
         return {
-            "nfet": Device("M", (Bin("nmos_generic"),), _FET, _AREA),
-            "pfet": Device("M", (Bin("pmos_generic"),), _FET, _AREA),
+            "nfet": Device("M", (Bin("nmos_generic"),), _fet("n"), _AREA),
+            "pfet": Device("M", (Bin("pmos_generic"),), _fet("p"), _AREA),
             **PASSIVES,
         }
 

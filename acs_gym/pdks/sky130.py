@@ -33,7 +33,7 @@ _UM = 1e6  # The subcircuits think in micrometres.
 # Switches of the library: nominal corner, no Monte Carlo. Mismatch is drawn by us, seeded.
 _SWITCHES = {
     "corner_factor": 1.0, "process_mc_factor": 1.0, "mismatch_factor": 1.0,
-    "mc_mm_switch": 0.0, "mc_pr_switch": 0.0,
+    "mc_pr_switch": 0.0,
 }  # fmt: skip
 
 
@@ -141,9 +141,10 @@ def _cut(library: str, subckt: str) -> tuple[str, str]:
 def _device(
     subckt: str, header: str, numbers: Mapping[str, float], bins: tuple[Bin, ...]
 ) -> Device:
-    """The instance attributes as formulas of w, l, m in SI units.
+    """The instance attributes as formulas of w, l, m in SI units and the mismatch draw z.
 
-    `m` does not enter them: each of m parallel devices is w wide, as in the subcircuit with mult.
+    Each of m parallel devices is w wide, as in the subcircuit with mult; they share one draw, whose
+    effect falls with their total area.
     """
     delvto = re.search(r"^\+ delvto = \{(.*)\}\s*$", header, re.MULTILINE)
     swx_nrds = re.search(r"swx_nrds = \{(.*?)\}", header)
@@ -153,12 +154,10 @@ def _device(
     vth = re.search(r"swx_vth = \{(.*)\}", header)
     scope = {"w": f"({_UM}*w)", "l": f"({_UM}*l)", "nf": "1", "mult": "m"}
     shift = delvto[1] if vth is None else re.sub(r"\bswx_vth\b", f"({vth[1]})", delvto[1])
-    # The mismatch term is multiplied by a switch that is off; it contains a random call.
-    shift = re.sub(
-        r"\+?\s*sw_mm_\w+\*mismatch_factor\*MC_MM_SWITCH\*AGAUSS\(0,1\.0,1\)/sqrt\(l\*w\*mult\)",
-        "",
-        shift,
-    )
+    # The library draws its mismatch itself, unseeded; here the draw comes from outside.
+    shift, draws = re.subn(r"MC_MM_SWITCH\*AGAUSS\(0,1\.0,1\)", "z", shift)
+    if draws != 1:
+        raise PdkError(f"{subckt}: expected one mismatch term in delvto, found {draws}")
     sheet = f"({nrd[1]})*({swx_nrds[1]})"
     return Device(
         "M",
@@ -184,7 +183,7 @@ def _formula(text: str, scope: Mapping[str, str], numbers: Mapping[str, float]) 
         return scope.get(name) or (f"({numbers[name]!r})" if name in numbers else match[0])
 
     expression = Expression(re.sub(r"\b[A-Za-z_]\w*\b", known, text))
-    if unknown := set(expression.names) - {"w", "l", "m"}:
+    if unknown := set(expression.names) - {"w", "l", "m", "z"}:
         raise PdkError(f"SKY130: cannot resolve {', '.join(sorted(unknown))} in {text!r}")
     return expression
 

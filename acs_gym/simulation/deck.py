@@ -11,109 +11,30 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from acs_gym.circuit import Circuit, CircuitError
 from acs_gym.expressions import Expression
 from acs_gym.pdks.base import Device, Pdk
 from acs_gym.simulation.netlist import Bench, Element, Primitive
+from acs_gym.simulation.program import (
+    Analysis,
+    Deck,
+    DeviceBinding,
+    Gate,
+    Metric,
+    Program,
+    SourceBinding,
+)  # fmt: skip
 
 # Tight Newton costs nothing (it converges quadratically) and makes the operating point independent
 # of where it started; trtol then gives the transient its slack (slew 0.6 %, settling 2.6 % median).
 OPTIONS = "keepopinfo reltol=1e-5 trtol=70 noinit"
 _CLAMP = "acs_clamp"
 _CLAMP_MODEL = f".model {_CLAMP} d(is=1e-14 n=1)"
-_PLACE = re.compile(r"\{([\w.]+)\}")
 # Settable attributes of plain elements whose whole value is one number.
 _SCALAR = {"r": "resistance", "c": "capacitance", "l": "inductance", "i": "dc", "v": "dc"}
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceBinding:
-    """A device: design expressions -> primitive parameters -> instance attributes."""
-
-    element: str
-    kind: str
-    parameters: Mapping[str, Expression]
-    device: Device | None
-    attributes: Mapping[str, Expression]
-
-
-@dataclass(frozen=True, slots=True)
-class SourceBinding:
-    """A source or passive element of a bench: attribute -> one or (for `pulse`) several values."""
-
-    element: str
-    attribute: str
-    values: tuple[Expression, ...]
-    vector: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """One ngspice analysis, the sources it excites and the vectors it must yield."""
-
-    name: str
-    kind: str
-    command: str
-    excite: tuple[str, ...]
-    vectors: tuple[str, ...]
-    last: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Deck:
-    """One testbench: its netlist, what is set before each run, and its analyses.
-
-    `template` has `{element}` where a binned device's model name belongs: which card a size needs
-    is part of the netlist, not of what is set afterwards (see `netlist`).
-    """
-
-    name: str
-    template: tuple[str, ...]
-    models: Mapping[str, str]
-    devices: tuple[DeviceBinding, ...]
-    sources: tuple[SourceBinding, ...]
-    excitable: tuple[str, ...]
-    analyses: tuple[Analysis, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """How one metric is read off the waveforms, or computed from other metrics."""
-
-    name: str
-    analysis: str | None
-    signal: Expression | None
-    measure: str
-    options: Mapping[str, Expression]
-    formula: Expression | None
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """`low <= signal <= high`, or the metrics it kills do not exist."""
-
-    description: str
-    analysis: str
-    signal: Expression
-    low: Expression | None
-    high: Expression | None
-    kills: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """All that a worker needs to simulate designs of one circuit on one PDK corner."""
-
-    name: str
-    parameters: tuple[str, ...]
-    conditions: Mapping[str, float]
-    decks: tuple[Deck, ...]
-    metrics: tuple[Metric, ...]
-    gates: tuple[Gate, ...]
-    key: str = field(default="")
 
 
 def build_program(circuit: Circuit, pdk: Pdk, corner: str = "tt") -> Program:
@@ -205,7 +126,7 @@ def _realise(
     device = devices[primitive.kind]
     if primitive.kind in ("nfet", "pfet"):
         parameters.setdefault("m", Expression("1"))
-    values = {key: float(e(scope)) for key, e in parameters.items()}
+    values = {key: float(e(scope)) for key, e in parameters.items()} | {"z": 0.0}
     letter = device.letter.lower()
     element = f"{letter}.{instance}.{letter}{label}"
     settings = {a: float(e(values)) for a, e in device.attributes.items()}
@@ -216,14 +137,6 @@ def _realise(
     else:
         line = f"{letter}{label} {nodes} {next(iter(settings.values()))!r}"
     return [line], DeviceBinding(element, primitive.kind, parameters, device, device.attributes)
-
-
-def netlist(deck: Deck, models: Mapping[str, str]) -> tuple[str, ...]:
-    """The deck as text for ngspice, given the model name of each binned device."""
-    title, *rest = deck.template
-    cards = (deck.models[name] for name in sorted(set(models.values())))
-    body = (_PLACE.sub(lambda m: models[m[1]], line) if "{" in line else line for line in rest)
-    return title, *cards, *body
 
 
 def _element_line(element: Element, scope: Mapping[str, float]) -> str:

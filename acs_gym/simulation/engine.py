@@ -17,19 +17,33 @@ from numpy.typing import NDArray
 
 from acs_gym.evaluation import Status
 from acs_gym.expressions import Expression, evaluate_all
-from acs_gym.simulation.deck import Analysis, Deck, Gate, Metric, Program, netlist
 from acs_gym.simulation.driver import NgSpice
 from acs_gym.simulation.measure import MEASURES
+from acs_gym.simulation.program import Analysis, Deck, Gate, Metric, Program, netlist
 
 # Accepted time points after which a transient is stopped: ten times what the slowest sane design
 # needs. Counting steps is deterministic; the wall clock is only the last resort (pool.py).
 STEP_CAP = 20_000
 # Loaded netlists kept; a netlist is about 100 kB and loads in 2 ms.
 CIRCUITS_KEPT = 64
+TEMPERATURE = "temperature"  # The named condition, in °C, that ngspice itself is told.
 _SMALL_SIGNAL = ("ac", "noise")
 _SWEEP = {"ac": "frequency", "noise": "frequency", "tran": "time"}
 
 Waveforms = dict[str, dict[str, NDArray[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One simulation to do: a design, and what differs from the program's nominal conditions.
+
+    `mismatch` maps an element (`m.xdut.mpair_p`) to its standard normal draw.
+    """
+
+    design: Mapping[str, float]
+    conditions: Mapping[str, float] = field(default_factory=dict)
+    mismatch: Mapping[str, float] = field(default_factory=dict)
+    waveforms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +69,20 @@ class Engine:
         self._driver = NgSpice.shared()
         self._circuits: dict[tuple[str, str, tuple[str, ...]], int] = {}
 
-    def simulate(
-        self, program: Program, design: Mapping[str, float], *, waveforms: bool = False
-    ) -> Outcome:
+    def simulate(self, program: Program, order: Order) -> Outcome:
         """One design through every testbench. Raises SimulatorDied, and nothing else.
 
-        `design` must be canonical: a NaN here would be ignored by ngspice and yield the previous
+        The order must be canonical: a NaN here would be ignored by ngspice and yield the previous
         design's result, so it is an assertion, not a status.
         """
-        scope = {**program.conditions, **design}
-        assert all(math.isfinite(v) for v in scope.values()), "non-finite value reached the engine"
+        scope = {**program.conditions, **order.conditions, **order.design}
+        numbers = (*scope.values(), *order.mismatch.values())
+        assert all(map(math.isfinite, numbers)), "non-finite value reached the engine"
         waves: Waveforms = {}
         names = [m.name for m in program.metrics]
         try:
             for deck in program.decks:
-                self._run_deck(program, deck, scope, waves)
+                self._run_deck(program, deck, scope, order.mismatch, waves)
         except _Failed as failure:
             failed = dict.fromkeys([*names, "area"], math.nan)
             return Outcome(failure.status, failed, failure.message)
@@ -77,16 +90,22 @@ class Engine:
             self._driver.clear_results()
         metrics, message = read_metrics(program, scope, waves)
         status = Status.OK if not message else Status.MEASURE_FAILED
-        return Outcome(status, metrics, message, waves if waveforms else {})
+        return Outcome(status, metrics, message, waves if order.waveforms else {})
 
     def _run_deck(
-        self, program: Program, deck: Deck, scope: Mapping[str, float], waves: Waveforms
+        self,
+        program: Program,
+        deck: Deck,
+        scope: Mapping[str, float],
+        mismatch: Mapping[str, float],
+        waves: Waveforms,
     ) -> None:
         settings: list[tuple[str, str, float]] = []
         models: dict[str, str] = {}
         for device, values in zip(deck.devices, _device_values(deck, scope), strict=True):
             if device.device is not None and device.device.bins:
                 models[device.element] = device.device.model(values["w"], values["l"])
+            values["z"] = mismatch.get(device.element, 0.0)
             numbers = evaluate_all(tuple(device.attributes.values()), values)
             settings += [
                 (device.element, attribute, number)
@@ -94,6 +113,7 @@ class Engine:
             ]
         self._use_netlist(program, deck, models)
         command = self._driver.command
+        command(f"option temp={scope[TEMPERATURE]!r}")
         for element, attribute, value in settings:
             if not math.isfinite(value):
                 raise _Failed(Status.INVALID_DESIGN, f"{element}[{attribute}] would be {value}")

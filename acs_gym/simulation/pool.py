@@ -21,29 +21,43 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
 from acs_gym.evaluation import Status
-from acs_gym.simulation.deck import Program
 from acs_gym.simulation.driver import SimulatorNotFound
-from acs_gym.simulation.engine import Engine, Outcome
+from acs_gym.simulation.engine import Engine, Order, Outcome
+from acs_gym.simulation.program import Program
 
 DEADLINE_S = 30.0
 _DEATHS_ALLOWED = 3
 # Designs sent ahead to a busy worker: enough to hide the pipe, few enough to share work evenly.
 _QUEUE_AHEAD = 2
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+# Tells the package that it is imported by a worker, which needs no environments registered.
+WORKER_VARIABLE = "ACS_GYM_WORKER"
 _ONE_THREAD = dict.fromkeys(_THREADS, "1")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One design to simulate. `design` must be canonical (finite, inside its space)."""
+    """One design to simulate at one condition.
+
+    Attributes:
+        design: canonical (finite, inside its space).
+        conditions: named conditions that differ from the program's (`vdd`, `temperature`, ...).
+        mismatch: device -> standard normal draw; devices not named have none.
+    """
 
     program: Program
     design: Mapping[str, float]
     waveforms: bool = False
+    conditions: Mapping[str, float] = field(default_factory=dict)
+    mismatch: Mapping[str, float] = field(default_factory=dict)
+
+    def order(self) -> Order:
+        """What a worker is sent, beside the program's key."""
+        return Order(self.design, self.conditions, self.mismatch, self.waveforms)
 
 
 class Simulator:
@@ -72,7 +86,7 @@ class InProcessSimulator(Simulator):
         self._engine = Engine()
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        return [self._engine.simulate(j.program, j.design, waveforms=j.waveforms) for j in jobs]
+        return [self._engine.simulate(j.program, j.order()) for j in jobs]
 
 
 class WorkerPool(Simulator):
@@ -199,38 +213,57 @@ def _no_result(status: Status, message: str) -> Outcome:
     return Outcome(status, {}, message)
 
 
+def _pipe(undo: contextlib.ExitStack, *, inherit_reader: bool) -> tuple[int, Connection]:
+    """(the worker's end as a descriptor, our end as a connection) of a new pipe."""
+    reader, writer = os.pipe()
+    if inherit_reader:
+        theirs, ours = reader, Connection(writer, readable=False)
+    else:
+        theirs, ours = writer, Connection(reader, writable=False)
+    undo.callback(ours.close)
+    return theirs, ours
+
+
+def _start(inherited: tuple[int, int, int], folder: str) -> subprocess.Popen[bytes]:
+    requests, replies, lifeline = inherited
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; from acs_gym.simulation.worker import main; "
+        f"main({requests}, {replies}, {lifeline}, {folder!r})"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        pass_fds=inherited,
+        env={**os.environ, **_ONE_THREAD, WORKER_VARIABLE: "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # A session of its own: a terminal's ^C and a caller's killpg must not hit a simulation
+        # whose result is wanted; the lifeline ends it when the parent goes.
+        start_new_session=True,
+    )
+
+
 class _Worker:
     """One worker process as its parent sees it."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="acs-gym-worker-")
-        to_worker_read, to_worker_write = os.pipe()
-        from_worker_read, from_worker_write = os.pipe()
-        lifeline_read, self._lifeline = os.pipe()
-        inherited = (to_worker_read, from_worker_write, lifeline_read)
-        arguments = f"{to_worker_read}, {from_worker_write}, {lifeline_read}, {self.folder!r}"
-        code = (
-            f"import sys; sys.path[:] = {sys.path!r}; "
-            f"from acs_gym.simulation.worker import main; main({arguments})"
-        )
-        # A session of its own: a terminal's ^C and a caller's killpg must not hit a simulation
-        # whose result is wanted; the lifeline ends it when the parent goes.
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            pass_fds=inherited,
-            env={**os.environ, **_ONE_THREAD},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        for fd in inherited:
-            os.close(fd)
-        self.requests = Connection(to_worker_write, readable=False)
-        self.replies = Connection(from_worker_read, writable=False)
         self.queue: deque[int] = deque()
         self.deadline = math.inf
         self._programs: set[str] = set()
+        with contextlib.ExitStack() as undo:  # An interrupt half way must leave nothing behind.
+            self.folder = tempfile.mkdtemp(prefix="acs-gym-worker-")
+            undo.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            requests, self.requests = _pipe(undo, inherit_reader=True)
+            replies, self.replies = _pipe(undo, inherit_reader=False)
+            lifeline, self._lifeline = os.pipe()
+            undo.callback(os.close, self._lifeline)
+            inherited = (requests, replies, lifeline)
+            try:
+                self.process = _start(inherited, self.folder)
+            finally:
+                for fd in inherited:
+                    os.close(fd)
+            undo.pop_all()
 
     def send(self, tag: int, jobs: Sequence[Job], deadline_s: float) -> None:
         job = jobs[tag]
@@ -242,7 +275,7 @@ class _Worker:
             if job.program.key not in self._programs:
                 self.requests.send(("program", job.program))
                 self._programs.add(job.program.key)
-            self.requests.send(("run", [(tag, job.program.key, dict(job.design), job.waveforms)]))
+            self.requests.send(("run", [(tag, job.program.key, job.order())]))
 
     def stop(self) -> None:
         for connection in (self.requests, self.replies):

@@ -5,7 +5,7 @@ process. The worker is started as a plain subprocess (`python -c`, not multiproc
 script needs no `if __name__ == "__main__"` guard to simulate.
 
 Messages are pickles over two inherited pipes, parent to worker: `("program", program)` once per
-program, then `("run", [(tag, key, design, waveforms), ...])`; worker to parent: one `(tag, outcome)`
+program, then `("run", [(tag, key, order), ...])`; worker to parent: one `(tag, outcome)`
 per design, as soon as it is known.
 """
 
@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 from multiprocessing.connection import Connection
 from typing import Any
@@ -32,6 +33,7 @@ def main(read_fd: int, write_fd: int, lifeline_fd: int, folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, args=(lifeline_fd, folder), daemon=True).start()
     os.chdir(folder)
+    tempfile.tempdir = folder
     requests = Connection(read_fd, writable=False)
     replies = Connection(write_fd, readable=False)
     try:
@@ -55,9 +57,9 @@ def _serve(engine: Engine, requests: Connection, replies: Connection) -> None:
         if kind == "program":
             programs[payload.key] = payload
             continue
-        for tag, key, design, waveforms in payload:
+        for tag, key, order in payload:
             try:
-                outcome = engine.simulate(programs[key], design, waveforms=waveforms)
+                outcome = engine.simulate(programs[key], order)
             except SimulatorDied as error:
                 print(f"worker: {error}", file=sys.stderr)
                 os._exit(EXIT_SIMULATOR_DIED)

@@ -10,9 +10,9 @@ import pytest
 
 import acs_gym
 from acs_gym.evaluation import Status
-from acs_gym.simulation.deck import Program
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, Simulator, WorkerPool
+from acs_gym.simulation.program import Program
 from tests.conftest import needs_sky130
 
 

@@ -43,7 +43,7 @@ def device_deck(kind: str, corner: str, temperature: float, resolved: bool) -> l
         for b, (vgs, vds, vbs) in enumerate(BIASES):
             node = f"{k}_{b}"
             if resolved:
-                size = {"w": w * 1e-6, "l": l * 1e-6, "m": 1.0}
+                size = {"w": w * 1e-6, "l": l * 1e-6, "m": 1.0, "z": 0.0}
                 text = " ".join(f"{a}={float(e(size))!r}" for a, e in device.attributes.items())
                 card = device.model(size["w"], size["l"])
                 cards.add(card)

@@ -1,0 +1,179 @@
+"""Under which conditions a design is simulated, and what the results together say of it.
+
+    tt     one condition: typical models, nominal supply, 27 °C
+    pvt    five corners × supply −10/0/+10 % × −40/27/125 °C; the worst case of each metric counts
+    mc     N seeded mismatch draws (Pelgrom) at nominal; the three-sigma value of each metric counts
+
+A design costs one simulation per condition. Pure: conditions and outcomes in, one outcome out;
+which process simulates them is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from acs_gym.evaluation import Spread, Status
+from acs_gym.pdks.base import CORNERS
+from acs_gym.simulation.engine import Outcome
+from acs_gym.specs import SpecSheet
+
+TIERS = ("tt", "pvt", "mc")
+SUPPLIES = (0.9, 1.0, 1.1)
+TEMPERATURES = (-40.0, 27.0, 125.0)
+DEFAULT_DRAWS = 32
+_MOST_DRAWS = 10_000
+# Worst first, by what usually hurts an amplifier: little headroom and slow devices, then leakage
+# and speed. It only matters to those who stop at the first failing condition.
+_CORNER_ORDER = ("ss", "ff", "sf", "fs", "tt")
+_SIGMAS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One simulation's circumstances.
+
+    Attributes:
+        name: e.g. `ss/-10%/125C`, `draw 7`.
+        corner: of the PDK's models.
+        supply: factor on the nominal supply.
+        temperature: °C, or None for the circuit's nominal one.
+        draw: number of the mismatch draw, or None for none.
+    """
+
+    name: str
+    corner: str = "tt"
+    supply: float = 1.0
+    temperature: float | None = None
+    draw: int | None = None
+
+    def overrides(self, nominal: Mapping[str, float]) -> dict[str, float]:
+        """What changes in the circuit's named conditions."""
+        changed: dict[str, float] = {}
+        if self.supply != 1.0 and "vdd" in nominal:
+            changed["vdd"] = nominal["vdd"] * self.supply
+        if self.temperature is not None:
+            changed["temperature"] = self.temperature
+        return changed
+
+    def mismatch(self, devices: Sequence[str]) -> dict[str, float]:
+        """Standard normal draws, one a device: the same for every design, so that designs compare.
+
+        Each depends on the draw and the device's own name only; adding a device to a circuit
+        changes no other device's luck.
+        """
+        if self.draw is None:
+            return {}
+        return {
+            d: float(np.random.default_rng((self.draw, zlib.crc32(d.encode()))).standard_normal())
+            for d in devices
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A named set of conditions and how their outcomes are combined."""
+
+    name: str
+    conditions: tuple[Condition, ...]
+    nominal: int = field(default=0)
+
+    @property
+    def cost(self) -> int:
+        return len(self.conditions)
+
+    def combine(self, outcomes: Sequence[Outcome], specs: SpecSheet) -> tuple[Outcome, Spread]:
+        """One outcome from those of the first `len(outcomes)` conditions, and what lies behind it.
+
+        A condition that failed fails the whole: its status and message are the outcome's.
+        """
+        if len(self.conditions) == 1:
+            return outcomes[0], Spread()
+        for condition, outcome in zip(self.conditions, outcomes, strict=False):
+            if outcome.status not in (Status.OK, Status.MEASURE_FAILED):
+                message = f"{condition.name}: {outcome.message}"
+                return Outcome(outcome.status, dict(outcome.metrics), message), Spread()
+        if self.conditions[0].draw is not None:
+            return _three_sigma(outcomes, specs)
+        return _worst_case(self.conditions, self.nominal, outcomes, specs)
+
+
+def _worst_case(
+    conditions: Sequence[Condition], nominal: int, outcomes: Sequence[Outcome], specs: SpecSheet
+) -> tuple[Outcome, Spread]:
+    """Spec'd metrics at their own worst condition, the others at nominal."""
+    typical = outcomes[nominal] if nominal < len(outcomes) else outcomes[0]
+    metrics = dict(typical.metrics)
+    worst_at: dict[str, str] = {}
+    for spec in specs:
+        values = [o.metrics.get(spec.metric, math.nan) for o in outcomes]
+        # NaN is worse than any number: a metric that does not exist somewhere is met nowhere.
+        worst = min(range(len(values)), key=lambda k: _badness(spec.margin(values[k])))
+        metrics[spec.metric] = values[worst]
+        worst_at[spec.metric] = conditions[worst].name
+    return _combined(metrics, outcomes, conditions), Spread(worst_at=worst_at)
+
+
+def _badness(margin: float) -> float:
+    return -math.inf if math.isnan(margin) else margin
+
+
+def _three_sigma(outcomes: Sequence[Outcome], specs: SpecSheet) -> tuple[Outcome, Spread]:
+    """Mean minus (or plus) three sigma of each spec'd metric; the others at their mean."""
+    names = list(outcomes[0].metrics)
+    table = np.array([[o.metrics.get(n, math.nan) for n in names] for o in outcomes])
+    mean = dict(zip(names, map(float, table.mean(axis=0)), strict=True))
+    deviation = table.std(axis=0, ddof=1) if len(outcomes) > 1 else np.zeros(len(names))
+    sigma = dict(zip(names, map(float, deviation), strict=True))
+    metrics = dict(mean)
+    for spec in specs:
+        sign = -1.0 if spec.direction == ">=" else 1.0
+        metrics[spec.metric] = mean[spec.metric] + sign * _SIGMAS * sigma[spec.metric]
+    met = sum(specs.judge(o.metrics).feasible for o in outcomes)
+    conditions = [Condition(f"draw {k}") for k in range(len(outcomes))]
+    spread = Spread(mean=mean, sigma=sigma, yield_fraction=met / len(outcomes))
+    return _combined(metrics, outcomes, conditions), spread
+
+
+def _combined(
+    metrics: dict[str, float], outcomes: Sequence[Outcome], conditions: Sequence[Condition]
+) -> Outcome:
+    failed = [k for k, o in enumerate(outcomes) if o.status is Status.MEASURE_FAILED]
+    if not failed:
+        return Outcome(Status.OK, metrics)
+    first = failed[0]
+    message = f"{conditions[first].name}: {outcomes[first].message}"
+    if len(failed) > 1:
+        message += f" (and at {len(failed) - 1} more conditions)"
+    return Outcome(Status.MEASURE_FAILED, metrics, message)
+
+
+@lru_cache(maxsize=32)
+def get_tier(name: str) -> Tier:
+    """The tier called `tt`, `pvt`, `mc` or `mcN`. Raises ValueError naming what is allowed."""
+    if name == "tt":
+        return Tier("tt", (Condition("nominal"),))
+    if name == "pvt":
+        conditions = tuple(
+            Condition(f"{corner}/{100 * (supply - 1):+.0f}%/{t:g}C", corner, supply, t)
+            for corner in _CORNER_ORDER
+            for supply in SUPPLIES
+            for t in TEMPERATURES
+        )
+        assert set(_CORNER_ORDER) == set(CORNERS)
+        nominal = [
+            c.corner == "tt" and c.supply == 1.0 and c.temperature == 27.0 for c in conditions
+        ]
+        return Tier("pvt", conditions, nominal.index(True))
+    if match := re.fullmatch(r"mc(\d*)", name):
+        draws = int(match[1] or DEFAULT_DRAWS)
+        if 2 <= draws <= _MOST_DRAWS:
+            return Tier(name, tuple(Condition(f"draw {k}", draw=k) for k in range(draws)))
+        raise ValueError(f"tier {name!r}: mismatch draws are 2 to {_MOST_DRAWS}, got {draws}")
+    raise ValueError(f"no tier called {name!r}; tiers: tt, pvt, mc (or mcN for N mismatch draws)")

@@ -1,0 +1,188 @@
+"""Tiers: which conditions, what they cost, and how their results are combined."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+import acs_gym
+from acs_gym.evaluation import Evaluation, Spread, Status
+from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.pool import InProcessSimulator, Job, Simulator
+from acs_gym.specs import Spec, SpecSheet
+from acs_gym.tiers import get_tier
+
+SHEET = SpecSheet((Spec("gain", ">=", 40, tolerance=20), Spec("power", "<=", 1e-4)))
+
+
+def outcome(gain: float, power: float, status: Status = Status.OK) -> Outcome:
+    return Outcome(status, {"gain": gain, "power": power, "area": 1e-10}, "")
+
+
+def test_pvt_is_every_corner_supply_and_temperature_once() -> None:
+    tier = get_tier("pvt")
+    assert tier.cost == 45
+    assert len({(c.corner, c.supply, c.temperature) for c in tier.conditions}) == 45
+    nominal = tier.conditions[tier.nominal]
+    assert (nominal.corner, nominal.supply, nominal.temperature) == ("tt", 1.0, 27.0)
+    low = next(c for c in tier.conditions if c.supply == 0.9 and c.temperature == 125.0)
+    assert low.overrides({"vdd": 1.8}) == {"vdd": pytest.approx(1.62), "temperature": 125.0}
+
+
+def test_worst_case_is_taken_metric_by_metric_and_says_where() -> None:
+    tier = get_tier("pvt")
+    outcomes = [outcome(50, 5e-5) for _ in tier.conditions]
+    outcomes[3], outcomes[7] = outcome(41, 5e-5), outcome(60, 9e-5)
+    combined, spread = tier.combine(outcomes, SHEET)
+    assert combined.metrics["gain"] == 41 and combined.metrics["power"] == 9e-5
+    assert spread.worst_at == {"gain": tier.conditions[3].name, "power": tier.conditions[7].name}
+    assert combined.status is Status.OK
+
+
+def test_a_metric_that_does_not_exist_somewhere_is_met_nowhere() -> None:
+    tier = get_tier("pvt")
+    outcomes = [outcome(50, 5e-5) for _ in tier.conditions]
+    outcomes[9] = outcome(math.nan, 5e-5, Status.MEASURE_FAILED)
+    combined, spread = tier.combine(outcomes, SHEET)
+    assert math.isnan(combined.metrics["gain"]) and combined.status is Status.MEASURE_FAILED
+    assert spread.worst_at["gain"] == tier.conditions[9].name
+    assert SHEET.judge(combined.metrics).satisfaction["gain"] == 0.0
+
+
+def test_one_failed_condition_fails_the_design() -> None:
+    tier = get_tier("mc4")
+    outcomes = [outcome(50, 5e-5) for _ in tier.conditions]
+    outcomes[2] = Outcome(Status.NONCONVERGED, {"gain": math.nan}, "no solution")
+    combined, _ = tier.combine(outcomes, SHEET)
+    assert combined.status is Status.NONCONVERGED and combined.message == "draw 2: no solution"
+
+
+def test_mismatch_statistics_are_the_textbook_s() -> None:
+    tier = get_tier("mc4")
+    gains, powers = [44.0, 46.0, 48.0, 39.0], [1e-5, 2e-5, 3e-5, 2e-5]
+    outcomes = [outcome(g, p) for g, p in zip(gains, powers, strict=True)]
+    combined, spread = tier.combine(outcomes, SHEET)
+    assert spread.mean["gain"] == pytest.approx(np.mean(gains))
+    assert spread.sigma["gain"] == pytest.approx(np.std(gains, ddof=1))
+    assert combined.metrics["gain"] == pytest.approx(np.mean(gains) - 3 * np.std(gains, ddof=1))
+    assert combined.metrics["power"] == pytest.approx(np.mean(powers) + 3 * np.std(powers, ddof=1))
+    assert spread.yield_fraction == 0.75
+
+
+def test_draws_are_the_same_for_every_design_and_differ_between_devices() -> None:
+    first, second = get_tier("mc8").conditions[:2]
+    devices = ["m.xdut.mpair_p", "m.xdut.mpair_n"]
+    assert first.mismatch(devices) == first.mismatch(list(reversed(devices)))
+    assert first.mismatch(devices[:1])[devices[0]] == first.mismatch(devices)[devices[0]]
+    assert len({*first.mismatch(devices).values(), *second.mismatch(devices).values()}) == 4
+
+
+@pytest.mark.parametrize("name", ["mc1", "mc99999", "mcx", "TT", ""])
+def test_other_tiers_are_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(ValueError, match=r"tiers: tt, pvt, mc|mismatch draws are 2 to 10000"):
+        get_tier(name)
+
+
+def test_temperature_and_corner_need_no_reload_and_leave_no_trace(
+    pdk: str, in_process: Simulator
+) -> None:
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk, tier="pvt")
+    nominal = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk)
+    reference = nominal.reference or {}
+    before = repr(in_process.run([Job(nominal.program, reference)]))
+    outcomes = in_process.run([task.job(reference, k) for k in range(task.cost)])
+    assert repr(in_process.run([Job(nominal.program, reference)])) == before
+    middle = outcomes[task.conditions.nominal]
+    assert repr([middle]) == before, "the nominal condition is the tt tier"
+    assert len({o.metrics["ugbw"] for o in outcomes}) == 45
+    again = in_process.run([task.job(reference, k) for k in reversed(range(task.cost))])
+    assert [repr(o) for o in reversed(again)] == [repr(o) for o in outcomes]
+
+
+def test_physics_of_the_conditions(pdk: str, in_process: Simulator) -> None:
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk, tier="pvt")
+    reference = task.reference or {}
+    found = {}
+    for k, condition in enumerate(task.conditions.conditions):
+        key = condition.corner, condition.supply, condition.temperature
+        if key in {("tt", 1.0, 27.0), ("tt", 1.1, 27.0), ("tt", 1.0, 125.0), ("tt", 1.0, -40.0)}:
+            found[key] = in_process.run([task.job(reference, k)])[0].metrics
+    base = found["tt", 1.0, 27.0]
+    assert found["tt", 1.1, 27.0]["power"] > 1.08 * base["power"]
+    # gm of a pair at fixed current falls with temperature.
+    assert found["tt", 1.0, 125.0]["ugbw"] < base["ugbw"] < found["tt", 1.0, -40.0]["ugbw"]
+
+
+def test_mismatch_follows_pelgrom(pdk: str, in_process: Simulator) -> None:
+    """Four times the pair's area halves the input offset that the pair causes."""
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk)
+    reference = task.reference or {}
+    pair = "m.xdut.mpair_p"
+
+    def output(area: float, z: float) -> float:
+        side = math.sqrt(area)
+        sizes = {k: side * reference[k] for k in ("w_pair", "l_pair")}
+        design = task.space.canonicalize({**reference, **sizes})
+        job = Job(task.program, design, waveforms=True, mismatch={pair: z})
+        return float(in_process.run([job])[0].waveforms["op"]["v(out)"][0])
+
+    small = output(0.25, 1.0) - output(0.25, 0.0)
+    large = output(1.0, 1.0) - output(1.0, 0.0)
+    assert abs(small) > 1e-4
+    assert small / large == pytest.approx(2.0, rel=0.1)
+
+
+class Scripted(Simulator):
+    """Every design passes its first `good` conditions and misses the rest."""
+
+    def __init__(self, good: int) -> None:
+        self.good, self.seen = good, 0
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        results = []
+        for _ in jobs:
+            gain = 60.0 if self.seen < self.good else 1.0
+            self.seen += 1
+            metrics = {"gain": gain, "ugbw": 1e9, "pm": 70.0, "cmrr": 90.0, "power": 1e-6}
+            results.append(Outcome(Status.OK, metrics))
+        return results
+
+
+def test_a_design_costs_its_conditions_or_those_up_to_the_first_failing_one() -> None:
+    full = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="pvt")
+    simulator = Scripted(good=7)
+    session = full.session(budget=100, simulator=simulator)
+    assert session.remaining == 2
+    evaluation = session.simulate(full.reference or {})
+    assert evaluation.cost == 45 and session.budget.used == 45 and not evaluation.feasible
+    early = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="pvt", stop_at_first_failure=True)
+    assert early.digest != full.digest
+    simulator = Scripted(good=7)
+    session = early.session(budget=100, simulator=simulator)
+    evaluation = session.simulate(early.reference or {})
+    assert evaluation.cost == 8 and session.budget.used == 8 and simulator.seen == 8
+    assert not evaluation.feasible
+    assert session.simulate(early.reference or {}).cost == 8, "a duplicate costs the same again"
+    assert session.budget.used == 16
+
+
+def test_a_tier_through_workers_equals_the_same_in_process(pdk: str) -> None:
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk, tier="mc6")
+    rng = np.random.default_rng(0)
+    designs = [task.reference or {}, task.space.sample(rng)]
+    pooled = task.session(workers=2).simulate(designs)
+    direct = task.session(simulator=InProcessSimulator()).simulate(designs)
+    assert pooled == direct
+    assert pooled[0].spread.yield_fraction is not None
+
+
+def test_the_spread_survives_json() -> None:
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="mc4")
+    evaluation = task.session().simulate(task.reference or {})
+    data = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
+    assert Evaluation.from_json(data, task.specs) == evaluation
+    assert evaluation.spread != Spread()

@@ -6,12 +6,12 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import acs_gym
+from acs_gym.simulation import version
 from acs_gym.simulation.driver import SimulatorNotFound
 from leaderboard.errors import LeaderboardError
 
@@ -21,30 +21,12 @@ _PACKAGES = ("acs-gym", "numpy", "scipy", "scikit-optimize", "scikit-learn", "py
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-@lru_cache(maxsize=1)
 def simulator_version() -> str:
-    """The version of libngspice, e.g. `ngspice 42`. Raises LeaderboardError with the install line.
-
-    Asked in a process of its own: the library can be initialised once per process and handles
-    signals in its own way.
-    """
-    code = (
-        "from acs_gym.simulation.driver import NgSpice, SimulatorNotFound\n"
-        "try:\n    print('version', NgSpice.shared().version())\n"
-        "except SimulatorNotFound as error:\n    print('missing', error)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{code}"],
-        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    kind, _, text = done.stdout.strip().partition(" ")
-    if kind == "missing":
-        raise LeaderboardError(str(SimulatorNotFound(text)))
-    if kind != "version":
-        raise LeaderboardError(
-            f"libngspice cannot be loaded (exit {done.returncode}): {done.stderr[-300:]}"
-        )
-    return f"ngspice {text}"
+    """The version of libngspice, e.g. `ngspice 42`. Raises LeaderboardError with the install line."""
+    try:
+        return str(version.simulator_version())
+    except SimulatorNotFound as error:
+        raise LeaderboardError(str(error)) from None
 
 
 def fingerprint(pdk_digest: str) -> dict[str, Any]:

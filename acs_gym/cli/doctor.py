@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -15,17 +13,6 @@ from acs_gym.cli.output import console, print_table
 if TYPE_CHECKING:
     from acs_gym.evaluation import Evaluation
     from acs_gym.task import Task
-
-# Asked in a process of its own: a broken library takes that one down, not the diagnosis.
-_ASK_VERSION = """
-import pathlib
-from acs_gym.simulation.driver import NgSpice, find_library
-print('version', NgSpice.shared().version())
-maps = pathlib.Path('/proc/self/maps')
-lines = maps.read_text().splitlines() if maps.is_file() else []
-paths = [line.split(maxsplit=5)[5] for line in lines if 'libngspice' in line]
-print('library', paths[0] if paths else find_library())
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +48,14 @@ def doctor(
 
 def _ngspice() -> Check:
     from acs_gym.simulation.deck import OPTIONS
-    from acs_gym.simulation.driver import SimulatorNotFound, find_library
+    from acs_gym.simulation.driver import SimulatorNotFound
+    from acs_gym.simulation.version import simulator_version
 
     try:
-        library = find_library()
+        version = simulator_version()
     except SimulatorNotFound as error:
         return Check(False, "ngspice", "not found", str(error))
-    done = subprocess.run(
-        [sys.executable, "-c", _ASK_VERSION], capture_output=True, text=True, check=False
-    )
-    said = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if " " in line)
-    if done.returncode or not {"version", "library"} <= said.keys():
-        why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return Check(False, "ngspice", library, f"the library does not start: {why}")
-    found = f"{said['library']}, version {said['version']}; 1 thread, options {OPTIONS}"
+    found = f"{version.library}, version {version.number}; 1 thread, options {OPTIONS}"
     return Check(True, "ngspice", found)
 
 

@@ -60,13 +60,21 @@ def _ngspice() -> Check:
 
 
 def _pdks(wanted: list[str] | None) -> Iterator[Check]:
-    from acs_gym.pdks import PdkError, get_pdk, pdk_names
+    from acs_gym.pdks import PdkError, PdkNotFound, get_pdk, pdk_names
 
     for pdk in map(get_pdk, wanted or pdk_names()):
         what = f"PDK {pdk.name}"
         try:
             found = f"{pdk.title}: {pdk.location()}"
             pdk.models("tt")
+        except PdkNotFound as error:
+            needed = not pdk.optional or wanted is not None
+            yield Check(
+                not needed,
+                what,
+                "not installed (optional)" if not needed else "not found",
+                str(error),
+            )
         except PdkError as error:
             yield Check(False, what, "not usable", str(error))
         else:

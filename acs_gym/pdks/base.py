@@ -89,6 +89,8 @@ class Pdk(ABC):
     name: str
     title: str
     licence: str
+    #: Not bundled and not installable from here; its absence is nothing to mend.
+    optional: bool = False
 
     @abstractmethod
     def models(self, corner: str) -> Mapping[str, str]:

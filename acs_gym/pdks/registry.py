@@ -7,7 +7,7 @@ from functools import cache
 
 from acs_gym.pdks.base import Pdk, PdkNotFound
 
-_NAMES = ("sky130", "generic")
+_NAMES = ("sky130", "generic", "gf180mcu")
 
 
 def pdk_names() -> tuple[str, ...]:
@@ -25,6 +25,10 @@ def get_pdk(name: str) -> Pdk:
         from acs_gym.pdks.generic import Generic
 
         return Generic()
+    if name == "gf180mcu":
+        from acs_gym.pdks.gf180mcu import Gf180mcu
+
+        return Gf180mcu()
     close = difflib.get_close_matches(name, _NAMES, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     raise PdkNotFound(f"no PDK called {name!r}; {hint}PDKs: {', '.join(_NAMES)}")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from acs_gym.design import Design, DesignSpace, InvalidDesign, Parameter
     from acs_gym.envs.sizing import SizingEnv
     from acs_gym.envs.snapshot import EnvState
+    from acs_gym.envs.vector import SizingVectorEnv
     from acs_gym.evaluation import Evaluation, Status
     from acs_gym.pdks import PdkError, PdkNotFound, get_pdk, pdk_names
     from acs_gym.session import BudgetExhausted, Session, SimulationBudget
@@ -30,7 +31,7 @@ __version__ = "0.1.0"
 _HOME = {
     "CircuitError": "circuit", "register_circuit": "circuit",
     "Design": "design", "DesignSpace": "design", "InvalidDesign": "design", "Parameter": "design",
-    "SizingEnv": "envs.sizing", "EnvState": "envs.snapshot",
+    "SizingEnv": "envs.sizing", "EnvState": "envs.snapshot", "SizingVectorEnv": "envs.vector",
     "Evaluation": "evaluation", "Status": "evaluation",
     "PdkError": "pdks", "PdkNotFound": "pdks", "get_pdk": "pdks", "pdk_names": "pdks",
     "BudgetExhausted": "session", "Session": "session", "SimulationBudget": "session",
@@ -44,9 +45,9 @@ _HOME = {
 __all__ = [
     "BudgetExhausted", "CircuitError", "Design", "DesignSpace", "EnvState", "Evaluation",
     "InProcessSimulator", "InvalidDesign", "InvalidSpec", "Parameter", "PdkError", "PdkNotFound",
-    "Session", "SimulationBudget", "Simulator", "SimulatorNotFound", "SizingEnv", "Spec",
-    "SpecSheet", "Status", "Task", "TaskNotFound", "WorkerPool", "get_pdk", "make_task",
-    "pdk_names", "register_circuit", "task_ids",
+    "Session", "SimulationBudget", "Simulator", "SimulatorNotFound", "SizingEnv",
+    "SizingVectorEnv", "Spec", "SpecSheet", "Status", "Task", "TaskNotFound", "WorkerPool",
+    "get_pdk", "make_task", "pdk_names", "register_circuit", "task_ids",
 ]  # fmt: skip
 
 

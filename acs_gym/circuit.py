@@ -300,6 +300,10 @@ def register_circuit(path: str | Path) -> str:
     if taken is not None and taken != folder:
         raise CircuitError(f"{circuit.id} is already registered from {taken}")
     _registered[circuit.id] = folder
+    # The folder may have been edited since it was last made into a task.
+    from acs_gym.task import forget_tasks
+
+    forget_tasks()
     from acs_gym.envs.registration import register_task
 
     register_task(circuit.id)

@@ -23,8 +23,8 @@ from matplotlib.ticker import EngFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from acs_gym.evaluation import Evaluation, Status
-from acs_gym.simulation.engine import Waveforms
 from acs_gym.simulation.program import Metric
+from acs_gym.simulation.readout import Waveforms
 from acs_gym.specs import Spec
 from acs_gym.task import Task
 from acs_gym.units import format_si

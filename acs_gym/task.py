@@ -214,11 +214,17 @@ def make_task(
     return task if specs is None else task.with_specs(specs)
 
 
+def forget_tasks() -> None:
+    """Make tasks anew from their folders from here on."""
+    _fixed_task.cache_clear()
+
+
 def _resolve(name: str) -> str:
-    folders = circuit_folders()
+    folders = dict(circuit_folders())
     if name in folders:
         return name
-    by_folder = {folder.name: task_id for task_id, folder in folders.items()}
+    # A folder's name is short for its id; a bundled circuit keeps its short name.
+    by_folder = {folder.name: task_id for task_id, folder in reversed(folders.items())}
     if name in by_folder:
         return by_folder[name]
     known: Sequence[str] = sorted(folders)

@@ -8,13 +8,19 @@ from pathlib import Path
 import gymnasium
 
 _ENTRY_POINT = "acs_gym.envs.sizing:SizingEnv"
+_VECTOR_ENTRY_POINT = "acs_gym.envs.vector:SizingVectorEnv"
 _BUNDLED = Path(__file__).parent.parent / "circuits"
 
 
 def register_task(task_id: str) -> None:
-    """Make `gymnasium.make(task_id)` work; a second call is a no-op."""
+    """Make `gymnasium.make(task_id)` and `make_vec` work; a second call is a no-op."""
     if task_id not in gymnasium.registry:
-        gymnasium.register(id=task_id, entry_point=_ENTRY_POINT, kwargs={"task": task_id})
+        gymnasium.register(
+            id=task_id,
+            entry_point=_ENTRY_POINT,
+            vector_entry_point=_VECTOR_ENTRY_POINT,
+            kwargs={"task": task_id},
+        )
 
 
 def register_all() -> None:

@@ -5,7 +5,10 @@ deck.py      records + PDK -> the program a worker runs
 program.py   that program, as plain records: decks, bindings, analyses, measures
 driver.py    libngspice in this process, through ctypes
 engine.py    runs a program in one driver: parameters -> metrics
-measure.py   waveforms -> numbers
+readout.py   waveforms -> the metrics of a program
+measure.py   one curve -> one number
 worker.py    an engine in a process of its own
 pool.py      many workers: results in order, deadlines, respawn
+cache.py     an opt-in store of outcomes on disk
+version.py   which ngspice simulates here
 """

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import ctypes as C
 import ctypes.util
+import importlib.util
 import os
 import re
 import sys
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIBRARY_VARIABLE = "NGSPICE_LIBRARY_PATH"
+DRIVERS = ("ctypes", "pyspice")
 _COMPLEX_FLAG = 2  # VF_COMPLEX
 _HOUSEKEEPING_EVERY = 50
 _SETTINGS = ("set num_threads=1", "set nomoremode", "set filetype=ascii", "unset askquit")
@@ -84,22 +86,64 @@ def find_library() -> str:
     )
 
 
+def check_driver(name: str) -> None:
+    """Raises ValueError for a driver that does not exist, SimulatorNotFound for one not installed."""
+    if name not in DRIVERS:
+        raise ValueError(f"driver must be one of: {', '.join(DRIVERS)}; got {name!r}")
+    if name == "pyspice" and importlib.util.find_spec("PySpice") is None:
+        raise SimulatorNotFound(
+            "driver 'pyspice' needs PySpice; install it with: pip install 'acs-gym[pyspice]'"
+        )
+
+
+def open_driver(name: str = "ctypes") -> NgSpice:
+    """This process's libngspice through the named driver, initialised on first use.
+
+    Raises what `check_driver` raises, and RuntimeError when this process already runs its
+    libngspice through the other driver: there is one initialisation per process, ever.
+    """
+    check_driver(name)
+    kind = NgSpice
+    if name == "pyspice":
+        from acs_gym.pyspice.driver import PySpiceDriver
+
+        kind = PySpiceDriver
+    opened = kind.shared()
+    if type(opened) is not kind:
+        raise RuntimeError(
+            f"this process already runs libngspice through driver {opened.name!r} and cannot "
+            f"change to {name!r}; use WorkerPool(driver={name!r}), whose workers are new processes"
+        )
+    return opened
+
+
 class NgSpice:
-    """The one libngspice of this process; get it with `NgSpice.shared()`."""
+    """The one libngspice of this process; get it with `NgSpice.shared()`.
+
+    Only the five methods at the end touch the library; another binding overrides those.
+    """
+
+    name = "ctypes"
 
     _shared: NgSpice | None = None
 
     @classmethod
     def shared(cls) -> NgSpice:
         """The driver of this process, initialised on first use."""
-        if cls._shared is None:
-            cls._shared = cls()
-        return cls._shared
+        if NgSpice._shared is None:
+            NgSpice._shared = cls()
+        return NgSpice._shared
 
     def __init__(self) -> None:
         if NgSpice._shared is not None:
             raise RuntimeError(
                 "libngspice can be initialised once per process; use NgSpice.shared()"
+            )
+        foreign = sys.modules.get("PySpice.Spice.NgSpice.Shared")
+        if foreign is not None and foreign.NgSpiceShared._instances:
+            raise RuntimeError(
+                "PySpice has already started libngspice in this process, where it can be started "
+                f"once; use WorkerPool(driver={self.name!r}), whose workers are new processes"
             )
         self._alive = True
         self._circuits: list[int] = []  # Newest first: `setcirc 1` is the newest.
@@ -108,15 +152,10 @@ class NgSpice:
         self._log: deque[bytes] = deque(maxlen=200)
         name = find_library()
         try:
-            self._library = C.CDLL(name)
+            with _private_start_folder():
+                self._start(name)
         except OSError as error:
             raise SimulatorNotFound(f"{name} cannot be loaded: {error}") from None
-        self._library.ngGet_Vec_Info.restype = C.POINTER(_VectorInfo)
-        self._library.ngSpice_CurPlot.restype = C.c_char_p
-        # The callbacks must outlive this call, or ngspice jumps into freed memory.
-        self._callbacks = (_SEND_CHAR(self._on_text), _SEND_STAT(_ignore), _EXIT(self._on_exit))
-        with _private_start_folder():
-            self._library.ngSpice_Init(*self._callbacks, None, None, None, None)
         for setting in _SETTINGS:
             self.command(setting)
         NgSpice._shared = self
@@ -126,10 +165,8 @@ class NgSpice:
 
         Raises ValueError with ngspice's own words when it refuses the netlist.
         """
-        encoded = [line.encode() for line in lines]
         self._log.clear()
-        array = (C.c_char_p * (len(encoded) + 1))(*encoded, None)
-        self._library.ngSpice_Circ(array)
+        self._send_netlist(lines)
         self._check_alive()
         said = self._lines()
         # It returns 0 for a netlist it has thrown away; only its own list of circuits tells.
@@ -160,38 +197,16 @@ class NgSpice:
 
         Raises SimulatorDied when ngspice asked to exit.
         """
-        code = self._library.ngSpice_Command(text.encode())
+        code = self._send_command(text)
         self._check_alive()
-        return bool(code == 0)
+        return code == 0
 
     def clear_results(self) -> None:
         """Drop every plot, and from time to time the command history, which only grows."""
         self.command("destroy all")
         self._commands += 1
         if self._commands % _HOUSEKEEPING_EVERY == 0:
-            self._library.ngSpice_Command(None)
-
-    def current_plot(self) -> str:
-        return str(self._library.ngSpice_CurPlot().decode())
-
-    def vector(self, name: str) -> NDArray[Any] | None:
-        """A copy of a vector (`v(out)`, `frequency`, `@m.x1.m1[gm]`), float64 or complex128.
-
-        `plot.vector` addresses another plot. None when there is no such vector.
-        """
-        pointer = self._library.ngGet_Vec_Info(name.encode())
-        if not pointer:
-            return None
-        info = pointer.contents
-        n = info.length
-        if n <= 0:
-            return None
-        if info.flags & _COMPLEX_FLAG:
-            address = C.addressof(info.complex.contents)
-            raw = (C.c_double * (2 * n)).from_address(address)
-            return np.frombuffer(raw, dtype=np.complex128).copy()
-        raw = (C.c_double * n).from_address(C.addressof(info.real.contents))
-        return np.frombuffer(raw, dtype=np.float64).copy()
+            self._send_command(None)
 
     def forget_log(self) -> None:
         self._log.clear()
@@ -234,6 +249,47 @@ class NgSpice:
     def _check_alive(self) -> None:
         if not self._alive:
             raise SimulatorDied(self.errors() or "ngspice asked to exit")
+
+    # --- the binding ----------------------------------------------------------------------------
+
+    def _start(self, path: str) -> None:
+        """Load the library and initialise it. Raises OSError when it cannot be loaded."""
+        self._library = C.CDLL(path)
+        self._library.ngGet_Vec_Info.restype = C.POINTER(_VectorInfo)
+        self._library.ngSpice_CurPlot.restype = C.c_char_p
+        # The callbacks must outlive this call, or ngspice jumps into freed memory.
+        self._callbacks = (_SEND_CHAR(self._on_text), _SEND_STAT(_ignore), _EXIT(self._on_exit))
+        self._library.ngSpice_Init(*self._callbacks, None, None, None, None)
+
+    def _send_netlist(self, lines: Iterable[str]) -> None:
+        encoded = [line.encode() for line in lines]
+        self._library.ngSpice_Circ((C.c_char_p * (len(encoded) + 1))(*encoded, None))
+
+    def _send_command(self, text: str | None) -> int:
+        """The library's return code; None instead of a command makes it forget its history."""
+        return int(self._library.ngSpice_Command(None if text is None else text.encode()))
+
+    def current_plot(self) -> str:
+        return str(self._library.ngSpice_CurPlot().decode())
+
+    def vector(self, name: str) -> NDArray[Any] | None:
+        """A copy of a vector (`v(out)`, `frequency`, `@m.x1.m1[gm]`), float64 or complex128.
+
+        `plot.vector` addresses another plot. None when there is no such vector.
+        """
+        pointer = self._library.ngGet_Vec_Info(name.encode())
+        if not pointer:
+            return None
+        info = pointer.contents
+        n = info.length
+        if n <= 0:
+            return None
+        if info.flags & _COMPLEX_FLAG:
+            address = C.addressof(info.complex.contents)
+            raw = (C.c_double * (2 * n)).from_address(address)
+            return np.frombuffer(raw, dtype=np.complex128).copy()
+        raw = (C.c_double * n).from_address(C.addressof(info.real.contents))
+        return np.frombuffer(raw, dtype=np.float64).copy()
 
 
 def _ignore(_text: bytes, _library: int, _user: object) -> int:

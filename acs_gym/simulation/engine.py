@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acs_gym.evaluation import Status
-from acs_gym.expressions import Expression, evaluate_all
-from acs_gym.simulation.driver import NgSpice
-from acs_gym.simulation.measure import MEASURES
-from acs_gym.simulation.program import Analysis, Deck, Gate, Metric, Program, netlist
+from acs_gym.expressions import evaluate_all
+from acs_gym.simulation.driver import open_driver
+from acs_gym.simulation.program import Analysis, Deck, Program, device_values, netlist
+from acs_gym.simulation.readout import Waveforms, read_metrics
 
 # Accepted time points after which a transient is stopped: ten times what the slowest sane design
 # needs. Counting steps is deterministic; the wall clock is only the last resort (pool.py).
@@ -29,8 +29,6 @@ CIRCUITS_KEPT = 64
 TEMPERATURE = "temperature"  # The named condition, in °C, that ngspice itself is told.
 _SMALL_SIGNAL = ("ac", "noise")
 _SWEEP = {"ac": "frequency", "noise": "frequency", "tran": "time"}
-
-Waveforms = dict[str, dict[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +63,8 @@ class _Failed(Exception):
 class Engine:
     """Keeps programs loaded in one driver and runs designs through them."""
 
-    def __init__(self) -> None:
-        self._driver = NgSpice.shared()
+    def __init__(self, driver: str = "ctypes") -> None:
+        self._driver = open_driver(driver)
         self._circuits: dict[tuple[str, str, tuple[str, ...]], int] = {}
 
     def simulate(self, program: Program, order: Order) -> Outcome:
@@ -102,7 +100,7 @@ class Engine:
     ) -> None:
         settings: list[tuple[str, str, float]] = []
         models: dict[str, str] = {}
-        for device, values in zip(deck.devices, _device_values(deck, scope), strict=True):
+        for device, values in zip(deck.devices, device_values(deck, scope), strict=True):
             if device.device is not None and device.device.bins:
                 models[device.element] = device.device.model(values["w"], values["l"])
             values["z"] = mismatch.get(device.element, 0.0)
@@ -197,73 +195,3 @@ class Engine:
     def _why(self, analysis: Analysis, what: str) -> str:
         said = self._driver.errors()
         return f"{analysis.name}: {analysis.kind} {what}" + (f" ({said})" if said else "")
-
-
-def read_metrics(
-    program: Program, scope: Mapping[str, float], waves: Waveforms
-) -> tuple[dict[str, float], str]:
-    """(metrics, why some are NaN or empty) from the waveforms of every analysis. Pure."""
-    reasons: dict[str, str] = {}
-    killed: set[str] = set()
-    for gate in program.gates:
-        if not _holds(gate, scope, waves):
-            killed |= set(gate.kills)
-            reasons[gate.description] = ", ".join(gate.kills)
-    metrics: dict[str, float] = {}
-    for metric in program.metrics:
-        if metric.formula is None:
-            metrics[metric.name] = (
-                math.nan if metric.name in killed else _measure(metric, scope, waves)
-            )
-    metrics["area"] = _area(program.decks[0], scope)
-    for metric in program.metrics:
-        if metric.formula is not None:
-            result = float(np.real(metric.formula({**scope, **metrics})))
-            metrics[metric.name] = (
-                result if math.isfinite(result) and metric.name not in killed else math.nan
-            )
-    order = [m.name for m in program.metrics]
-    if missing := [n for n in order if math.isnan(metrics[n]) and n not in killed]:
-        reasons["not measurable"] = ", ".join(missing)
-    message = "; ".join(f"{reason}: {names}" for reason, names in reasons.items())
-    return {name: metrics[name] for name in (*order, "area")}, message
-
-
-def _measure(metric: Metric, scope: Mapping[str, float], waves: Waveforms) -> float:
-    assert metric.analysis is not None and metric.signal is not None
-    data = waves[metric.analysis]
-    with np.errstate(all="ignore"):
-        signal = np.atleast_1d(_signal(metric.signal, scope, data))
-        options = {k: float(e(scope)) for k, e in metric.options.items()}
-        if not np.all(np.isfinite(signal)):
-            return math.nan
-        result = MEASURES[metric.measure](data["sweep"], signal, **options)
-    return float(result) if math.isfinite(result) else math.nan
-
-
-def _holds(gate: Gate, scope: Mapping[str, float], waves: Waveforms) -> bool:
-    with np.errstate(all="ignore"):
-        signal = np.real(np.atleast_1d(_signal(gate.signal, scope, waves[gate.analysis])))
-    low = -math.inf if gate.low is None else float(gate.low(scope))
-    high = math.inf if gate.high is None else float(gate.high(scope))
-    return bool(np.all((signal >= low) & (signal <= high)))
-
-
-def _signal(signal: Expression, scope: Mapping[str, float], data: Mapping[str, Any]) -> Any:
-    return signal({**scope, **data})
-
-
-def _area(deck: Deck, scope: Mapping[str, float]) -> float:
-    """Active plus passive area in m²: sum of W·L·M and of capacitor and resistor areas."""
-    total = 0.0
-    for device, values in zip(deck.devices, _device_values(deck, scope), strict=True):
-        if device.device is not None:
-            total += float(device.device.area(values))
-    return total
-
-
-def _device_values(deck: Deck, scope: Mapping[str, float]) -> list[dict[str, float]]:
-    """The primitive parameters (w, l, m, r, c, i in SI units) of each device of a deck."""
-    expressions = tuple(e for d in deck.devices for e in d.parameters.values())
-    numbers = iter(evaluate_all(expressions, scope))
-    return [{name: next(numbers) for name in d.parameters} for d in deck.devices]

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
 from acs_gym.evaluation import Status
-from acs_gym.simulation.driver import SimulatorNotFound
+from acs_gym.simulation.driver import SimulatorNotFound, check_driver
 from acs_gym.simulation.engine import Engine, Order, Outcome
 from acs_gym.simulation.program import Program
 
@@ -80,10 +80,11 @@ class InProcessSimulator(Simulator):
     """An engine in this process: no pipe, no deadline, and a crash of ngspice is ours.
 
     For benchmarks and for single trusted environments; WorkerPool is the default everywhere.
+    `driver` is `ctypes` or `pyspice`, one of them for the life of the process.
     """
 
-    def __init__(self) -> None:
-        self._engine = Engine()
+    def __init__(self, driver: str = "ctypes") -> None:
+        self._engine = Engine(driver)
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         return [self._engine.simulate(j.program, j.order()) for j in jobs]
@@ -95,16 +96,21 @@ class WorkerPool(Simulator):
     Args:
         workers: processes; one per core is right, since each is single-threaded.
         deadline_s: wall-clock seconds a single design may take before its worker is killed.
+        driver: `ctypes`, or `pyspice` (needs the extra); both give the same floats.
 
     Thread-safe: concurrent `run` calls are served one after the other. After a fork the child
     starts workers of its own.
     """
 
-    def __init__(self, workers: int = 1, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self, workers: int = 1, *, deadline_s: float = DEADLINE_S, driver: str = "ctypes"
+    ) -> None:
         if workers < 1:
             raise ValueError(f"a pool needs at least one worker, got {workers}")
         if not 0 < deadline_s < math.inf:
             raise ValueError(f"deadline_s must be positive and finite, got {deadline_s}")
+        check_driver(driver)
+        self.driver = driver
         self.workers = workers
         self.deadline_s = deadline_s
         self._members: list[_Worker] = []
@@ -130,7 +136,7 @@ class WorkerPool(Simulator):
         waiting = deque(range(len(jobs)))
         deaths = dict.fromkeys(range(len(jobs)), 0)
         while len(self._members) < min(self.workers, len(jobs)):
-            self._members.append(_Worker())
+            self._members.append(_Worker(self.driver))
         members = self._members
         while waiting or any(m.queue for m in members):
             self._hand_out(jobs, waiting, members)
@@ -190,7 +196,7 @@ class WorkerPool(Simulator):
         """A fresh worker in the place of one that is gone; its designs go to the front again."""
         waiting.extendleft(reversed(member.queue))
         member.stop()
-        self._members[self._members.index(member)] = _Worker()
+        self._members[self._members.index(member)] = _Worker(self.driver)
 
     def _stop_members(self) -> None:
         for member in self._members:
@@ -224,11 +230,11 @@ def _pipe(undo: contextlib.ExitStack, *, inherit_reader: bool) -> tuple[int, Con
     return theirs, ours
 
 
-def _start(inherited: tuple[int, int, int], folder: str) -> subprocess.Popen[bytes]:
+def _start(inherited: tuple[int, int, int], folder: str, driver: str) -> subprocess.Popen[bytes]:
     requests, replies, lifeline = inherited
     code = (
         f"import sys; sys.path[:] = {sys.path!r}; from acs_gym.simulation.worker import main; "
-        f"main({requests}, {replies}, {lifeline}, {folder!r})"
+        f"main({requests}, {replies}, {lifeline}, {folder!r}, {driver!r})"
     )
     return subprocess.Popen(
         [sys.executable, "-c", code],
@@ -246,7 +252,7 @@ def _start(inherited: tuple[int, int, int], folder: str) -> subprocess.Popen[byt
 class _Worker:
     """One worker process as its parent sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, driver: str) -> None:
         self.queue: deque[int] = deque()
         self.deadline = math.inf
         self._programs: set[str] = set()
@@ -259,7 +265,7 @@ class _Worker:
             undo.callback(os.close, self._lifeline)
             inherited = (requests, replies, lifeline)
             try:
-                self.process = _start(inherited, self.folder)
+                self.process = _start(inherited, self.folder, driver)
             finally:
                 for fd in inherited:
                     os.close(fd)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from acs_gym.expressions import Expression
+from acs_gym.expressions import Expression, evaluate_all
 from acs_gym.pdks.base import Device
 
 _PLACE = re.compile(r"\{([\w.]+)\}")
@@ -113,3 +113,10 @@ def netlist(deck: Deck, models: Mapping[str, str]) -> tuple[str, ...]:
     cards = (deck.models[name] for name in sorted(set(models.values())))
     body = (_PLACE.sub(lambda m: models[m[1]], line) if "{" in line else line for line in rest)
     return title, *cards, *body
+
+
+def device_values(deck: Deck, scope: Mapping[str, float]) -> list[dict[str, float]]:
+    """The primitive parameters (w, l, m, r, c, i in SI units) of each device of a deck."""
+    expressions = tuple(e for d in deck.devices for e in d.parameters.values())
+    numbers = iter(evaluate_all(expressions, scope))
+    return [{name: next(numbers) for name in d.parameters} for d in deck.devices]

@@ -27,7 +27,7 @@ EXIT_SIMULATOR_DIED = 71
 EXIT_NO_SIMULATOR = 72
 
 
-def main(read_fd: int, write_fd: int, lifeline_fd: int, folder: str) -> None:
+def main(read_fd: int, write_fd: int, lifeline_fd: int, folder: str, driver: str) -> None:
     """Serve until the parent closes the pipe. Called in the worker process only."""
     # ^C belongs to the parent, which then closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -37,7 +37,7 @@ def main(read_fd: int, write_fd: int, lifeline_fd: int, folder: str) -> None:
     requests = Connection(read_fd, writable=False)
     replies = Connection(write_fd, readable=False)
     try:
-        engine = Engine()
+        engine = Engine(driver)
     except SimulatorNotFound as error:
         replies.send(("no_simulator", str(error)))
         os._exit(EXIT_NO_SIMULATOR)

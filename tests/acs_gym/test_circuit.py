@@ -98,6 +98,17 @@ def test_a_folder_of_one_s_own_is_a_task_and_an_environment(folder: Path) -> Non
     assert done.stdout.split()[0] == "Mine-OTA-v3", done.stderr
 
 
+def test_an_edited_folder_registered_again_is_the_edited_task(folder: Path) -> None:
+    edit(folder, "circuit.toml", "ACS-OTA5T-v0", "Edited-OTA-v1")
+    acs_gym.register_circuit(folder)
+    before = acs_gym.make_task("Edited-OTA-v1", pdk="generic")
+    edit(folder, "circuit.toml", "c_load = 1e-12", "c_load = 2e-12")
+    acs_gym.register_circuit(folder)
+    after = acs_gym.make_task("Edited-OTA-v1", pdk="generic")
+    assert after.program.conditions["c_load"] == 2e-12 and after.digest != before.digest
+    assert acs_gym.make_task(folder.name, pdk="generic").id == "Edited-OTA-v1"
+
+
 def test_an_id_cannot_be_taken_twice(folder: Path) -> None:
     with pytest.raises(CircuitError, match="ACS-OTA5T-v0 is already registered from"):
         acs_gym.register_circuit(folder)

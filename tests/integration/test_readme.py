@@ -49,7 +49,7 @@ def test_the_table_of_tasks_says_what_the_circuits_say() -> None:
     import acs_gym
     from acs_gym.units import format_si
 
-    for task_id in acs_gym.task_ids():
+    for task_id in (t for t in acs_gym.task_ids() if t.startswith("ACS-")):
         (row,) = [line for line in TEXT.splitlines() if line.startswith(f"| `{task_id}`")]
         task = acs_gym.make_task(task_id, pdk="generic")
         assert f"| {len(task.space)} |" in row

@@ -1,0 +1,107 @@
+"""Waveforms to the metrics of a program: signals, gates, measures, formulas. Pure.
+
+What a metric is, the circuit's folder says; how one number is read off one curve, `measure.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acs_gym.expressions import Expression, evaluate_all
+from acs_gym.simulation.measure import MEASURES
+from acs_gym.simulation.program import Deck, Metric, Program, device_values
+
+Waveforms = dict[str, dict[str, NDArray[Any]]]
+
+
+def read_metrics(
+    program: Program, scope: Mapping[str, float], waves: Waveforms
+) -> tuple[dict[str, float], str]:
+    """(metrics, why some are NaN; empty when none is) from the waveforms of every analysis.
+
+    `scope` holds the design and the conditions by name. Metrics come in the program's order, with
+    `area` last; one that a gate kills or that cannot be measured is NaN.
+    """
+    with np.errstate(all="ignore"):
+        signals = _Signals(scope, waves)
+        reasons = _failed_gates(program, scope, signals)
+        killed = {name for names in reasons.values() for name in names}
+        metrics = _measured(program, scope, signals, killed)
+        metrics["area"] = _area(program.decks[0], scope)
+        for metric in program.metrics:
+            if metric.formula is not None:
+                result = float(np.real(metric.formula({**scope, **metrics})))
+                alive = math.isfinite(result) and metric.name not in killed
+                metrics[metric.name] = result if alive else math.nan
+    order = [m.name for m in program.metrics]
+    if missing := [n for n in order if math.isnan(metrics[n]) and n not in killed]:
+        reasons["not measurable"] = tuple(missing)
+    message = "; ".join(f"{reason}: {', '.join(names)}" for reason, names in reasons.items())
+    return {name: metrics[name] for name in (*order, "area")}, message
+
+
+class _Signals:
+    """Signals by analysis and formula, each computed once: three metrics share a loop gain."""
+
+    def __init__(self, scope: Mapping[str, float], waves: Waveforms) -> None:
+        self._scopes = {name: {**scope, **data} for name, data in waves.items()}
+        self._known: dict[tuple[str, str], NDArray[Any] | None] = {}
+
+    def sweep(self, analysis: str) -> NDArray[np.float64]:
+        return np.asarray(self._scopes[analysis]["sweep"], dtype=np.float64)
+
+    def get(self, analysis: str, signal: Expression) -> NDArray[Any] | None:
+        """The signal as an array, or None where some point of it is not finite."""
+        key = analysis, signal.text
+        if key not in self._known:
+            array = np.atleast_1d(signal(self._scopes[analysis]))
+            self._known[key] = array if np.isfinite(array).all() else None
+        return self._known[key]
+
+
+def _failed_gates(
+    program: Program, scope: Mapping[str, float], signals: _Signals
+) -> dict[str, tuple[str, ...]]:
+    """Description of each gate that does not hold -> the metrics it kills."""
+    failed: dict[str, tuple[str, ...]] = {}
+    for gate in program.gates:
+        signal = signals.get(gate.analysis, gate.signal)
+        low = -math.inf if gate.low is None else float(gate.low(scope))
+        high = math.inf if gate.high is None else float(gate.high(scope))
+        if signal is None or not np.all((signal.real >= low) & (signal.real <= high)):
+            failed[gate.description] = gate.kills
+    return failed
+
+
+def _measured(
+    program: Program, scope: Mapping[str, float], signals: _Signals, killed: set[str]
+) -> dict[str, float]:
+    direct = [m for m in program.metrics if m.formula is None]
+    options = iter(evaluate_all(tuple(e for m in direct for e in m.options.values()), scope))
+    found: dict[str, float] = {}
+    for metric in direct:
+        chosen = {name: next(options) for name in metric.options}
+        found[metric.name] = (
+            math.nan if metric.name in killed else _measure(metric, signals, chosen)
+        )
+    return found
+
+
+def _measure(metric: Metric, signals: _Signals, options: Mapping[str, float]) -> float:
+    assert metric.analysis is not None and metric.signal is not None
+    signal = signals.get(metric.analysis, metric.signal)
+    if signal is None:
+        return math.nan
+    result = MEASURES[metric.measure](signals.sweep(metric.analysis), signal, **options)
+    return float(result) if math.isfinite(result) else math.nan
+
+
+def _area(deck: Deck, scope: Mapping[str, float]) -> float:
+    """Active plus passive area in m²: sum of W·L·M and of capacitor and resistor areas."""
+    pairs = zip(deck.devices, device_values(deck, scope), strict=True)
+    return math.fsum(float(d.device.area(v)) for d, v in pairs if d.device is not None)

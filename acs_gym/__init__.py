@@ -13,13 +13,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from acs_gym.circuit import CircuitError, register_circuit
+    from acs_gym.circuit import CircuitError
     from acs_gym.design import Design, DesignSpace, InvalidDesign, Parameter
     from acs_gym.envs.sizing import SizingEnv
     from acs_gym.envs.snapshot import EnvState
     from acs_gym.envs.vector import SizingVectorEnv
     from acs_gym.evaluation import Evaluation, Status
     from acs_gym.pdks import PdkError, PdkNotFound, get_pdk, pdk_names
+    from acs_gym.registry import register_circuit
     from acs_gym.session import BudgetExhausted, Session, SimulationBudget
     from acs_gym.simulation.driver import SimulatorNotFound
     from acs_gym.simulation.pool import InProcessSimulator, Simulator, WorkerPool
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "CircuitError": "circuit", "register_circuit": "circuit",
+    "CircuitError": "circuit", "register_circuit": "registry",
     "Design": "design", "DesignSpace": "design", "InvalidDesign": "design", "Parameter": "design",
     "SizingEnv": "envs.sizing", "EnvState": "envs.snapshot", "SizingVectorEnv": "envs.vector",
     "Evaluation": "evaluation", "Status": "evaluation",
@@ -67,6 +68,6 @@ def __dir__() -> list[str]:
 # A simulation worker imports this package to simulate, not to make environments; Gymnasium is most
 # of its start-up time.
 if "ACS_GYM_WORKER" not in os.environ:
-    from acs_gym.envs.registration import register_all
+    from acs_gym.registry import register_environments
 
-    register_all()
+    register_environments()

@@ -8,10 +8,7 @@ to the simulator is decided in `simulation/deck.py`.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import tomllib
-from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,9 +27,6 @@ from acs_gym.expressions import Expression, ExpressionError
 from acs_gym.simulation.measure import MEASURES
 from acs_gym.simulation.netlist import Bench, Dut, NetlistError, read_bench, read_dut
 from acs_gym.specs import InvalidSpec, Spec, SpecSheet
-
-BUNDLED = Path(__file__).parent / "circuits"
-_ENTRY_POINTS = "acs_gym.circuits"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 TaskId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*-[A-Za-z0-9]+-v\d+$")]
@@ -282,43 +276,3 @@ def _digest(folder: Path, file: CircuitFile) -> str:
     for name in ("circuit.toml", "dut.spice", *(b.netlist for b in file.bench)):
         digest.update(name.encode() + b"\0" + (folder / name).read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-# --- where circuits are found -------------------------------------------------------------------
-
-_registered: dict[str, Path] = {}
-
-
-def register_circuit(path: str | Path) -> str:
-    """Make a circuit folder available by its id, here and to `gymnasium.make`; returns the id.
-
-    Raises CircuitError when the folder is unusable or its id is taken by another folder.
-    """
-    folder = Path(path).resolve()
-    circuit = load_circuit(folder)
-    taken = circuit_folders().get(circuit.id)
-    if taken is not None and taken != folder:
-        raise CircuitError(f"{circuit.id} is already registered from {taken}")
-    _registered[circuit.id] = folder
-    # The folder may have been edited since it was last made into a task.
-    from acs_gym.task import forget_tasks
-
-    forget_tasks()
-    from acs_gym.envs.registration import register_task
-
-    register_task(circuit.id)
-    return circuit.id
-
-
-def circuit_folders() -> Mapping[str, Path]:
-    """Task id -> folder of every known circuit: bundled, entry points, registered by hand."""
-    return {**_discovered(), **_registered}
-
-
-@lru_cache(maxsize=1)
-def _discovered() -> dict[str, Path]:
-    folders = [p.parent for p in sorted(BUNDLED.glob("*/circuit.toml"))]
-    points = importlib.metadata.entry_points(group=_ENTRY_POINTS)
-    folders += [Path(point.load()) for point in points]
-    # Only the id is read here: importing the package must not validate every circuit.
-    return {str(_toml(folder / "circuit.toml").get("id")): folder for folder in folders}

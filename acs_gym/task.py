@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from acs_gym.circuit import Circuit, CircuitError, circuit_folders, load_circuit
+from acs_gym.circuit import Circuit, CircuitError, load_circuit
 from acs_gym.design import Design, DesignSpace
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.pdks import Pdk, get_pdk
+from acs_gym.registry import circuit_folders, folder_state
 from acs_gym.simulation.deck import build_program
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job
@@ -208,15 +209,11 @@ def make_task(
     each message says what is allowed.
     """
     get_tier(tier)
-    task = _fixed_task(_resolve(name), pdk, tier)
+    task_id = _resolve(name)
+    task = _fixed_task(task_id, pdk, tier, folder_state(circuit_folders()[task_id]))
     if stop_at_first_failure:
         task = replace(task, stop_at_first_failure=True)
     return task if specs is None else task.with_specs(specs)
-
-
-def forget_tasks() -> None:
-    """Make tasks anew from their folders from here on."""
-    _fixed_task.cache_clear()
 
 
 def _resolve(name: str) -> str:
@@ -234,7 +231,7 @@ def _resolve(name: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _fixed_task(task_id: str, pdk_name: str, tier_name: str) -> Task:
+def _fixed_task(task_id: str, pdk_name: str, tier_name: str, _state: object) -> Task:
     circuit = load_circuit(circuit_folders()[task_id])
     if circuit.id != task_id:
         raise CircuitError(f"{circuit.folder}: id is {circuit.id}, expected {task_id}")

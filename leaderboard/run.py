@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from acs_gym.circuit import circuit_folders
 from acs_gym.pdks import get_pdk, pdk_names
+from acs_gym.registry import circuit_folders
 from acs_gym.session import available_cores
 from leaderboard.errors import LeaderboardError
 from leaderboard.plan import PlannedCell, plan_cells

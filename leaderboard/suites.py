@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from acs_gym.circuit import CircuitError, circuit_folders, load_circuit
+from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.registry import circuit_folders
 from acs_gym.task import task_ids
 from leaderboard.errors import LeaderboardError, unknown
 

@@ -22,7 +22,8 @@ TaskArgument = Annotated[
 
 def list_tasks() -> None:
     """Every task: id, title, parameters, specs, PDKs."""
-    from acs_gym.circuit import circuit_folders, load_circuit
+    from acs_gym.circuit import load_circuit
+    from acs_gym.registry import circuit_folders
 
     circuits = [load_circuit(folder) for _, folder in sorted(circuit_folders().items())]
     print_table(

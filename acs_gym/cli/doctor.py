@@ -83,8 +83,9 @@ def _pdks(wanted: list[str] | None) -> Iterator[Check]:
 
 def _references(wanted: list[str] | None) -> Iterator[Check]:
     """Every reference sizing, twice, in fresh processes and in opposite orders."""
-    from acs_gym.circuit import circuit_folders, load_circuit
+    from acs_gym.circuit import load_circuit
     from acs_gym.pdks import get_pdk, pdk_names
+    from acs_gym.registry import circuit_folders
     from acs_gym.task import make_task
 
     circuits = [load_circuit(folder) for folder in circuit_folders().values()]

@@ -18,16 +18,15 @@ draw a mobility for each FET (here that factor is 1, mismatch or not).
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from acs_gym.expressions import Expression, ExpressionError
-from acs_gym.pdks.base import DIFFUSIONS, PASSIVES, Bin, Device, Pdk, PdkError, PdkNotFound
+from acs_gym.pdks.base import DIFFUSIONS, Bin, Device, PdkError, PdkNotFound
+from acs_gym.pdks.resolved import Resolved, ResolvedPdk
 
 LIBRARY = "sm141064.ngspice"
 SWITCHES = "design.ngspice"
@@ -49,25 +48,20 @@ _DEFAULTS = {"nrd": 0.0, "nrs": 0.0, "sa": 0.0, "sb": 0.0, "sd": 0.0, "nf": 1.0,
 _DRAW = "agauss(0,var_vth,1)"  # Normal with standard deviation var_vth.
 
 
-class Gf180mcu(Pdk):
+class Gf180mcu(ResolvedPdk):
     name = "gf180mcu"
     title = "GlobalFoundries 180MCU (3.3 V FETs)"
     licence = "Apache-2.0 (GlobalFoundries PDK Authors)"
     optional = True
 
-    def models(self, corner: str) -> Mapping[str, str]:
-        self.check_corner(corner)
-        return _resolved(find_gf180mcu(), corner)[0]
+    def folder(self) -> Path:
+        return find_gf180mcu()
 
-    def devices(self, corner: str) -> Mapping[str, Device]:
-        self.check_corner(corner)
-        return {**_resolved(find_gf180mcu(), corner)[1], **PASSIVES}
+    def files(self) -> tuple[str, ...]:
+        return SWITCHES, LIBRARY
 
-    def digest(self) -> str:
-        return _digest(find_gf180mcu())
-
-    def location(self) -> str:
-        return str(find_gf180mcu())
+    def resolve(self, folder: Path, corner: str) -> Resolved:
+        return _resolve(folder, corner)
 
 
 def find_gf180mcu() -> Path:
@@ -90,16 +84,7 @@ def find_gf180mcu() -> Path:
     )
 
 
-@lru_cache(maxsize=2)
-def _digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for name in (SWITCHES, LIBRARY):
-        digest.update(name.encode() + b"\0" + _read(folder / name).encode() + b"\0")
-    return digest.hexdigest()
-
-
-@lru_cache(maxsize=16)
-def _resolved(folder: Path, corner: str) -> tuple[dict[str, str], dict[str, Device]]:
+def _resolve(folder: Path, corner: str) -> Resolved:
     section = _Section.read(folder, _SECTIONS[corner])
     models: dict[str, str] = {}
     devices: dict[str, Device] = {}

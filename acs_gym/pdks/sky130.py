@@ -16,14 +16,13 @@ approximated.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from acs_gym.expressions import Expression, ExpressionError
-from acs_gym.pdks.base import CORNERS, DIFFUSIONS, PASSIVES, Bin, Device, Pdk, PdkError, PdkNotFound
+from acs_gym.pdks.base import CORNERS, DIFFUSIONS, Bin, Device, PdkError, PdkNotFound
+from acs_gym.pdks.resolved import Resolved, ResolvedPdk
 from acs_gym.pdks.store import find_sky130
 
 _FETS = {"nfet": "sky130_fd_pr__nfet_01v8", "pfet": "sky130_fd_pr__pfet_01v8"}
@@ -37,36 +36,22 @@ _SWITCHES = {
 }  # fmt: skip
 
 
-class Sky130(Pdk):
+class Sky130(ResolvedPdk):
     name = "sky130"
     title = "SkyWater SKY130 (continuous models)"
     licence = "Apache-2.0 (The SkyWater PDK Authors)"
 
-    def models(self, corner: str) -> Mapping[str, str]:
-        self.check_corner(corner)
-        return _resolved(find_sky130(), corner)[0]
+    def folder(self) -> Path:
+        return find_sky130()
 
-    def devices(self, corner: str) -> Mapping[str, Device]:
-        self.check_corner(corner)
-        return {**_resolved(find_sky130(), corner)[1], **PASSIVES}
+    def files(self) -> tuple[str, ...]:
+        return (*_MODEL_FILES, *(f"parameters_fet_{corner}.spice" for corner in CORNERS))
 
-    def digest(self) -> str:
-        return _digest(find_sky130())
-
-    def location(self) -> str:
-        return str(find_sky130())
+    def resolve(self, folder: Path, corner: str) -> Resolved:
+        return _resolve(folder, corner)
 
 
-@lru_cache(maxsize=2)
-def _digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for name in (*_MODEL_FILES, *(f"parameters_fet_{corner}.spice" for corner in CORNERS)):
-        digest.update(name.encode() + b"\0" + _read(folder / name).encode() + b"\0")
-    return digest.hexdigest()
-
-
-@lru_cache(maxsize=16)
-def _resolved(folder: Path, corner: str) -> tuple[dict[str, str], dict[str, Device]]:
+def _resolve(folder: Path, corner: str) -> Resolved:
     numbers = _corner_numbers(folder, corner)
     library = _read(folder / "models_fet.spice")
     models: dict[str, str] = {}

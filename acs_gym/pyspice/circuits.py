@@ -53,7 +53,7 @@ def register_circuit(
     if folder is None:
         content = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
         folder = _process_folder() / content[:16] / subcircuit.name
-    return acs_gym.circuit.register_circuit(_write(files, origins, Path(folder)))
+    return acs_gym.register_circuit(_write(files, origins, Path(folder)))
 
 
 def write_circuit(

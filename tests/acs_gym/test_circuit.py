@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import acs_gym
-from acs_gym.circuit import BUNDLED, CircuitError, load_circuit
+from acs_gym.circuit import CircuitError, load_circuit
 from acs_gym.pdks import get_pdk
+from acs_gym.registry import BUNDLED
 from acs_gym.simulation.deck import build_program
 
 BUNDLED_FOLDERS = sorted(p.parent for p in BUNDLED.glob("*/circuit.toml"))

@@ -212,6 +212,6 @@ def test_wrong_commands(
 def test_a_broken_circuit_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("acs_gym.circuit._registered", {"ACS-Broken-v0": tmp_path})
+    monkeypatch.setattr("acs_gym.registry._registered", {"ACS-Broken-v0": tmp_path})
     code, _, err = run(capsys, "list")
     assert code == 2 and "circuit.toml" in err and len(err.splitlines()) == 1

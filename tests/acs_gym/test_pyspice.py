@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import acs_gym
-from acs_gym.circuit import BUNDLED, CircuitError, load_circuit
+from acs_gym.circuit import CircuitError, load_circuit
 from acs_gym.evaluation import Status
+from acs_gym.registry import BUNDLED
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import InProcessSimulator, Job, Simulator, WorkerPool
 
@@ -32,7 +33,7 @@ BENCH = "bench_follower.spice"
 @pytest.fixture(autouse=True)
 def _registered_here_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is no task of the next one."""
-    monkeypatch.setattr("acs_gym.circuit._registered", {})
+    monkeypatch.setattr("acs_gym.registry._registered", {})
     before = set(gymnasium.registry)
     yield
     for name in set(gymnasium.registry) - before:

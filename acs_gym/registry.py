@@ -1,0 +1,78 @@
+"""Which circuits there are: bundled, from entry points, registered by hand; and their environments.
+
+Light on purpose, since importing the package goes through here: only ids are read, a circuit is
+validated when a task is made of it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tomllib
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+BUNDLED = Path(__file__).parent / "circuits"
+_ENTRY_POINTS = "acs_gym.circuits"
+_registered: dict[str, Path] = {}
+
+
+def register_circuit(path: str | Path) -> str:
+    """Make a circuit folder available by its id, here and to `gymnasium.make`; returns the id.
+
+    Registering a folder again takes up what was edited in it. Raises CircuitError when the folder
+    is unusable or its id is taken by another folder.
+    """
+    from acs_gym.circuit import CircuitError, load_circuit
+    from acs_gym.envs.registration import register_task
+
+    folder = Path(path).resolve()
+    circuit = load_circuit(folder)
+    taken = circuit_folders().get(circuit.id)
+    if taken is not None and taken != folder:
+        raise CircuitError(f"{circuit.id} is already registered from {taken}")
+    _registered[circuit.id] = folder
+    register_task(circuit.id)
+    return circuit.id
+
+
+def register_environments() -> None:
+    """Make `gymnasium.make` know every circuit there is."""
+    from acs_gym.envs.registration import register_task
+
+    for task_id in circuit_folders():
+        register_task(task_id)
+
+
+def circuit_folders() -> Mapping[str, Path]:
+    """Task id -> folder of every known circuit."""
+    return {**_discovered(), **_registered}
+
+
+def folder_state(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Changes when a file of the folder does; for those who remember what they made of it."""
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".toml", ".spice"))
+    stats = [(p.name, p.stat()) for p in files]
+    return tuple((name, s.st_mtime_ns, s.st_size) for name, s in stats)
+
+
+@lru_cache(maxsize=1)
+def _discovered() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in (*(p.parent for p in sorted(BUNDLED.glob("*/circuit.toml"))), *_plugged_in()):
+        try:
+            text = (folder / "circuit.toml").read_text(encoding="utf-8")
+            found.setdefault(str(tomllib.loads(text)["id"]), folder)
+        except (OSError, ValueError, KeyError) as error:
+            # Somebody else's broken folder must not take the package down with it.
+            warnings.warn(f"circuit folder {folder} is left out: {error!r}", stacklevel=2)
+    return found
+
+
+def _plugged_in() -> Iterator[Path]:
+    for point in importlib.metadata.entry_points(group=_ENTRY_POINTS):
+        try:
+            yield Path(point.load())
+        except Exception as error:  # noqa: BLE001 - whatever a plug-in raises
+            warnings.warn(f"circuit plug-in {point.name} is left out: {error!r}", stacklevel=2)

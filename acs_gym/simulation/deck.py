@@ -136,7 +136,10 @@ def _realise(
         line = f"{letter}{label} {nodes} {{{element}}} {text}"
     else:
         line = f"{letter}{label} {nodes} {next(iter(settings.values()))!r}"
-    return [line], DeviceBinding(element, primitive.kind, parameters, device, device.attributes)
+    # What neither a design nor a mismatch draw can change is in the text, and nothing ever alters it.
+    moving = {name for name, e in parameters.items() if e.names} | {"z"}
+    varying = {a: e for a, e in device.attributes.items() if moving & set(e.names)}
+    return [line], DeviceBinding(element, primitive.kind, parameters, device, varying)
 
 
 def _element_line(element: Element, scope: Mapping[str, float]) -> str:

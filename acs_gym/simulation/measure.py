@@ -8,6 +8,7 @@ frequency, and a phase margin above 120° is an inverted or feed-through path, n
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -56,10 +57,10 @@ def phase_margin(x: Real, y: Complex, *, ceiling: float = 120.0) -> float:
     DC) or the margin does not exist; neither does one above `ceiling`.
     """
     crossing = _unity_index(y)
-    if crossing is None or abs(np.angle(y[0], deg=True)) > 90.0:
+    if crossing is None or abs(cmath.phase(y[0])) > math.pi / 2:
         return NAN
-    phase = np.unwrap(np.angle(y))
     k, fraction = crossing
+    phase = np.unwrap(np.angle(y[: k + 2]))
     margin = 180.0 + math.degrees(float(phase[k] + fraction * (phase[k + 1] - phase[k])))
     return margin if margin <= ceiling else NAN
 
@@ -79,15 +80,14 @@ def gain_margin(x: Real, y: Complex) -> float:
 def _unity_index(y: Complex) -> tuple[int, float] | None:
     """(index, fraction in log magnitude) of the single downward crossing of |y| = 1."""
     magnitude = np.abs(y)
-    if y.size < 2 or not np.all(magnitude > 0) or magnitude[0] <= 1.0:
+    if y.size < 2 or magnitude[0] <= 1.0:
         return None
-    above = magnitude > 1.0
-    crossings = np.flatnonzero(above[:-1] != above[1:])
-    if crossings.size != 1:
+    below = magnitude <= 1.0
+    end = int(below.argmax())
+    if not below[end] or not below[end:].all() or magnitude[end] == 0.0:
         return None
-    k = int(crossings[0])
-    start, end = math.log(magnitude[k]), math.log(magnitude[k + 1])
-    return k, start / (start - end)
+    high, low = math.log(magnitude[end - 1]), math.log(magnitude[end])
+    return end - 1, high / (high - low)
 
 
 def integrated_noise(x: Real, y: Real, *, low: float, high: float) -> float:
@@ -146,17 +146,16 @@ def settling_time(
     `final` is where an ideal follower would go, so a static error counts as not settled; NaN when
     the signal is outside the band at `stop`.
     """
-    window = (x >= start) & (x <= stop)
-    t, v = x[window], np.real(y[window])
+    t, v = _window(x, y, start, stop)
     if t.size < 2:
         return NAN
     error = np.abs(v - final) - tolerance * abs(final - initial)
     if error[-1] > 0:
         return NAN
-    outside = np.flatnonzero(error > 0)
-    if not outside.size:
+    outside = error > 0
+    if not outside.any():
         return float(t[0] - start)
-    k = int(outside[-1])
+    k = int(outside.size - 1 - outside[::-1].argmax())
     fraction = float(error[k] / (error[k] - error[k + 1]))
     return float(t[k] + fraction * (t[k + 1] - t[k]) - start)
 
@@ -165,16 +164,21 @@ def overshoot(
     x: Real, y: Real, *, start: float, stop: float, final: float, initial: float
 ) -> float:
     """How far the edge in [start, stop] passes `final`, as a fraction of the step; >= 0."""
-    window = (x >= start) & (x <= stop)
-    if not window.any():
+    _, v = _window(x, y, start, stop)
+    if not v.size:
         return NAN
-    beyond = (np.real(y[window]) - final) / (final - initial)
+    beyond = (v - final) / (final - initial)
     return float(max(beyond.max(), 0.0))
 
 
+def _window(x: Real, y: Real, start: float, stop: float) -> tuple[Real, Real]:
+    """The points with start <= x <= stop; `x` rises, as every sweep does."""
+    first, last = x.searchsorted(start, "left"), x.searchsorted(stop, "right")
+    return x[first:last], y[first:last].real
+
+
 def _edge(x: Real, y: Real, start: float, stop: float) -> tuple[Real, Real, float] | None:
-    window = (x >= start) & (x <= stop)
-    t, v = x[window], np.real(y[window])
+    t, v = _window(x, y, start, stop)
     if t.size < 3:
         return None
     swing = float(v[-1] - v[0])
@@ -184,10 +188,10 @@ def _edge(x: Real, y: Real, start: float, stop: float) -> tuple[Real, Real, floa
 
 
 def _first_passage(t: Real, progress: Real, level: float) -> float | None:
-    reached = np.flatnonzero((progress[:-1] < level) & (progress[1:] >= level))
-    if not reached.size:
+    rising = (progress[:-1] < level) & (progress[1:] >= level)
+    k = int(rising.argmax())
+    if not rising[k]:
         return None
-    k = int(reached[0])
     fraction = (level - progress[k]) / (progress[k + 1] - progress[k])
     return float(t[k] + fraction * (t[k + 1] - t[k]))
 

@@ -27,7 +27,7 @@ _ALLOWED = (
 )  # fmt: skip
 # `v(out)`, `i(vdd)` and `@m.xdut.x1[gm]` are vectors of the simulator, not calls.
 _VECTOR = re.compile(r"(?<![\w.])([vi]\([\w.#+-]+\)|@[\w.]+\[\w+\])", re.IGNORECASE)
-_LONGEST = 2000
+_LONGEST = 10_000
 
 
 class ExpressionError(ValueError):
@@ -46,6 +46,15 @@ class Expression:
         _, names, vectors = _compile(self.text)
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "vectors", vectors)
+
+    def substitute(self, meanings: Mapping[str, Expression]) -> Expression:
+        """This formula with names replaced by formulas; the others stay."""
+
+        def replaced(match: re.Match[str]) -> str:
+            meaning = meanings.get(match[0])
+            return match[0] if meaning is None else f"({meaning.text})"
+
+        return Expression(_NAME.sub(replaced, self.text))
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
         """Evaluate; `values` maps each name and each vector (in lower case) to a number or array.
@@ -68,6 +77,9 @@ class Expression:
             return float("nan")
         except OverflowError:
             return float("inf")
+
+
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?!\s*\()")
 
 
 def evaluate_all(expressions: tuple[Expression, ...], values: Mapping[str, Any]) -> list[float]:

@@ -55,7 +55,13 @@ def build_program(circuit: Circuit, pdk: Pdk, corner: str = "tt") -> Program:
         )
         decks.append(_deck(circuit, entry.netlist, bench, analyses, models, devices, scope))
     program = Program(
-        f"{circuit.id}@{pdk.name}:{corner}", space.names, conditions, tuple(decks), metrics, gates
+        name=f"{circuit.id}@{pdk.name}:{corner}",
+        parameters=space.names,
+        conditions=conditions,
+        decks=tuple(decks),
+        metrics=metrics,
+        gates=gates,
+        area=_area(circuit, devices),
     )
     _check_expressions(circuit, program)
     return replace(program, key=_key(program))
@@ -106,6 +112,16 @@ def _deck(
         ".end",
     )
     return Deck(name, template, models, tuple(bindings), tuple(sources), excitable, analyses)
+
+
+def _area(circuit: Circuit, devices: Mapping[str, Device]) -> Expression:
+    """The areas of all devices as one formula over the design."""
+    terms = ["0"]
+    for primitive in circuit.dut.primitives:
+        if primitive.kind in devices:
+            own = {"m": Expression("1"), **primitive.parameters}
+            terms.append(devices[primitive.kind].area.substitute(own).text)
+    return Expression("+".join(terms))
 
 
 def _realise(

@@ -96,7 +96,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """All that a worker needs to simulate designs of one circuit on one PDK corner."""
+    """All that a worker needs to simulate designs of one circuit on one PDK corner.
+
+    `area` is the sum of W·L·M and of capacitor and resistor areas, in m².
+    """
 
     name: str
     parameters: tuple[str, ...]
@@ -104,6 +107,7 @@ class Program:
     decks: tuple[Deck, ...]
     metrics: tuple[Metric, ...]
     gates: tuple[Gate, ...]
+    area: Expression
     key: str = field(default="")
 
 

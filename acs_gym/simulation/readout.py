@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from acs_gym.expressions import Expression, evaluate_all
 from acs_gym.simulation.measure import MEASURES
-from acs_gym.simulation.program import Deck, Metric, Program, device_values
+from acs_gym.simulation.program import Metric, Program
 
 Waveforms = dict[str, dict[str, NDArray[Any]]]
 
@@ -32,7 +32,7 @@ def read_metrics(
         reasons = _failed_gates(program, scope, signals)
         killed = {name for names in reasons.values() for name in names}
         metrics = _measured(program, scope, signals, killed)
-        metrics["area"] = _area(program.decks[0], scope)
+        metrics["area"] = float(program.area(scope))
         for metric in program.metrics:
             if metric.formula is not None:
                 result = float(np.real(metric.formula({**scope, **metrics})))
@@ -99,9 +99,3 @@ def _measure(metric: Metric, signals: _Signals, options: Mapping[str, float]) ->
         return math.nan
     result = MEASURES[metric.measure](signals.sweep(metric.analysis), signal, **options)
     return float(result) if math.isfinite(result) else math.nan
-
-
-def _area(deck: Deck, scope: Mapping[str, float]) -> float:
-    """Active plus passive area in m²: sum of W·L·M and of capacitor and resistor areas."""
-    pairs = zip(deck.devices, device_values(deck, scope), strict=True)
-    return math.fsum(float(d.device.area(v)) for d, v in pairs if d.device is not None)

@@ -16,6 +16,12 @@ from acs_gym.simulation.deck import build_program
 BUNDLED_FOLDERS = sorted(p.parent for p in BUNDLED.glob("*/circuit.toml"))
 
 
+@pytest.fixture(autouse=True)
+def _registered_here_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten with it."""
+    monkeypatch.setattr("acs_gym.registry._registered", {})
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A writable copy of the OTA's folder."""

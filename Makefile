@@ -38,8 +38,10 @@ format: setup ## reformat and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup models ## compare the generic PDK's device curves with SKY130's
-	$(BIN)/python benchmarks/generic_vs_sky130.py
+bench: setup models ## the studies of benchmarks/ (about a quarter of an hour)
+	$(BIN)/python benchmarks/generic_vs_sky130.py --json benchmarks/results/generic_vs_sky130.json
+	$(BIN)/python benchmarks/simulation.py --json benchmarks/results/simulation.json
+	$(BIN)/python benchmarks/robustness.py --json benchmarks/results/robustness.json
 
 setup: $(VENV)/.installed ## create .venv, install ngspice and the pinned packages
 

@@ -1,11 +1,10 @@
 """Compare the bundled ``generic`` model cards with SKY130's 1.8 V transistors.
 
-Run by hand, it needs ``ngspice`` on the PATH and the folder of SKY130's ``continuous`` models::
+    python benchmarks/generic_vs_sky130.py --json benchmarks/results/generic_vs_sky130.json
 
-    python benchmarks/generic_vs_sky130.py --models DIR --json FILE
-
-Every figure printed is a ratio generic / SKY130 at equal conditions, so 1.00 is a perfect match.
-Nothing of SKY130 is stored here or in the cards: its models are read from ``DIR`` at run time.
+Needs the ``ngspice`` program and SKY130's models. Every figure printed is a ratio generic / SKY130
+at equal conditions, so 1.00 is a perfect match. The cards were fitted to these same curves, so this
+shows how good the fit is and no more; of SKY130 nothing is stored here, it is read at run time.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from acs_gym.pdks.generic_cards import CORNERS, model_cards
+from acs_gym.pdks.store import find_sky130
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -378,9 +378,8 @@ def main() -> int:
     parser.add_argument(
         "--models",
         type=Path,
-        required=True,
         metavar="DIR",
-        help="folder of SKY130's continuous ngspice models",
+        help="folder of SKY130's continuous models (default: where they are installed)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table here")
     options = parser.parse_args()
@@ -388,7 +387,8 @@ def main() -> int:
         raise SystemExit("the corner pairs do not cover the corners of the generic cards")
     with tempfile.TemporaryDirectory() as folder:
         generic = generic_technology()
-        sky130 = sky130_technology(options.models.resolve(), Path(folder))
+        models = find_sky130() if options.models is None else options.models
+        sky130 = sky130_technology(models.resolve(), Path(folder))
         rows = [row.as_dict() for pol in "np" for row in compare(generic, sky130, pol)]
     print(
         f"{'':2}{'ratio generic / SKY130':30}{'points':>7}{'median':>8}"

@@ -72,10 +72,11 @@ class Spec:
             return math.nan
         if self.tolerance is not None:
             return sign * (value - self.target) / self.tolerance
-        if value <= 0:  # A ratio metric that vanished: infinitely far below any positive target.
+        ratio = value / self.target
+        if ratio <= 0:  # Vanished, or too small for a float: infinitely far below any target.
             return -sign * math.inf
         # `0.0 +` because a spec met exactly must not print as -0.
-        return 0.0 + sign * math.log(value / self.target)
+        return 0.0 + sign * math.log(ratio)
 
     def satisfaction(self, value: float) -> float:
         margin = self.margin(value)

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from acs_gym.expressions import Expression, ExpressionError
 from acs_gym.pdks.base import DIFFUSIONS, Bin, Device, PdkError, PdkNotFound
-from acs_gym.pdks.resolved import Resolved, ResolvedPdk
+from acs_gym.pdks.resolved import Resolved, ResolvedPdk, binned_card
 
 LIBRARY = "sm141064.ngspice"
 SWITCHES = "design.ngspice"
@@ -268,12 +268,9 @@ def _resolve_cards(
             except ValueError:
                 values[key] = repr(section.number(text))
         try:
-            limits = {k: float(values.pop(k)) for k in ("lmin", "lmax", "wmin", "wmax")}
+            found.append(binned_card(f"{kind}_{len(found) + 1}", polarity, values))
         except KeyError as missing:
             raise PdkError(f"{LIBRARY}: model {words[1]} has no {missing}") from None
-        name = f"{kind}_{len(found) + 1}"
-        card = f".model {name} {polarity} " + " ".join(f"{k}={v}" for k, v in values.items())
-        found.append((Bin(name, **limits), card))
     if not found:
         raise PdkError(f"{LIBRARY}: no model cards {subckt}.N; this version is not supported")
     return found

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from acs_gym.pdks.base import PASSIVES, Device, Pdk
+from acs_gym.pdks.base import PASSIVES, Bin, Device, Pdk
 
+_LIMITS = ("lmin", "lmax", "wmin", "wmax")
 Resolved = tuple[Mapping[str, str], Mapping[str, Device]]
 
 
@@ -41,6 +42,16 @@ class ResolvedPdk(Pdk):
 
     def location(self) -> str:
         return str(self.folder())
+
+
+def binned_card(name: str, polarity: str, values: Mapping[str, str]) -> tuple[Bin, str]:
+    """One card as `.model name polarity ...` without its bin limits, and those as a Bin.
+
+    Raises KeyError naming a limit that is missing.
+    """
+    limits = {k: float(values[k]) for k in _LIMITS}
+    body = " ".join(f"{k}={v}" for k, v in values.items() if k not in _LIMITS)
+    return Bin(name, **limits), f".model {name} {polarity} {body}"
 
 
 @lru_cache(maxsize=32)

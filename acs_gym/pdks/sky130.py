@@ -22,7 +22,7 @@ from pathlib import Path
 
 from acs_gym.expressions import Expression, ExpressionError
 from acs_gym.pdks.base import CORNERS, DIFFUSIONS, Bin, Device, PdkError, PdkNotFound
-from acs_gym.pdks.resolved import Resolved, ResolvedPdk
+from acs_gym.pdks.resolved import Resolved, ResolvedPdk, binned_card
 from acs_gym.pdks.store import find_sky130
 
 _FETS = {"nfet": "sky130_fd_pr__nfet_01v8", "pfet": "sky130_fd_pr__pfet_01v8"}
@@ -192,12 +192,9 @@ def _resolve_cards(
         words = re.sub(r"\s*=\s*", "=", body.replace("\n+", " ")).split()
         values = dict(word.split("=", 1) for word in words)
         try:
-            limits = {k: float(values.pop(k)) for k in ("lmin", "lmax", "wmin", "wmax")}
+            found.append(binned_card(f"{kind}_{index}", polarity, values))
         except KeyError as missing:
             raise PdkError(f"{subckt}: model card {index} has no {missing}") from None
-        name = f"{kind}_{index}"
-        card = f".model {name} {polarity} " + " ".join(f"{k}={v}" for k, v in values.items())
-        found.append((Bin(name, **limits), card))
     return found
 
 

@@ -274,10 +274,10 @@ PROBLEMS = {
         r"SubCircuit 'ota5t': '\.model nch NMOS.* the primitives nfet, pfet",
     ),
     "include": (
-        lambda dut, bench: bench.include("/tmp/models.lib"),
+        lambda dut, bench: bench.include("models.lib"),
         r"Circuit for bench_follower\.spice: '\.include .* a circuit brings no files",
     ),
-    "library": (lambda dut, bench: bench.lib("/tmp/x.lib", "tt"), r"'\.lib .* brings no files"),
+    "library": (lambda dut, bench: bench.lib("models.lib", "tt"), r"'\.lib .* brings no files"),
     "parameter": (lambda dut, bench: bench.parameter("w", 1), r"'\.param w=1'.*\[conditions\]"),
     "raw directive": (
         lambda dut, bench: setattr(bench, "raw_spice", ".control\nshell ls\n.endc"),

@@ -39,7 +39,9 @@ def test_a_miss_too_small_to_see_in_a_float_mean_is_still_not_feasible() -> None
     assert not verdict.feasible and verdict.score < 1.0
 
 
-@pytest.mark.parametrize("missing", [{}, {"gain": math.nan}, {"ugbw": 0.0}, {"ugbw": -5.0}])
+@pytest.mark.parametrize(
+    "missing", [{}, {"gain": math.nan}, {"ugbw": 0.0}, {"ugbw": -5.0}, {"ugbw": 5e-324}]
+)
 def test_what_was_not_measured_satisfies_nothing(missing: dict[str, float]) -> None:
     name = next(iter(missing), "gain")
     assert SHEET.judge(missing).satisfaction[name] == 0.0

@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     PositiveFloat,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )  # fmt: skip
@@ -26,9 +27,11 @@ from acs_gym.design import Design, DesignSpace, InvalidDesign, Parameter
 from acs_gym.expressions import Expression, ExpressionError
 from acs_gym.simulation.measure import MEASURES
 from acs_gym.simulation.netlist import Bench, Dut, NetlistError, read_bench, read_dut
-from acs_gym.specs import InvalidSpec, Spec, SpecSheet
+from acs_gym.specs import Direction, InvalidSpec, Spec, SpecSheet
+from acs_gym.tiers import TIERS, TierKind
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+_REFERENCES = TypeAdapter(dict[str, dict[TierKind, dict[str, float]]])
 TaskId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*-[A-Za-z0-9]+-v\d+$")]
 
 
@@ -90,22 +93,34 @@ class MetricEntry(_Record):
 
 
 class GateEntry(_Record):
-    """A condition without which some metrics do not exist; `low <= signal <= high` must hold."""
+    """A condition without which metrics do not exist; `low <= signal <= high` must hold.
+
+    `kills` names them, or is `all` for a circuit that is dead without it: not even its power counts.
+    """
 
     description: str
     analysis: Name
     signal: str
     low: float | str = float("-inf")
     high: float | str = float("inf")
-    kills: tuple[str, ...] = Field(min_length=1)
+    kills: tuple[str, ...] | Literal["all"]
 
 
 class SpecEntry(_Record):
+    """One spec; `tiers` are those it is asked in."""
+
     metric: Name
-    direction: Literal[">=", "<="]
+    direction: Direction
     target: float
     tolerance: PositiveFloat | None = None
     weight: PositiveFloat = 1.0
+    tiers: tuple[TierKind, ...] = Field(default=TIERS, min_length=1)
+
+
+class TierEntry(_Record):
+    """A tier beside `tt` that the circuit ships a reference for, and what it asks there."""
+
+    targets: dict[str, float] = {}
 
 
 class PdkEntry(_Record):
@@ -114,6 +129,7 @@ class PdkEntry(_Record):
     conditions: dict[str, float] = {}
     targets: dict[str, float] = {}
     parameters: dict[str, dict[str, float]] = {}
+    tier: dict[TierKind, TierEntry] = {}
 
 
 class CircuitFile(_Record):
@@ -128,7 +144,8 @@ class CircuitFile(_Record):
     metric: tuple[MetricEntry, ...] = Field(min_length=1)
     gate: tuple[GateEntry, ...] = ()
     spec: tuple[SpecEntry, ...] = Field(min_length=1)
-    pdk: dict[str, PdkEntry]
+    tier: dict[TierKind, TierEntry] = {}
+    pdk: dict[str, PdkEntry] = Field(min_length=1)
 
 
 class Circuit(_Record):
@@ -139,7 +156,7 @@ class Circuit(_Record):
         file: the parsed `circuit.toml`.
         dut: the parsed `dut.spice`.
         benches: parsed testbenches, in the order of `file.bench`.
-        references: per PDK, a sizing that meets every spec.
+        references: per PDK and tier, a sizing that meets every spec.
         digest: sha256 over every file of the folder that matters.
     """
 
@@ -148,12 +165,21 @@ class Circuit(_Record):
     file: CircuitFile
     dut: Dut
     benches: tuple[Bench, ...]
-    references: dict[str, Design]
+    references: dict[str, dict[TierKind, Design]]
     digest: str
 
     @property
     def id(self) -> str:
         return self.file.id
+
+    @property
+    def tiers(self) -> tuple[TierKind, ...]:
+        """The tiers the circuit is proved in; it can be simulated in any."""
+        return tuple(t for t in TIERS if t == "tt" or t in self.file.tier)
+
+    def reference(self, pdk: str, tier: TierKind = "tt") -> Design | None:
+        """A sizing that meets every fixed spec there, in SI units, or None when none is shipped."""
+        return self.references.get(pdk, {}).get(tier)
 
     def space(self, pdk: str) -> DesignSpace:
         """The design space on a PDK (its overrides applied)."""
@@ -165,13 +191,26 @@ class Circuit(_Record):
             )
         )
 
-    def specs(self, pdk: str) -> SpecSheet:
-        """The fixed spec sheet on a PDK (its targets applied)."""
-        units = {m.name: m.unit for m in self.file.metric}
+    def specs(self, pdk: str, tier: TierKind = "tt") -> SpecSheet:
+        """The fixed spec sheet in a tier on a PDK.
+
+        Its targets are the spec's own, then the tier's, then the PDK's, then the PDK's in that tier.
+        """
+        units = {m.name: m.unit for m in self.file.metric} | {"area": "m^2"}
         sheet = SpecSheet(
-            tuple(Spec(**s.model_dump(), unit=units[s.metric]) for s in self.file.spec)
+            tuple(
+                Spec(**s.model_dump(exclude={"tiers"}), unit=units[s.metric])
+                for s in self.file.spec
+                if tier in s.tiers
+            )
         )
-        return sheet.with_targets(self._pdk(pdk).targets)
+        on_pdk = self._pdk(pdk)
+        targets: dict[str, float] = {}
+        for entry in (self.file.tier.get(tier), on_pdk, on_pdk.tier.get(tier)):
+            targets |= entry.targets if entry is not None else {}
+        # A target may stand on a spec that this tier does not ask.
+        everywhere = {s.metric for s in self.file.spec} - set(sheet.metrics)
+        return sheet.with_targets({m: t for m, t in targets.items() if m not in everywhere})
 
     def conditions(self, pdk: str) -> dict[str, float]:
         return {**self.file.conditions, **self._pdk(pdk).conditions}
@@ -191,22 +230,15 @@ def load_circuit(folder: Path) -> Circuit:
     try:
         file = CircuitFile.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
-        )
-        raise CircuitError(f"{folder / 'circuit.toml'}: {problems}") from None
+        raise CircuitError(f"{folder / 'circuit.toml'}: {_problems(error)}") from None
     try:
         dut = read_dut(folder / "dut.spice")
         benches = tuple(read_bench(folder / b.netlist, dut) for b in file.bench)
     except NetlistError as error:
         raise CircuitError(str(error)) from None
-    references = {
-        pdk: {k: float(v) for k, v in values.items()}
-        for pdk, values in _toml(folder / "reference.toml").items()
-    }
     circuit = Circuit(
         name=folder.name, folder=folder, file=file, dut=dut, benches=benches,
-        references=references, digest=_digest(folder, file),
+        references=_references(folder / "reference.toml"), digest=_digest(folder, file),
     )  # fmt: skip
     _check(circuit)
     return circuit
@@ -224,7 +256,9 @@ def _check(circuit: Circuit) -> None:
     for gate in file.gate:
         if gate.analysis not in analyses:
             raise CircuitError(f"{where}: gate {gate.description!r}: no analysis {gate.analysis!r}")
-        if unknown := [k for k in gate.kills if k not in metrics]:
+        if not gate.kills:
+            raise CircuitError(f"{where}: gate {gate.description!r}: kills nothing")
+        if gate.kills != "all" and (unknown := [k for k in gate.kills if k not in metrics]):
             raise CircuitError(
                 f"{where}: gate {gate.description!r}: kills unknown metrics {unknown}"
             )
@@ -233,9 +267,14 @@ def _check(circuit: Circuit) -> None:
     for pdk in file.pdk:
         try:
             space, conditions = circuit.space(pdk), circuit.conditions(pdk)
-            circuit.specs(pdk)
-            if pdk in circuit.references:
-                space.canonicalize(circuit.references[pdk])
+            references = circuit.references.get(pdk, {})
+            if missing := {*file.pdk[pdk].tier, *references} - set(circuit.tiers):
+                tier = sorted(missing)[0]
+                raise ValueError(f"tier {tier} has no [tier.{tier}] table")
+            for tier in circuit.tiers:
+                circuit.specs(pdk, tier)
+            for design in references.values():
+                space.canonicalize(design)
         except (ValueError, InvalidSpec, InvalidDesign, TypeError) as error:
             raise CircuitError(f"{where}: pdk {pdk}: {error}") from None
         known = {*space.names, *conditions}
@@ -259,6 +298,20 @@ def _check_names(expression: Expression, known: set[str], where: str) -> None:
             f"{where}: {unknown[0]!r} is neither a parameter nor a condition; "
             f"known: {', '.join(sorted(known))}"
         )
+
+
+def _references(path: Path) -> dict[str, dict[TierKind, Design]]:
+    """`[sky130.tt]`, `[sky130.pvt]`, ...: one table of parameters each."""
+    try:
+        return _REFERENCES.validate_python(_toml(path))
+    except ValidationError as error:
+        raise CircuitError(f"{path}: {_problems(error)}; expected [PDK.TIER] tables") from None
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
+    )
 
 
 def _toml(path: Path) -> dict[str, Any]:

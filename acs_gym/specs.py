@@ -1,7 +1,8 @@
 """What is wanted: specs with a direction, a target and a scale; margins, satisfaction and score.
 
     margin        dimensionless distance to the target, positive when met: ln(value/target) for
-                  ratio metrics, (value - target)/tolerance for signed ones (dB, degrees, volts)
+                  ratio metrics, (value - target)/tolerance for signed ones (dB, degrees, volts);
+                  a `within` spec judges the magnitude of its metric
     satisfaction  1 when met, 1/(1 - margin) when not, 0 when the metric could not be measured
     score         the weighted mean of the satisfactions, in [0, 1]
     feasible      every spec met
@@ -17,11 +18,11 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from acs_gym.units import format_si
 
-Direction = Literal[">=", "<="]
+Direction = Literal[">=", "<=", "within"]
 
 
 class InvalidSpec(ValueError):
@@ -34,7 +35,7 @@ class Spec:
 
     Args:
         metric: name of a metric of the circuit.
-        direction: `>=` or `<=`.
+        direction: `>=`, `<=`, or `within`: |value| <= target, for what is best at zero (offset).
         target: in the metric's unit.
         tolerance: shortfall (in the metric's unit) that counts as one unit of margin, for metrics
             that are already logarithmic or may change sign; None compares in the logarithm.
@@ -49,9 +50,10 @@ class Spec:
     unit: str = ""
 
     def __post_init__(self) -> None:
-        if self.direction not in (">=", "<="):
+        if self.direction not in get_args(Direction):
+            allowed = ", ".join(map(repr, get_args(Direction)))
             raise InvalidSpec(
-                f"spec {self.metric}: direction is {self.direction!r}; use '>=' or '<='"
+                f"spec {self.metric}: direction is {self.direction!r}; use one of: {allowed}"
             )
         if not math.isfinite(self.target):
             raise InvalidSpec(f"spec {self.metric}: target {self.target} is not finite")
@@ -70,6 +72,8 @@ class Spec:
         sign = 1.0 if self.direction == ">=" else -1.0
         if math.isnan(value):
             return math.nan
+        if self.direction == "within":
+            value = abs(value)
         if self.tolerance is not None:
             return sign * (value - self.target) / self.tolerance
         ratio = value / self.target
@@ -85,7 +89,13 @@ class Spec:
         return 1.0 if margin >= 0 else 1.0 / (1.0 - margin)
 
     def text(self) -> str:
-        return f"{'≥' if self.direction == '>=' else '≤'} {format_si(self.target, self.unit)}"
+        return direction_text(self.direction, self.target, self.unit)
+
+
+def direction_text(direction: str, target: float, unit: str) -> str:
+    """`≥ 60 dB`, `≤ 250 uW`, `within ±5 mV`."""
+    sign = {">=": "≥ ", "<=": "≤ ", "within": "within ±"}[direction]
+    return sign + format_si(target, unit)
 
 
 @dataclass(frozen=True, slots=True)

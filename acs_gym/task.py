@@ -86,8 +86,8 @@ class Task:
 
     @property
     def reference(self) -> Design | None:
-        """A sizing that meets every fixed spec on this PDK, or None when none is shipped."""
-        design = self.circuit.references.get(self.pdk_name)
+        """A sizing that meets every fixed spec in this tier, or None when none is shipped."""
+        design = self.circuit.reference(self.pdk_name, self.conditions.kind)
         return None if design is None else self.space.canonicalize(design)
 
     @property
@@ -244,6 +244,6 @@ def _fixed_task(task_id: str, pdk_name: str, tier_name: str, _state: object) -> 
         pdk_name=pdk_name,
         tier=tier_name,
         space=circuit.space(pdk_name),
-        specs=circuit.specs(pdk_name),
+        specs=circuit.specs(pdk_name, tier.kind),
         programs={c: build_program(circuit, pdk, c) for c in sorted(corners)},
     )

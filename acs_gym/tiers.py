@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -24,7 +25,8 @@ from acs_gym.pdks.base import CORNERS
 from acs_gym.simulation.engine import Outcome
 from acs_gym.specs import SpecSheet
 
-TIERS = ("tt", "pvt", "mc")
+TierKind = Literal["tt", "pvt", "mc"]
+TIERS: tuple[TierKind, ...] = get_args(TierKind)
 SUPPLIES = (0.9, 1.0, 1.1)
 TEMPERATURES = (-40.0, 27.0, 125.0)
 DEFAULT_DRAWS = 32
@@ -85,6 +87,11 @@ class Tier:
     nominal: int = field(default=0)
 
     @property
+    def kind(self) -> TierKind:
+        """`mc` for any number of draws; otherwise the name."""
+        return "mc" if self.conditions[0].draw is not None else cast(TierKind, self.name)
+
+    @property
     def cost(self) -> int:
         return len(self.conditions)
 
@@ -133,8 +140,14 @@ def _three_sigma(outcomes: Sequence[Outcome], specs: SpecSheet) -> tuple[Outcome
     sigma = dict(zip(names, map(float, deviation), strict=True))
     metrics = dict(mean)
     for spec in specs:
-        sign = -1.0 if spec.direction == ">=" else 1.0
-        metrics[spec.metric] = mean[spec.metric] + sign * _SIGMAS * sigma[spec.metric]
+        middle, spread_out = mean[spec.metric], _SIGMAS * sigma[spec.metric]
+        match spec.direction:
+            case ">=":
+                metrics[spec.metric] = middle - spread_out
+            case "<=":
+                metrics[spec.metric] = middle + spread_out
+            case "within":  # Away from zero, on the side it is already on.
+                metrics[spec.metric] = middle + math.copysign(spread_out, middle)
     met = sum(specs.judge(o.metrics).feasible for o in outcomes)
     conditions = [Condition(f"draw {k}") for k in range(len(outcomes))]
     spread = Spread(mean=mean, sigma=sigma, yield_fraction=met / len(outcomes))

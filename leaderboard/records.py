@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from acs_gym.evaluation import Evaluation
+from acs_gym.specs import Direction
 from leaderboard.cells import CellSpec
 
 SCHEMA = 1
@@ -71,7 +72,7 @@ class TraceLine(_Record):
 
 class SpecRow(_Record):
     metric: str
-    direction: Literal[">=", "<="]
+    direction: Direction
     target: float
     unit: str
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from acs_gym.specs import direction_text
 from acs_gym.units import format_si
 from leaderboard import figures, summary
 from leaderboard.errors import LeaderboardError
@@ -115,16 +116,12 @@ def _metric_rows(board: Standings, task: str, best: BestDesign) -> list[MetricRo
             MetricRow(
                 name=name,
                 value=format_si(value, unit),
-                spec="" if spec is None else _spec_text(spec.direction, spec.target, unit),
+                spec="" if spec is None else direction_text(spec.direction, spec.target, unit),
                 margin="" if spec is None or margin is None else f"{margin:+.3f}",
                 met=None if spec is None else best.evaluation.satisfaction.get(name) == 1.0,
             )
         )
     return sorted(rows, key=lambda r: r.met is None)
-
-
-def _spec_text(direction: str, target: float, unit: str) -> str:
-    return f"{'≥' if direction == '>=' else '≤'} {format_si(target, unit)}"
 
 
 def _script_json(data: Any) -> str:

@@ -225,7 +225,7 @@ def asked_targets(
 
 def _nominal_specs(task: Task) -> SpecSheet:
     """The task's sheet with the circuit's own targets, whatever targets it came with."""
-    fixed = task.circuit.specs(task.pdk_name).targets
+    fixed = task.circuit.specs(task.pdk_name, task.conditions.kind).targets
     return task.specs.with_targets({m: t for m, t in fixed.items() if m in task.specs.metrics})
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +45,7 @@ def build_program(circuit: Circuit, pdk: Pdk, corner: str = "tt") -> Program:
     devices = pdk.devices(corner)
     models = pdk.models(corner)
     metrics = tuple(_metric(m) for m in circuit.file.metric)
-    gates = tuple(_gate(g) for g in circuit.file.gate)
+    gates = tuple(_gate(g, tuple(m.name for m in metrics)) for g in circuit.file.gate)
     wanted = _wanted_vectors(metrics, gates)
     decks: list[Deck] = []
     for entry, bench in zip(circuit.file.bench, circuit.benches, strict=True):
@@ -218,16 +218,34 @@ def _analysis(
     conditions: Mapping[str, float],
 ) -> Analysis:
     text = _substitute(command, conditions)
-    words = text.split()
-    kind = words[0]
-    # The end of the sweep, to tell a finished analysis from one that gave up half way.
-    last = {"ac": -1, "noise": -1, "tran": 2}.get(kind)
-    end = None
-    if last is not None:
-        from acs_gym.units import parse
+    kind, *words = text.split()
+    sweep, last = _sweep(name, kind, words)
+    return Analysis(name, kind, text, tuple(e.lower() for e in excite), vectors, sweep, last)
 
-        end = parse(words[last])
-    return Analysis(name, kind, text, tuple(e.lower() for e in excite), vectors, end)
+
+def _sweep(name: str, kind: str, words: Sequence[str]) -> tuple[str | None, float | None]:
+    """The sweep's vector and what it must reach, to tell a finished analysis from one that gave up."""
+    from acs_gym.units import parse
+
+    try:
+        match kind:
+            case "op":
+                return None, None
+            case "ac" | "noise":
+                return "frequency", parse(words[-1]) * (1 - 1e-6)
+            case "tran":
+                return "time", parse(words[1]) * (1 - 1e-6)
+        source, start, stop, step = words[0], *map(parse, words[1:])
+    except (ValueError, IndexError):
+        source, start, stop, step = "", 0.0, 0.0, 0.0
+    if kind != "dc" or not start < stop or step <= 0:
+        raise CircuitError(
+            f"analysis {name}: cannot read its sweep; write 'ac dec N FSTART FSTOP', "
+            "'tran STEP STOP', 'noise OUT SOURCE dec N FSTART FSTOP' or 'dc SOURCE START STOP STEP' "
+            "with START < STOP and STEP > 0"
+        )
+    vector = {"t": "temp-sweep", "i": "i-sweep"}.get(source[0].lower(), "v-sweep")
+    return vector, stop - 0.5 * step
 
 
 def _metric(entry: Any) -> Metric:
@@ -244,7 +262,7 @@ def _metric(entry: Any) -> Metric:
     )
 
 
-def _gate(entry: Any) -> Gate:
+def _gate(entry: Any, metrics: tuple[str, ...]) -> Gate:
     def bound(value: float | str) -> Expression | None:
         if isinstance(value, str):
             return Expression(value)
@@ -252,7 +270,7 @@ def _gate(entry: Any) -> Gate:
 
     return Gate(
         entry.description, entry.analysis, Expression(entry.signal),
-        bound(entry.low), bound(entry.high), entry.kills,
+        bound(entry.low), bound(entry.high), metrics if entry.kills == "all" else entry.kills,
     )  # fmt: skip
 
 

@@ -28,7 +28,6 @@ STEP_CAP = 20_000
 CIRCUITS_KEPT = 64
 TEMPERATURE = "temperature"  # The named condition, in °C, that ngspice itself is told.
 _SMALL_SIGNAL = ("ac", "noise")
-_SWEEP = {"ac": "frequency", "noise": "frequency", "tran": "time"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +162,14 @@ class Engine:
             plot = f"noise{int(plot.removeprefix('noise')) - 1}"
             driver.command(f"setplot {plot}")
         found: dict[str, NDArray[Any]] = {}
-        sweep_name = _SWEEP.get(analysis.kind)
         sweep = np.zeros(1)
-        if sweep_name is not None:
-            raw = driver.vector(sweep_name)
+        if analysis.sweep is not None:
+            raw = driver.vector(analysis.sweep)
             if raw is None:
                 raise _Failed(Status.NONCONVERGED, self._why(analysis, "gave no data"))
             sweep = np.ascontiguousarray(raw.real)
             assert analysis.last is not None
-            if sweep[-1] < analysis.last * (1 - 1e-6):
+            if sweep[-1] < analysis.last:
                 if analysis.kind == "tran" and sweep.size >= STEP_CAP:
                     raise _Failed(
                         Status.TIMEOUT,
@@ -187,7 +185,7 @@ class Engine:
                 if self._driver.said("aborted"):
                     raise _Failed(Status.NONCONVERGED, self._why(analysis, "found no solution"))
                 raise _Failed(Status.INFRA_ERROR, f"{analysis.name}: no vector {name}")
-            if sweep_name is not None and vector.size != sweep.size:
+            if analysis.sweep is not None and vector.size != sweep.size:
                 raise _Failed(Status.NONCONVERGED, self._why(analysis, f"{name} is incomplete"))
             found[name] = vector
         return found

@@ -26,6 +26,69 @@ def value(x: Real, y: NDArray[Any]) -> float:
     return float(np.real(y[-1])) if y.size else NAN
 
 
+def at(x: Real, y: NDArray[Any], *, point: float) -> float:
+    """The real part of `y` at x = `point`, interpolated linearly; NaN outside the sweep."""
+    if not y.size or not x[0] <= point <= x[-1]:
+        return NAN
+    return float(np.interp(point, x, y.real))
+
+
+def minimum(x: Real, y: Real, *, start: float = -math.inf, stop: float = math.inf) -> float:
+    """The lowest value of `y` in start <= x <= stop."""
+    _, v = _window(x, y, start, stop)
+    return float(v.min()) if v.size else NAN
+
+
+def maximum(x: Real, y: Real, *, start: float = -math.inf, stop: float = math.inf) -> float:
+    """The highest value of `y` in start <= x <= stop."""
+    _, v = _window(x, y, start, stop)
+    return float(v.max()) if v.size else NAN
+
+
+def mean(x: Real, y: Real, *, start: float, stop: float) -> float:
+    """The mean of `y` over [start, stop], by trapezoids, ends interpolated; NaN outside the sweep."""
+    if not y.size or not x[0] <= start < stop <= x[-1]:
+        return NAN
+    inside = (x > start) & (x < stop)
+    t = np.concatenate(([start], x[inside], [stop]))
+    return float(np.trapezoid(np.interp(t, x, y.real), t) / (stop - start))
+
+
+def crossing(
+    x: Real, y: Real, *, level: float, start: float = -math.inf, stop: float = math.inf
+) -> float:
+    """The first x in [start, stop] at which `y` passes `level`, rising or falling; NaN if never."""
+    t, v = _window(x, y, start, stop)
+    side = v > level
+    changes = np.flatnonzero(side[1:] != side[:-1])
+    if not changes.size:
+        return NAN
+    k = int(changes[0])
+    return float(t[k] + (level - v[k]) / (v[k + 1] - v[k]) * (t[k + 1] - t[k]))
+
+
+def span_within(x: Real, y: Real, *, point: float, tolerance: float) -> float:
+    """Width of the range around x = `point` in which |y| stays within `tolerance`; NaN if not there.
+
+    Ends are interpolated; a range that runs to an end of the sweep ends there.
+    """
+    if not y.size or not x[0] <= point <= x[-1]:
+        return NAN
+    excess = np.abs(y.real) - tolerance
+    if not np.interp(point, x, excess) <= 0:
+        return NAN
+    outside = excess > 0
+    left, right = np.flatnonzero(outside & (x < point)), np.flatnonzero(outside & (x > point))
+    low, high = x[0], x[-1]
+    if left.size:
+        k = int(left[-1])
+        low = x[k] + (x[k + 1] - x[k]) * excess[k] / (excess[k] - excess[k + 1])
+    if right.size:
+        k = int(right[0])
+        high = x[k - 1] + (x[k] - x[k - 1]) * excess[k - 1] / (excess[k - 1] - excess[k])
+    return float(high - low)
+
+
 def magnitude_db(x: Real, y: Complex) -> float:
     """20 log10 |y| at the first point, in dB."""
     magnitude = float(np.abs(y[0])) if y.size else 0.0
@@ -141,17 +204,16 @@ def slew_rate(
 def settling_time(
     x: Real, y: Real, *, start: float, stop: float, final: float, initial: float, tolerance: float
 ) -> float:
-    """Time (s) after `start` at which `y` enters `final` ± tolerance·|final - initial| for good.
+    """Time (s) after `start` at which `y` enters its own final value ± tolerance·|step| for good.
 
-    `final` is where an ideal follower would go, so a static error counts as not settled; NaN when
-    the signal is outside the band at `stop`.
+    The step is final - initial, what an ideal follower would do; an offset does not count, but a
+    signal whose own step is more than 5 % off the ideal one has not settled: NaN.
     """
     t, v = _window(x, y, start, stop)
-    if t.size < 2:
+    step = final - initial
+    if t.size < 2 or abs(float(v[-1] - v[0]) - step) > 0.05 * abs(step):
         return NAN
-    error = np.abs(v - final) - tolerance * abs(final - initial)
-    if error[-1] > 0:
-        return NAN
+    error = np.abs(v - v[-1]) - tolerance * abs(step)
     outside = error > 0
     if not outside.any():
         return float(t[0] - start)
@@ -199,7 +261,8 @@ def _first_passage(t: Real, progress: Real, level: float) -> float | None:
 MEASURES: Mapping[str, Callable[..., float]] = {
     function.__name__: function
     for function in (
-        value, magnitude_db, rejection_db, unity_crossing, phase_margin, gain_margin,
+        value, at, minimum, maximum, mean, crossing, span_within,
+        magnitude_db, rejection_db, unity_crossing, phase_margin, gain_margin,
         integrated_noise, density_at, slew_rate, settling_time, overshoot,
     )
 }  # fmt: skip

@@ -43,13 +43,18 @@ class SourceBinding:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """One ngspice analysis, the sources it excites and the vectors it must yield."""
+    """One ngspice analysis, the sources it excites and the vectors it must yield.
+
+    `sweep` names the vector of its independent variable (None for `op`), which rises and must
+    reach at least `last`.
+    """
 
     name: str
     kind: str
     command: str
     excite: tuple[str, ...]
     vectors: tuple[str, ...]
+    sweep: str | None
     last: float | None
 
 

@@ -17,6 +17,8 @@ from acs_gym.simulation.cache import CachedSimulator, CacheError
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, Simulator, WorkerPool
 
+DESIGN = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic").reference or {}
+
 
 @pytest.fixture(scope="module")
 def task() -> acs_gym.Task:
@@ -32,7 +34,7 @@ class Never(Simulator):
 
 def test_a_hit_is_the_same_evaluation_bit_for_bit(task: acs_gym.Task, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    designs = [task.reference or {}, *(task.space.sample(rng) for _ in range(8))]
+    designs = [DESIGN, *(task.space.sample(rng) for _ in range(8))]
     plain = task.session().simulate(designs)
     with CachedSimulator(WorkerPool(1), tmp_path) as first:
         assert task.session(simulator=first).simulate(designs) == plain
@@ -44,19 +46,19 @@ def test_a_hit_is_the_same_evaluation_bit_for_bit(task: acs_gym.Task, tmp_path: 
 
 def test_a_hit_is_charged_like_any_simulation(task: acs_gym.Task, tmp_path: Path) -> None:
     with CachedSimulator(WorkerPool(1), tmp_path) as simulator:
-        task.session(simulator=simulator).simulate(task.reference or {})
+        task.session(simulator=simulator).simulate(DESIGN)
         session = task.session(budget=6, simulator=simulator)
-        session.simulate(task.reference or {})
+        session.simulate(DESIGN)
         assert session.budget.used == 3 and simulator.hits == 3
-        session.simulate(task.reference or {})
+        session.simulate(DESIGN)
         with pytest.raises(acs_gym.BudgetExhausted):
-            session.simulate(task.reference or {})
+            session.simulate(DESIGN)
 
 
 def test_another_program_design_condition_or_draw_is_another_key(
     task: acs_gym.Task, tmp_path: Path
 ) -> None:
-    job = task.job(task.reference or {}, 0)
+    job = task.job(DESIGN, 0)
     others = [
         replace(job, program=replace(job.program, key="another")),
         replace(job, design={**job.design, "i_bias": 2 * job.design["i_bias"]}),
@@ -78,14 +80,14 @@ def test_failures_that_are_not_the_design_s_are_not_remembered(
         def run(self, jobs: Sequence[Job]) -> list[Outcome]:
             return [Outcome(s, {}, "x") for s in (Status.TIMEOUT, Status.INFRA_ERROR)]
 
-    jobs = [task.job(task.reference or {}, k) for k in (0, 1)]
+    jobs = [task.job(DESIGN, k) for k in (0, 1)]
     CachedSimulator(Unlucky(), tmp_path).run(jobs)
     with CachedSimulator(WorkerPool(1), tmp_path) as simulator:
         assert [o.status for o in simulator.run(jobs)] == [Status.OK, Status.OK]
 
 
 def test_waveforms_are_simulated_and_not_stored(task: acs_gym.Task, tmp_path: Path) -> None:
-    job = task.job(task.reference or {}, 0, waveforms=True)
+    job = task.job(DESIGN, 0, waveforms=True)
     with CachedSimulator(WorkerPool(1), tmp_path) as simulator:
         for _ in range(2):
             assert simulator.run([job])[0].waveforms["loop"]

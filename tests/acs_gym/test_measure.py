@@ -106,12 +106,46 @@ def test_an_exponential_settles_after_ln_100_time_constants() -> None:
     assert measure.overshoot(T, y, **options) == pytest.approx(0.0, abs=1e-9)
 
 
-def test_a_static_error_never_settles() -> None:
-    y = np.where(T > 10e-9, 0.97, 0.0)
+@pytest.mark.parametrize("height", [0.9, 1.1, 0.0, -1.0])
+def test_a_step_of_another_height_never_settles(height: float) -> None:
+    y = np.where(T > 11e-9, height, 0.0)
     settled = measure.settling_time(
         T, y, start=10e-9, stop=100e-9, initial=0.0, final=1.0, tolerance=0.01
     )
     assert math.isnan(settled)
+
+
+def test_an_offset_does_not_keep_a_step_from_settling() -> None:
+    tau, start = 5e-9, 10e-9
+    y = 0.03 + np.where(start < T, 1 - np.exp(-(T - start) / tau), 0.0)
+    settled = measure.settling_time(
+        T, y, start=start, stop=100e-9, initial=0.0, final=1.0, tolerance=0.01
+    )
+    assert settled == pytest.approx(tau * math.log(100), rel=5e-3)
+
+
+def test_a_ramp_is_read_at_points_extremes_and_levels() -> None:
+    y = 2.0 * T / 100e-9 - 1.0
+    assert measure.at(T, y, point=25.03e-9) == pytest.approx(-0.4994, rel=1e-9)
+    assert math.isnan(measure.at(T, y, point=101e-9))
+    assert measure.minimum(T, y, start=50e-9) == pytest.approx(0.0, abs=1e-12)
+    assert measure.maximum(T, y, stop=75e-9) == pytest.approx(0.5)
+    assert math.isnan(measure.maximum(T, y, start=1.0))
+    assert measure.mean(T, y, start=10.02e-9, stop=20.04e-9) == pytest.approx(-0.6994, rel=1e-9)
+    assert math.isnan(measure.mean(T, y, start=10e-9, stop=200e-9))
+    assert measure.crossing(T, y, level=0.25) == pytest.approx(62.5e-9, rel=1e-9)
+    assert measure.crossing(T, -y, level=0.25) == pytest.approx(37.5e-9, rel=1e-9)
+    assert math.isnan(measure.crossing(T, y, level=0.25, start=70e-9))
+    assert math.isnan(measure.crossing(T, y, level=3.0))
+
+
+def test_the_span_within_a_tolerance_is_the_contiguous_one() -> None:
+    x = np.linspace(-1, 1, 41)
+    assert measure.span_within(x, x**3, point=0.0, tolerance=0.125) == pytest.approx(1.0, rel=0.02)
+    assert measure.span_within(x, 0 * x, point=0.0, tolerance=1e-3) == 2.0
+    assert math.isnan(measure.span_within(x, x**3, point=0.9, tolerance=0.1))
+    wave = np.sin(np.pi * x * 4)
+    assert measure.span_within(x, wave, point=0.0, tolerance=0.5) < 0.1
 
 
 @pytest.mark.parametrize("y", [np.zeros(T.shape), np.where(T > 99.9e-9, 1.0, 0.0) * 0 + 0.5])

@@ -20,22 +20,6 @@ def run(simulator: Simulator, task: acs_gym.Task, *designs: dict[str, float]) ->
     return simulator.run([Job(task.program, d) for d in designs])
 
 
-def headroom(value: float, spec: acs_gym.Spec) -> float:
-    distance = value - spec.target if spec.direction == ">=" else spec.target - value
-    return distance / abs(spec.target)
-
-
-def test_the_reference_meets_every_spec_with_two_percent_to_spare(
-    task: acs_gym.Task, in_process: Simulator
-) -> None:
-    assert task.reference is not None
-    evaluation = task.judge(task.reference, run(in_process, task, task.reference)[0])
-    assert evaluation.status is Status.OK and evaluation.feasible and evaluation.score == 1.0
-    for spec in task.specs:
-        assert headroom(evaluation.metrics[spec.metric], spec) >= 0.02, spec.metric
-    assert all(math.isfinite(v) for v in evaluation.metrics.values())
-
-
 @needs_sky130
 def test_the_op_amp_reaches_what_it_promises_on_sky130(in_process: Simulator) -> None:
     task = acs_gym.make_task("ACS-OpAmp-v0", pdk="sky130")
@@ -90,25 +74,6 @@ def test_random_sizings_never_raise_and_never_claim_what_they_did_not_measure(
         assert bool(outcome.message) == (outcome.status is not Status.OK)
 
 
-def test_metrics_move_as_theory_says(pdk: str, in_process: Simulator) -> None:
-    task = acs_gym.make_task("ACS-OpAmp-v0", pdk=pdk)
-    reference = task.reference or {}
-
-    def metrics(**change: float) -> dict[str, float]:
-        return run(in_process, task, task.space.canonicalize({**reference, **change}))[0].metrics
-
-    base = metrics()
-    more_cc = metrics(c_comp=2 * reference["c_comp"])
-    assert more_cc["ugbw"] < base["ugbw"] and more_cc["slew_rise"] < base["slew_rise"]
-    more_current = metrics(i_bias=1.5 * reference["i_bias"])
-    assert more_current["power"] > base["power"]
-    assert more_current["slew_rise"] > base["slew_rise"]
-    longer_pair = metrics(l_pair=2 * reference["l_pair"], w_pair=reference["w_pair"])
-    assert longer_pair["ugbw"] < base["ugbw"]
-    more_sink = metrics(m_out=reference["m_out"] + 6)
-    assert more_sink["power"] > base["power"]
-
-
 def edited(program: Program, key: str, **changes: str) -> Program:
     """The program with pieces of its netlist text replaced."""
     decks = []
@@ -119,28 +84,6 @@ def edited(program: Program, key: str, **changes: str) -> Program:
             text = text.replace(old, new)
         decks.append(replace(deck, template=tuple(text.split("\n"))))
     return replace(program, decks=tuple(decks), key=key)
-
-
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [
-        ("output tied to ground", "\ncl out 0", "\nrdead out 0 1\ncl out 0"),
-        ("output tied to the supply", "\ncl out 0", "\nrdead out vdd 1\ncl out 0"),
-        ("supply missing", "vdd vdd 0 dc", "vdd nowhere 0 dc"),
-        ("bias shorted to ground", ".subckt opamp", "rdead1 xdut.nb 0 1\n.subckt opamp"),
-    ],
-)
-def test_a_dead_op_amp_scores_nothing_on_the_metrics_it_lost(
-    name: str, old: str, new: str, pdk: str, in_process: Simulator
-) -> None:
-    task = acs_gym.make_task("ACS-OpAmp-v0", pdk=pdk)
-    program = edited(task.program, f"{pdk} {name}", **{old: new})
-    outcome = in_process.run([Job(program, task.reference or {})])[0]
-    evaluation = task.judge(task.reference or {}, outcome)
-    alive = ("gain", "ugbw", "pm", "slew_rate", "settling_time", "cmrr", "psrr", "noise")
-    assert evaluation.status is not Status.OK
-    assert all(evaluation.satisfaction[m] < 1.0 for m in alive), evaluation.metrics
-    assert evaluation.score < 0.35
 
 
 def test_a_netlist_ngspice_refuses_is_our_error_and_not_the_design_s(
@@ -188,5 +131,10 @@ def test_waveforms_come_back_when_asked_for_and_change_no_metric(
     design = task.reference or {}
     plain, full = in_process.run([Job(task.program, design), Job(task.program, design, True)])
     assert plain.waveforms == {} and plain.metrics == full.metrics
-    loop = full.waveforms["loop"]
-    assert loop["sweep"].shape == loop["v(out)"].shape and loop["v(out)"].dtype == complex
+    analyses = {a.name: a for deck in task.program.decks for a in deck.analyses}
+    assert set(full.waveforms) == set(analyses)
+    for name, waves in full.waveforms.items():
+        assert set(waves) == {"sweep", *analyses[name].vectors}
+        assert all(wave.shape == waves["sweep"].shape for wave in waves.values())
+        small_signal = analyses[name].kind == "ac"
+        assert all((wave.dtype == complex) == small_signal for wave in list(waves.values())[1:])

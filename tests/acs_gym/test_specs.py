@@ -71,7 +71,7 @@ def test_more_of_a_good_thing_never_scores_less(a: float, b: float) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("x", ">", 1.0), "use '>=' or '<='"),
+        (("x", ">", 1.0), "use one of: '>=', '<=', 'within'"),
         (("x", ">=", math.nan), "not finite"),
         (("x", ">=", 0.0), "must be positive; give a tolerance"),
         (("x", ">=", 1.0, 0.0), "tolerance 0.0 must be positive"),
@@ -111,3 +111,10 @@ def test_a_failed_simulation_scores_nothing_whatever_it_claims() -> None:
 def test_a_malformed_record_is_refused(broken: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"evaluation record|could not convert"):
         Evaluation.from_json(broken, SHEET)
+
+
+def test_a_within_spec_judges_the_magnitude() -> None:
+    spec = Spec("offset", "within", 5e-3, unit="V")
+    assert spec.margin(2.5e-3) == spec.margin(-2.5e-3) == pytest.approx(math.log(2))
+    assert spec.satisfaction(-10e-3) < 1.0 and spec.satisfaction(0.0) == 1.0
+    assert spec.text() == "within ±5 mV"

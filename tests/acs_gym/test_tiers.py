@@ -73,6 +73,15 @@ def test_mismatch_statistics_are_the_textbook_s() -> None:
     assert spread.yield_fraction == 0.75
 
 
+def test_three_sigma_of_an_offset_is_away_from_zero() -> None:
+    tier = get_tier("mc4")
+    sheet = SpecSheet((Spec("offset", "within", 1e-2),))
+    offsets = [-1e-3, -3e-3, -2e-3, 1e-3]
+    combined, _ = tier.combine([Outcome(Status.OK, {"offset": o}) for o in offsets], sheet)
+    wanted = np.mean(offsets) - 3 * np.std(offsets, ddof=1)
+    assert combined.metrics["offset"] == pytest.approx(wanted)
+
+
 def test_draws_are_the_same_for_every_design_and_differ_between_devices() -> None:
     first, second = get_tier("mc8").conditions[:2]
     devices = ["m.xdut.mpair_p", "m.xdut.mpair_n"]
@@ -105,7 +114,7 @@ def test_temperature_and_corner_need_no_reload_and_leave_no_trace(
 
 def test_physics_of_the_conditions(pdk: str, in_process: Simulator) -> None:
     task = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk, tier="pvt")
-    reference = task.reference or {}
+    reference = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk).reference or {}
     found = {}
     for k, condition in enumerate(task.conditions.conditions):
         key = condition.corner, condition.supply, condition.temperature
@@ -161,27 +170,28 @@ class Scripted(Simulator):
 
 
 def test_a_design_costs_its_conditions_or_those_up_to_the_first_failing_one() -> None:
+    reference = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic").reference or {}
     full = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="pvt")
     simulator = Scripted(good=7)
     session = full.session(budget=100, simulator=simulator)
     assert session.remaining == 2
-    evaluation = session.simulate(full.reference or {})
+    evaluation = session.simulate(reference)
     assert evaluation.cost == 45 and session.budget.used == 45 and not evaluation.feasible
     early = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="pvt", stop_at_first_failure=True)
     assert early.digest != full.digest
     simulator = Scripted(good=7)
     session = early.session(budget=100, simulator=simulator)
-    evaluation = session.simulate(early.reference or {})
+    evaluation = session.simulate(reference)
     assert evaluation.cost == 8 and session.budget.used == 8 and simulator.seen == 8
     assert not evaluation.feasible
-    assert session.simulate(early.reference or {}).cost == 8, "a duplicate costs the same again"
+    assert session.simulate(reference).cost == 8, "a duplicate costs the same again"
     assert session.budget.used == 16
 
 
 def test_a_tier_through_workers_equals_the_same_in_process(pdk: str) -> None:
     task = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk, tier="mc6")
     rng = np.random.default_rng(0)
-    designs = [task.reference or {}, task.space.sample(rng)]
+    designs = [acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk).reference or {}, task.space.sample(rng)]
     pooled = task.session(workers=2).simulate(designs)
     direct = task.session(simulator=InProcessSimulator()).simulate(designs)
     assert pooled == direct
@@ -190,7 +200,8 @@ def test_a_tier_through_workers_equals_the_same_in_process(pdk: str) -> None:
 
 def test_the_spread_survives_json() -> None:
     task = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="mc4")
-    evaluation = task.session().simulate(task.reference or {})
+    nominal = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
+    evaluation = task.session().simulate(nominal.reference or {})
     data = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
     assert Evaluation.from_json(data, task.specs) == evaluation
     assert evaluation.spread != Spread()

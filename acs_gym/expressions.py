@@ -62,17 +62,16 @@ class Expression:
         Follows numpy: a division by zero is inf or NaN, never an exception. KeyError never
         escapes: a missing name raises ExpressionError.
         """
-        code, names, vectors = _compile(self.text)
+        function, names, vectors = _compile(self.text)
         try:
-            scope = {name: values[name] for name in names}
-            scope |= {f"_vector{k}": values[vector] for k, vector in enumerate(vectors)}
+            arguments = [values[name] for name in (*names, *vectors)]
         except KeyError as missing:
             known = ", ".join(sorted(values))
             raise ExpressionError(
                 f"{self.text!r} uses {missing.args[0]!r}, which is not one of: {known}"
             ) from None
         try:
-            return eval(code, {"__builtins__": {}, **FUNCTIONS}, scope)
+            return function(*arguments)
         except ZeroDivisionError:
             return float("nan")
         except OverflowError:
@@ -87,31 +86,41 @@ def evaluate_all(expressions: tuple[Expression, ...], values: Mapping[str, Any])
 
     The rare scope in which one of them divides by zero or overflows is evaluated one by one.
     """
-    code, names = _compile_all(tuple(e.text for e in expressions))
+    function, names = _compile_all(tuple([e.text for e in expressions]))
     try:
-        scope = {name: values[name] for name in names}
-        return [float(x) for x in eval(code, {"__builtins__": {}, **FUNCTIONS}, scope)]
+        return [float(x) for x in function(*[values[name] for name in names])]
     except (ZeroDivisionError, OverflowError, KeyError):
         return [float(e(values)) for e in expressions]
 
 
 @functools.lru_cache(maxsize=1024)
-def _compile_all(texts: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+def _compile_all(texts: tuple[str, ...]) -> tuple[Callable[..., Any], tuple[str, ...]]:
     trees = [_parse(text) for text in texts]
     if any(vectors for _, _, vectors in trees):
         raise ExpressionError("expressions with simulator vectors are evaluated one by one")
-    body = ast.Tuple([tree.body for tree, _, _ in trees], ast.Load())
-    code = compile(ast.fix_missing_locations(ast.Expression(body)), "<expressions>", "eval")
-    return code, tuple(dict.fromkeys(name for _, names, _ in trees for name in names))
+    names = tuple(dict.fromkeys(name for _, names, _ in trees for name in names))
+    return _function(ast.Tuple([tree.body for tree, _, _ in trees], ast.Load()), names), names
 
 
 @functools.lru_cache(maxsize=4096)
-def _compile(text: str) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+def _compile(text: str) -> tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...]]:
     try:
         tree, names, vectors = _parse(text)
-        return compile(tree, "<expression>", "eval"), names, vectors
+        arguments = (*names, *(f"_vector{k}" for k in range(len(vectors))))
+        return _function(tree.body, arguments), names, vectors
     except (RecursionError, MemoryError) as error:
         raise ExpressionError(f"{text[:80]!r} is nested too deeply: {error}") from None
+
+
+def _function(body: ast.expr, names: tuple[str, ...]) -> Callable[..., Any]:
+    """`lambda names: body`, which can reach the whitelisted functions and nothing else."""
+    arguments = ast.arguments(
+        posonlyargs=[], args=[ast.arg(n) for n in names], kwonlyargs=[], kw_defaults=[], defaults=[]
+    )
+    tree = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, body)))
+    code = compile(tree, "<expression>", "eval")
+    function: Callable[..., Any] = eval(code, {"__builtins__": {}, **FUNCTIONS})
+    return function
 
 
 def _parse(text: str) -> tuple[ast.Expression, tuple[str, ...], tuple[str, ...]]:

@@ -143,7 +143,7 @@ class Task:
             design,
             waveforms,
             chosen.overrides(program.conditions),
-            chosen.mismatch([d.element for d in program.decks[0].devices if d.is_transistor]),
+            chosen.mismatch([t.element for t in program.decks[0].transistors]),
         )
 
     def judge(self, design: Design, *outcomes: Outcome) -> Evaluation:

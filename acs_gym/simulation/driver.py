@@ -42,17 +42,13 @@ class SimulatorDied(RuntimeError):
     """libngspice asked to exit or refused to go on; this process must not use it again."""
 
 
-class _ComplexNumber(C.Structure):
-    _fields_ = [("real", C.c_double), ("imag", C.c_double)]
-
-
 class _VectorInfo(C.Structure):
     _fields_ = [
         ("name", C.c_char_p),
         ("type", C.c_int),
         ("flags", C.c_short),
-        ("real", C.POINTER(C.c_double)),
-        ("complex", C.POINTER(_ComplexNumber)),
+        ("real", C.c_void_p),  # double *
+        ("complex", C.c_void_p),  # struct of two doubles *
         ("length", C.c_int),
     ]
 
@@ -201,6 +197,14 @@ class NgSpice:
         self._check_alive()
         return code == 0
 
+    def commands(self, texts: Iterable[str]) -> None:
+        """Run commands one after the other; for `alter`, of which an evaluation takes a hundred."""
+        send = self._send_command
+        for text in texts:
+            send(text)
+            if not self._alive:
+                self._check_alive()
+
     def clear_results(self) -> None:
         """Drop every plot, and from time to time the command history, which only grows."""
         self.command("destroy all")
@@ -284,12 +288,10 @@ class NgSpice:
         n = info.length
         if n <= 0:
             return None
+        # string_at copies: the array is ours, and read-only.
         if info.flags & _COMPLEX_FLAG:
-            address = C.addressof(info.complex.contents)
-            raw = (C.c_double * (2 * n)).from_address(address)
-            return np.frombuffer(raw, dtype=np.complex128).copy()
-        raw = (C.c_double * n).from_address(C.addressof(info.real.contents))
-        return np.frombuffer(raw, dtype=np.float64).copy()
+            return np.frombuffer(C.string_at(info.complex, 16 * n), dtype=np.complex128)
+        return np.frombuffer(C.string_at(info.real, 8 * n), dtype=np.float64)
 
 
 def _ignore(_text: bytes, _library: int, _user: object) -> int:

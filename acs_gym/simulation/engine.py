@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acs_gym.evaluation import Status
-from acs_gym.expressions import evaluate_all
 from acs_gym.simulation.driver import open_driver
-from acs_gym.simulation.program import Analysis, Deck, Program, device_values, netlist
+from acs_gym.simulation.program import Analysis, Deck, Program, model_names, netlist, setting_values
 from acs_gym.simulation.readout import Waveforms, read_metrics
 
 # Accepted time points after which a transient is stopped: ten times what the slowest sane design
@@ -97,32 +96,29 @@ class Engine:
         mismatch: Mapping[str, float],
         waves: Waveforms,
     ) -> None:
-        settings: list[tuple[str, str, float]] = []
-        models: dict[str, str] = {}
-        for device, values in zip(deck.devices, device_values(deck, scope), strict=True):
-            if device.device is not None and device.device.bins:
-                models[device.element] = device.device.model(values["w"], values["l"])
-            values["z"] = mismatch.get(device.element, 0.0)
-            numbers = evaluate_all(tuple(device.attributes.values()), values)
-            settings += [
-                (device.element, attribute, number)
-                for attribute, number in zip(device.attributes, numbers, strict=True)
+        scope = {**scope, **{t.draw: mismatch.get(t.element, 0.0) for t in deck.transistors}}
+        values = setting_values(deck, scope)
+        if not all(map(math.isfinite, values)):
+            raise _Failed(Status.INVALID_DESIGN, _not_finite(deck, values))
+        self._use_netlist(program, deck, model_names(deck, scope))
+        number = iter(values)
+        # The vector form of `alter` sets the numbers and nothing else; the scalar form would search
+        # the model cards for another bin.
+        self._driver.commands(
+            [f"option temp={scope[TEMPERATURE]!r}"]
+            + [
+                f"alter @{s.target} = [ {' '.join([repr(next(number)) for _ in s.values])} ]"
+                for s in deck.settings
             ]
-        self._use_netlist(program, deck, models)
-        command = self._driver.command
-        command(f"option temp={scope[TEMPERATURE]!r}")
-        for element, attribute, value in settings:
-            if not math.isfinite(value):
-                raise _Failed(Status.INVALID_DESIGN, f"{element}[{attribute}] would be {value}")
-            # The vector form of `alter` sets the number and nothing else; the scalar form would
-            # search the model cards for another bin.
-            command(f"alter @{element}[{attribute}] = [ {value!r} ]")
-        for source in deck.sources:
-            text = " ".join(map(repr, evaluate_all(source.values, scope)))
-            command(f"alter @{source.element}[{source.attribute}] = [ {text} ]")
+        )
         try:
+            excited: dict[str, int] = {}
             for analysis in deck.analyses:
-                waves[analysis.name] = self._run_analysis(deck, analysis)
+                if analysis.kind in _SMALL_SIGNAL:
+                    wanted = {s: int(s in analysis.excite) for s in deck.excitable}
+                    self._excite({s: on for s, on in wanted.items() if excited.get(s) != on})
+                    excited = wanted
+                waves[analysis.name] = self._run_analysis(analysis)
         except _Failed:
             # What a failed or halted analysis leaves inside ngspice must not reach the next one.
             self._driver.remove(self._circuits.popitem()[1])
@@ -148,10 +144,12 @@ class Engine:
             self._driver.command(f"stop after {STEP_CAP}")
         self._circuits[identity] = circuit  # Last in the dict: most recently used.
 
-    def _run_analysis(self, deck: Deck, analysis: Analysis) -> dict[str, NDArray[Any]]:
+    def _excite(self, sources: Mapping[str, int]) -> None:
+        """Set the AC magnitude of these sources, to 1 or 0."""
+        self._driver.commands([f"alter @{s}[acmag] = [ {on} ]" for s, on in sources.items()])
+
+    def _run_analysis(self, analysis: Analysis) -> dict[str, NDArray[Any]]:
         driver = self._driver
-        for source in deck.excitable if analysis.kind in _SMALL_SIGNAL else ():
-            driver.command(f"alter @{source}[acmag] = [ {int(source in analysis.excite)} ]")
         before = driver.current_plot()
         driver.forget_log()
         driver.command(analysis.command)
@@ -193,3 +191,9 @@ class Engine:
     def _why(self, analysis: Analysis, what: str) -> str:
         said = self._driver.errors()
         return f"{analysis.name}: {analysis.kind} {what}" + (f" ({said})" if said else "")
+
+
+def _not_finite(deck: Deck, values: list[float]) -> str:
+    targets = (s.target for s in deck.settings for _ in s.values)
+    bad = next((t, v) for t, v in zip(targets, values, strict=True) if not math.isfinite(v))
+    return f"{bad[0]} would be {bad[1]}"

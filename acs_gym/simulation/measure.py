@@ -123,14 +123,14 @@ def phase_margin(x: Real, y: Complex, *, ceiling: float = 120.0) -> float:
     if crossing is None or abs(cmath.phase(y[0])) > math.pi / 2:
         return NAN
     k, fraction = crossing
-    phase = np.unwrap(np.angle(y[: k + 2]))
+    phase = _phase(y[: k + 2])
     margin = 180.0 + math.degrees(float(phase[k] + fraction * (phase[k + 1] - phase[k])))
     return margin if margin <= ceiling else NAN
 
 
 def gain_margin(x: Real, y: Complex) -> float:
     """-20 log10 |y| where the unwrapped phase of the loop gain passes -180°, in dB; NaN if never."""
-    phase = np.unwrap(np.angle(y)) + math.pi
+    phase = _phase(y) + math.pi
     below = np.flatnonzero((phase[:-1] > 0) & (phase[1:] <= 0))
     if not below.size:
         return NAN
@@ -138,6 +138,13 @@ def gain_margin(x: Real, y: Complex) -> float:
     fraction = float(phase[k] / (phase[k] - phase[k + 1]))
     db = 20.0 * np.log10(np.abs(y[k : k + 2]))
     return -float(db[0] + fraction * (db[1] - db[0]))
+
+
+def _phase(y: Complex) -> Real:
+    """The phase in rad, unwrapped from the first point: no step between points exceeds half a turn."""
+    steps = y.copy()
+    steps[1:] /= y[:-1]
+    return np.arctan2(steps.imag, steps.real).cumsum()
 
 
 def _unity_index(y: Complex) -> tuple[int, float] | None:
@@ -162,17 +169,15 @@ def integrated_noise(x: Real, y: Real, *, low: float, high: float) -> float:
     power = np.real(y).astype(np.float64) ** 2
     if x.size < 2 or x[0] > low * 1.001 or x[-1] < high * 0.999 or not np.all(power > 0):
         return NAN
-    log_x, log_p = np.log(x), np.log(power)
-    inside = (log_x > math.log(low)) & (log_x < math.log(high))
-    edges = np.concatenate(([math.log(low)], log_x[inside], [math.log(high)]))
-    density = np.interp(edges, log_x, log_p)
-    slope = np.diff(density) / np.diff(edges) + 1.0
-    start = np.exp(density[:-1] + edges[:-1])
-    width = np.diff(edges)
-    # expm1 keeps the 1/f segment (slope 0) exact: its integral is start * width.
-    safe = np.where(np.abs(slope) > 1e-9, slope, 1.0)
-    pieces = np.where(np.abs(slope) > 1e-9, start * np.expm1(slope * width) / safe, start * width)
-    return float(math.sqrt(float(pieces.sum())))
+    log_x = np.log(x)
+    first, last = log_x.searchsorted((math.log(low), math.log(high)), "right")
+    edges = np.concatenate(([math.log(low)], log_x[first:last], [math.log(high)]))
+    # The integrand f·S(f) over log f; where it is flat (1/f noise) the quotient below is 0/0.
+    level = np.interp(edges, log_x, np.log(power)) + edges
+    start, rise, width = np.exp(level[:-1]), level[1:] - level[:-1], edges[1:] - edges[:-1]
+    flat = np.abs(rise) < 1e-9
+    rise[flat] = 1e-9
+    return math.sqrt(float((start * width * np.expm1(rise) / rise).sum()))
 
 
 def density_at(x: Real, y: Real, *, at: float) -> float:
@@ -233,6 +238,32 @@ def overshoot(
     return float(max(beyond.max(), 0.0))
 
 
+def latch_offset(
+    x: Real, y: Real, *, first: float, second: float, duration: float, step: float, level: float
+) -> float:
+    """Input-referred offset (V) of a clocked latch, from two decisions while they are still small.
+
+    `y` is the differential output; the clock's edges are at `first`, where the differential input
+    is +`step`, and `second`, where it is -`step`. While the latch is linear, the output is
+    A(t)·(input - offset) at the time t after the edge, so that for any A the offset is
+    -step·(y1 + y2)/(y1 - y2). It is read at the first t at which the larger of |y1| and |y2| reaches
+    `level`; positive means that a positive input is needed for balance. NaN if no such t lies
+    within `duration`, or a cycle not within the sweep.
+    """
+    t1, y1 = _window(x, y, first, first + duration)
+    t2, y2 = _window(x, y, second, second + duration)
+    if not y1.size or not y2.size or x[0] > min(first, second):
+        return NAN
+    t = np.union1d(t1 - first, t2 - second)
+    t = t[t <= min(t1[-1] - first, t2[-1] - second)]
+    y1, y2 = np.interp(t, t1 - first, y1), np.interp(t, t2 - second, y2)
+    reached = np.flatnonzero(np.maximum(np.abs(y1), np.abs(y2)) >= level)
+    if not reached.size or y1[reached[0]] == y2[reached[0]]:
+        return NAN
+    k = int(reached[0])
+    return float(-step * (y1[k] + y2[k]) / (y1[k] - y2[k]))
+
+
 def _window(x: Real, y: Real, start: float, stop: float) -> tuple[Real, Real]:
     """The points with start <= x <= stop; `x` rises, as every sweep does."""
     first, last = x.searchsorted(start, "left"), x.searchsorted(stop, "right")
@@ -263,6 +294,6 @@ MEASURES: Mapping[str, Callable[..., float]] = {
     for function in (
         value, at, minimum, maximum, mean, crossing, span_within,
         magnitude_db, rejection_db, unity_crossing, phase_margin, gain_margin,
-        integrated_noise, density_at, slew_rate, settling_time, overshoot,
+        integrated_noise, density_at, slew_rate, settling_time, overshoot, latch_offset,
     )
 }  # fmt: skip

@@ -17,28 +17,25 @@ _PLACE = re.compile(r"\{([\w.]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceBinding:
-    """A device: design expressions -> primitive parameters -> instance attributes."""
+class Transistor:
+    """What decides a transistor's model card, and the name its mismatch draw has in formulas."""
 
     element: str
-    kind: str
-    parameters: Mapping[str, Expression]
-    device: Device | None
-    attributes: Mapping[str, Expression]
-
-    @property
-    def is_transistor(self) -> bool:
-        return self.kind in ("nfet", "pfet")
+    device: Device
+    w: Expression
+    l: Expression  # noqa: E741
+    draw: str
 
 
 @dataclass(frozen=True, slots=True)
-class SourceBinding:
-    """A source or passive element of a bench: attribute -> one or (for `pulse`) several values."""
+class Setting:
+    """One `alter`: what it sets (`m.xdut.mpair_p[w]`), to one value or (for a `pulse`) several.
 
-    element: str
-    attribute: str
+    The values are formulas over the design, the conditions and the mismatch draws.
+    """
+
+    target: str
     values: tuple[Expression, ...]
-    vector: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class Deck:
-    """One testbench: its netlist, what is set before each run, and its analyses.
+    """One testbench: its netlist, what is set before each run and in which order, its analyses.
 
     `template` has `{element}` where a binned device's model name belongs: which card a size needs
     is part of the netlist, not of what is set afterwards (see `netlist`).
@@ -69,8 +66,8 @@ class Deck:
     name: str
     template: tuple[str, ...]
     models: Mapping[str, str]
-    devices: tuple[DeviceBinding, ...]
-    sources: tuple[SourceBinding, ...]
+    transistors: tuple[Transistor, ...]
+    settings: tuple[Setting, ...]
     excitable: tuple[str, ...]
     analyses: tuple[Analysis, ...]
 
@@ -124,8 +121,12 @@ def netlist(deck: Deck, models: Mapping[str, str]) -> tuple[str, ...]:
     return title, *cards, *body
 
 
-def device_values(deck: Deck, scope: Mapping[str, float]) -> list[dict[str, float]]:
-    """The primitive parameters (w, l, m, r, c, i in SI units) of each device of a deck."""
-    expressions = tuple(e for d in deck.devices for e in d.parameters.values())
-    numbers = iter(evaluate_all(expressions, scope))
-    return [{name: next(numbers) for name in d.parameters} for d in deck.devices]
+def setting_values(deck: Deck, scope: Mapping[str, float]) -> list[float]:
+    """Every value of every setting, in order."""
+    return evaluate_all(tuple(v for s in deck.settings for v in s.values), scope)
+
+
+def model_names(deck: Deck, scope: Mapping[str, float]) -> dict[str, str]:
+    """Element -> the model card that its size needs. Raises PdkError where there is none."""
+    size = iter(evaluate_all(tuple(e for t in deck.transistors for e in (t.w, t.l)), scope))
+    return {t.element: t.device.model(next(size), next(size)) for t in deck.transistors}

@@ -33,11 +33,12 @@ def read_metrics(
         killed = {name for names in reasons.values() for name in names}
         metrics = _measured(program, scope, signals, killed)
         metrics["area"] = float(program.area(scope))
+        known = {**scope, **metrics}
         for metric in program.metrics:
             if metric.formula is not None:
-                result = float(np.real(metric.formula({**scope, **metrics})))
+                result = float(np.real(metric.formula(known)))
                 alive = math.isfinite(result) and metric.name not in killed
-                metrics[metric.name] = result if alive else math.nan
+                known[metric.name] = metrics[metric.name] = result if alive else math.nan
     order = [m.name for m in program.metrics]
     if missing := [n for n in order if math.isnan(metrics[n]) and n not in killed]:
         reasons["not measurable"] = tuple(missing)
@@ -59,7 +60,7 @@ class _Signals:
         """The signal as an array, or None where some point of it is not finite."""
         key = analysis, signal.text
         if key not in self._known:
-            array = np.atleast_1d(signal(self._scopes[analysis]))
+            array = np.asarray(signal(self._scopes[analysis])).reshape(-1)
             self._known[key] = array if np.isfinite(array).all() else None
         return self._known[key]
 
@@ -69,11 +70,12 @@ def _failed_gates(
 ) -> dict[str, tuple[str, ...]]:
     """Description of each gate that does not hold -> the metrics it kills."""
     failed: dict[str, tuple[str, ...]] = {}
+    bounds = iter(evaluate_all(tuple([b for g in program.gates for b in (g.low, g.high) if b]), scope))
     for gate in program.gates:
+        low = -math.inf if gate.low is None else next(bounds)
+        high = math.inf if gate.high is None else next(bounds)
         signal = signals.get(gate.analysis, gate.signal)
-        low = -math.inf if gate.low is None else float(gate.low(scope))
-        high = math.inf if gate.high is None else float(gate.high(scope))
-        if signal is None or not np.all((signal.real >= low) & (signal.real <= high)):
+        if signal is None or not (low <= signal.real.min() and signal.real.max() <= high):
             failed[gate.description] = gate.kills
     return failed
 

@@ -103,6 +103,11 @@ class _CellProcess:
         with contextlib.suppress(OSError):
             self.process.stdin.close()
 
+    def ended(self) -> bool:
+        """Whether the process is over, without reaping it: its group id stays its own."""
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.process.pid, options) is not None
+
     def kill(self) -> str:
         """End the whole group at once; how the process ended, for a person."""
         self.close()
@@ -209,14 +214,18 @@ class Runner:
         for process in self._processes:
             process.close()
         with contextlib.suppress(KeyboardInterrupt):  # A second Ctrl-C: no more grace.
-            self._drain(time.monotonic() + GRACE_S)
+            deadline = time.monotonic() + GRACE_S
+            self._drain(deadline)
+            # After its last event a process still closes its simulators and removes their folders.
+            while time.monotonic() < deadline and not all(p.ended() for p in self._processes):
+                time.sleep(0.005)
         for process in self._processes:
             process.kill()
         self._processes.clear()
         self._selector.close()
 
     def _drain(self, deadline: float) -> None:
-        """Read until the end of everybody's events, which is the end of the processes."""
+        """Read until the end of everybody's events."""
         open_ends = len(self._processes)
         while open_ends and (left := deadline - time.monotonic()) > 0:
             for ready, _ in self._selector.select(timeout=left):

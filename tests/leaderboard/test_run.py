@@ -47,6 +47,14 @@ def test_a_run_ranks_the_agents_resumes_without_simulating_and_repeats_byte_for_
     assert comparable(tmp_path / "a") == comparable(tmp_path / "b")
 
 
+def test_a_run_leaves_no_temporary_file(tmp_path):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    done = run(*small(tmp_path / "runs", "sobol"), env={"TMPDIR": str(temporary)})
+    assert done.returncode == 0, done.stderr
+    assert list(temporary.iterdir()) == []
+
+
 def test_bad_agents_are_recorded_and_the_run_goes_on(tmp_path):
     bad = ",".join(f"{AGENTS}:{name}" for name in ("Raises", "Overspends", "DiesAlways", "Talks"))
     done = run(*small(tmp_path, f"sobol,{bad}"))

@@ -91,13 +91,13 @@ def _deck(
             settings.append(Setting(f"i.{instance}.i{primitive.name}[dc]", (current,)))
             continue
         device = devices[primitive.kind]
-        name = f"{device.letter}.{instance}.{device.letter}{primitive.name}".lower()
-        line, moving = _realise(primitive, device, name, draw, scope)
+        full_name = f"{device.letter}.{instance}.{device.letter}{primitive.name}".lower()
+        line, moving = _realise(primitive, device, full_name, draw, scope)
         body.append(line)
         settings += moving
         if device.bins:
             size = primitive.parameters
-            transistors.append(Transistor(name, device, size["w"], size["l"], draw))
+            transistors.append(Transistor(full_name, device, size["w"], size["l"], draw))
     for element in dut.elements:
         body.append(_element_line(element, scope))
         settings += _bind(element, f"{element.name[0]}.{instance}.{element.name}")

@@ -20,9 +20,10 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 from acs_gym.evaluation import Status
 from acs_gym.simulation.driver import SimulatorNotFound, check_driver
@@ -87,7 +88,24 @@ class InProcessSimulator(Simulator):
         self._engine = Engine(driver)
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        return [self._engine.simulate(j.program, j.order()) for j in jobs]
+        with _no_model_log():
+            return [self._engine.simulate(j.program, j.order()) for j in jobs]
+
+
+@contextlib.contextmanager
+def _no_model_log() -> Iterator[None]:
+    """Remove the file in which BSIM4 reports unusual parameters, unless it was there before.
+
+    It goes to the current folder; a worker's is its own, here it is the user's. The check cannot be
+    switched off, since it also corrects some of what it reports.
+    """
+    log = Path("bsim4v5.out")
+    kept = log.exists()
+    try:
+        yield
+    finally:
+        if not kept:
+            log.unlink(missing_ok=True)
 
 
 class WorkerPool(Simulator):

@@ -49,6 +49,13 @@ def test_the_same_netlist_gives_the_same_whichever_task_ran_before(
         assert [repr(run(in_process, t, t.reference or {})) for t in tasks] == alone
 
 
+def test_every_bench_of_a_circuit_is_a_netlist_of_its_own() -> None:
+    for name in acs_gym.task_ids():
+        task = acs_gym.make_task(name, pdk="generic")
+        decks = task.program.decks
+        assert [d.name for d in decks] == [b.netlist for b in task.circuit.file.bench]
+
+
 def test_an_evicted_netlist_comes_back_unchanged(
     pdk: str, in_process: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,6 +111,17 @@ def test_temperature_and_corner_need_no_reload_and_leave_no_trace(
     assert len({o.metrics["ugbw"] for o in outcomes}) == 45
     again = in_process.run([task.job(reference, k) for k in reversed(range(task.cost))])
     assert [repr(o) for o in reversed(again)] == [repr(o) for o in outcomes]
+
+
+def test_simulating_in_process_leaves_nothing_in_the_current_folder(
+    pdk: str, in_process: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some corners of SKY130 have parameters that BSIM4 warns of, in a file."""
+    monkeypatch.chdir(tmp_path)
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk, tier="pvt")
+    design = task.space.from_unit([0.3] * len(task.space))
+    in_process.run([task.job(design, k) for k in range(task.cost)])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_physics_of_the_conditions(pdk: str, in_process: Simulator) -> None:

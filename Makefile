@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench setup models clean distclean
+.PHONY: help demo test lint format bench setup develop models clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,30 +26,40 @@ demo: setup models ## score three optimisers on two SKY130 circuits; ends with a
 	$(BIN)/python -m leaderboard.run --suite demo --agents random,sobol,skopt-gp \
 	  --seeds 3 --budget 40 --jobs 2 --pdk "$$pdk" --out $(OUT)-$$pdk
 
-test: setup models ## run the test suite (real ngspice)
+test: develop models ## run the test suite (real ngspice)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: setup ## ruff and mypy
+lint: develop ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup ## reformat and fix what can be fixed
+format: develop ## reformat and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup models ## the studies of benchmarks/ (about a quarter of an hour)
+bench: develop models ## the studies of benchmarks/ (about a quarter of an hour)
 	$(BIN)/python benchmarks/generic_vs_sky130.py --json benchmarks/results/generic_vs_sky130.json
 	$(BIN)/python benchmarks/simulation.py --json benchmarks/results/simulation.json
 	$(BIN)/python benchmarks/robustness.py --json benchmarks/results/robustness.json
 
-setup: $(VENV)/.installed ## create .venv, install ngspice and the pinned packages
+setup: $(VENV)/.installed ## create .venv, install ngspice and what the demo needs, pinned
+
+develop: $(VENV)/.developed ## the same with torch, every optimiser, pytest, ruff and mypy
 
 $(VENV)/.installed: pyproject.toml constraints.txt scripts/install_ngspice.sh
 	@bash scripts/check_python.sh $(PYTHON)
 	@bash scripts/install_ngspice.sh
 	@echo "Installing the pinned packages into $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --constraint constraints.txt --editable '.[skopt]'
+	@touch $@
+
+# torch first, so that it alone decides where it comes from. Without a GPU,
+# TORCH_INDEX=https://download.pytorch.org/whl/cpu saves two gigabytes of CUDA.
+$(VENV)/.developed: $(VENV)/.installed
+	@echo "Installing torch, the optimisers and the development tools into $(VENV) ..."
+	@$(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from acs_gym.circuit import CircuitError
     from acs_gym.design import Design, DesignSpace, InvalidDesign, Parameter
+    from acs_gym.envs.moves import DeltaAction, Discrete
     from acs_gym.envs.sizing import SizingEnv
     from acs_gym.envs.snapshot import EnvState
     from acs_gym.envs.vector import SizingVectorEnv
+    from acs_gym.envs.wrappers import GoalConditioned
     from acs_gym.evaluation import Evaluation, Status
     from acs_gym.pdks import PdkError, PdkNotFound, get_pdk, pdk_names
     from acs_gym.registry import register_circuit
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from acs_gym.simulation.driver import SimulatorNotFound
     from acs_gym.simulation.pool import InProcessSimulator, Simulator, WorkerPool
     from acs_gym.specs import InvalidSpec, Spec, SpecSheet
+    from acs_gym.targets import Anchor, TargetsNotFound
     from acs_gym.task import Task, TaskNotFound, make_task, task_ids
 
 __version__ = "0.1.0"
@@ -33,6 +36,7 @@ _HOME = {
     "CircuitError": "circuit", "register_circuit": "registry",
     "Design": "design", "DesignSpace": "design", "InvalidDesign": "design", "Parameter": "design",
     "SizingEnv": "envs.sizing", "EnvState": "envs.snapshot", "SizingVectorEnv": "envs.vector",
+    "DeltaAction": "envs.moves", "Discrete": "envs.moves", "GoalConditioned": "envs.wrappers",
     "Evaluation": "evaluation", "Status": "evaluation",
     "PdkError": "pdks", "PdkNotFound": "pdks", "get_pdk": "pdks", "pdk_names": "pdks",
     "BudgetExhausted": "session", "Session": "session", "SimulationBudget": "session",
@@ -40,14 +44,16 @@ _HOME = {
     "InProcessSimulator": "simulation.pool", "Simulator": "simulation.pool",
     "WorkerPool": "simulation.pool",
     "InvalidSpec": "specs", "Spec": "specs", "SpecSheet": "specs",
+    "Anchor": "targets", "TargetsNotFound": "targets",
     "Task": "task", "TaskNotFound": "task", "make_task": "task", "task_ids": "task",
 }  # fmt: skip
 
 __all__ = [
-    "BudgetExhausted", "CircuitError", "Design", "DesignSpace", "EnvState", "Evaluation",
-    "InProcessSimulator", "InvalidDesign", "InvalidSpec", "Parameter", "PdkError", "PdkNotFound",
-    "Session", "SimulationBudget", "Simulator", "SimulatorNotFound", "SizingEnv",
-    "SizingVectorEnv", "Spec", "SpecSheet", "Status", "Task", "TaskNotFound", "WorkerPool",
+    "Anchor", "BudgetExhausted", "CircuitError", "DeltaAction", "Design", "DesignSpace",
+    "Discrete", "EnvState", "Evaluation", "GoalConditioned", "InProcessSimulator",
+    "InvalidDesign", "InvalidSpec", "Parameter", "PdkError", "PdkNotFound", "Session",
+    "SimulationBudget", "Simulator", "SimulatorNotFound", "SizingEnv", "SizingVectorEnv", "Spec",
+    "SpecSheet", "Status", "TargetsNotFound", "Task", "TaskNotFound", "WorkerPool",
     "get_pdk", "make_task", "pdk_names", "register_circuit", "task_ids",
 ]  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""A circuit folder as a record: `circuit.toml`, `dut.spice`, `bench_*.spice`, `reference.toml`.
+"""A circuit folder as a record: `circuit.toml`, `dut.spice`, `bench_*.spice`, `reference.toml`,
+and `targets.json` where there is one.
 
 Everything about a circuit is data, so anyone can add one without touching Python; this module
 validates it at the door and names file and field when something is wrong. What the numbers mean
@@ -7,10 +8,11 @@ to the simulator is decided in `simulation/deck.py`.
 
 from __future__ import annotations
 
-import hashlib
-import tomllib
+import difflib
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -23,20 +25,32 @@ from pydantic import (
     model_validator,
 )  # fmt: skip
 
-from acs_gym.design import Design, DesignSpace, InvalidDesign, Parameter
-from acs_gym.expressions import Expression, ExpressionError
+from acs_gym.circuit_consistency import inconsistencies
+from acs_gym.circuit_files import Location, Problem, TomlFile, Unreadable, read_text, unreadable
+from acs_gym.design import Design, DesignSpace, Parameter
 from acs_gym.simulation.measure import MEASURES
 from acs_gym.simulation.netlist import Bench, Dut, NetlistError, read_bench, read_dut
-from acs_gym.specs import Direction, InvalidSpec, Spec, SpecSheet
+from acs_gym.specs import Direction, Spec, SpecSheet
+from acs_gym.targets import AnchorTable
 from acs_gym.tiers import TIERS, TierKind
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+_T = TypeVar("_T")
+_LONGEST_TARGETS = 10_000_000
 _REFERENCES = TypeAdapter(dict[str, dict[TierKind, dict[str, float]]])
+_ANCHORS = TypeAdapter(dict[str, AnchorTable])
 TaskId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*-[A-Za-z0-9]+-v\d+$")]
 
 
 class CircuitError(ValueError):
-    """A circuit folder that cannot be used; the message names file, field and what is expected."""
+    """A circuit folder that cannot be used; the message names file, line, field and what is expected.
+
+    `problems` are all that was found wrong with the folder; the message is about the first.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class _Record(BaseModel):
@@ -60,7 +74,9 @@ class AnalysisEntry(_Record):
     """One ngspice analysis. `excite` names the sources whose AC magnitude is 1; the others are 0."""
 
     name: Name
-    command: Annotated[str, StringConstraints(pattern=r"^(op|ac|noise|tran|dc)\b[\w\s.(){}+*/-]*$")]
+    command: Annotated[
+        str, StringConstraints(pattern=r"^(op|ac|noise|tran|dc)( [A-Za-z0-9_ .(){}+*/-]*)?$")
+    ]
     excite: tuple[str, ...] = ()
 
 
@@ -148,6 +164,19 @@ class CircuitFile(_Record):
     pdk: dict[str, PdkEntry] = Field(min_length=1)
 
 
+_FILE = TypeAdapter(CircuitFile)
+_TABLES: dict[str | int, type[_Record]] = {
+    "parameter": ParameterEntry, "bench": BenchEntry, "analysis": AnalysisEntry,
+    "metric": MetricEntry, "gate": GateEntry, "spec": SpecEntry, "tier": TierEntry, "pdk": PdkEntry,
+}  # fmt: skip
+_FORMS = {
+    "id": "; write Yours-Circuit-v0",
+    "netlist": "; name a file bench_NAME.spice of the folder itself, without a path",
+    "command": "; an analysis is op, ac, dc, noise or tran with its numbers and {conditions}, and "
+    "no other command of the simulator",
+}
+
+
 class Circuit(_Record):
     """A validated circuit folder.
 
@@ -157,7 +186,7 @@ class Circuit(_Record):
         dut: the parsed `dut.spice`.
         benches: parsed testbenches, in the order of `file.bench`.
         references: per PDK and tier, a sizing that meets every spec.
-        digest: sha256 over every file of the folder that matters.
+        anchors: per PDK, the designs that targets can be drawn from.
     """
 
     name: str
@@ -166,7 +195,7 @@ class Circuit(_Record):
     dut: Dut
     benches: tuple[Bench, ...]
     references: dict[str, dict[TierKind, Design]]
-    digest: str
+    anchors: dict[str, AnchorTable]
 
     @property
     def id(self) -> str:
@@ -225,107 +254,107 @@ class Circuit(_Record):
 
 
 def load_circuit(folder: Path) -> Circuit:
-    """Read and check a circuit folder. Raises CircuitError with file and field."""
-    raw = _toml(folder / "circuit.toml")
-    try:
-        file = CircuitFile.model_validate(raw)
-    except ValidationError as error:
-        raise CircuitError(f"{folder / 'circuit.toml'}: {_problems(error)}") from None
-    try:
-        dut = read_dut(folder / "dut.spice")
-        benches = tuple(read_bench(folder / b.netlist, dut) for b in file.bench)
-    except NetlistError as error:
-        raise CircuitError(str(error)) from None
-    circuit = Circuit(
-        name=folder.name, folder=folder, file=file, dut=dut, benches=benches,
-        references=_references(folder / "reference.toml"), digest=_digest(folder, file),
-    )  # fmt: skip
-    _check(circuit)
+    """Read and check a circuit folder. Raises CircuitError with file, line and field."""
+    circuit, problems = read_circuit(folder)
+    if circuit is None or problems:
+        more = len(problems) - 1
+        hint = f" (and {more} more; acs-gym check {folder} lists them)" if more else ""
+        raise CircuitError(f"{folder}{os.sep}{problems[0]}{hint}", problems)
     return circuit
 
 
-def _check(circuit: Circuit) -> None:
-    """Everything that refers to something else must refer to something that exists."""
-    where = circuit.folder / "circuit.toml"
-    file = circuit.file
-    analyses = {a.name for b in file.bench for a in b.analysis}
-    metrics = [m.name for m in file.metric]
-    for metric in file.metric:
-        if metric.analysis is not None and metric.analysis not in analyses:
-            raise CircuitError(f"{where}: metric {metric.name}: no analysis {metric.analysis!r}")
-    for gate in file.gate:
-        if gate.analysis not in analyses:
-            raise CircuitError(f"{where}: gate {gate.description!r}: no analysis {gate.analysis!r}")
-        if not gate.kills:
-            raise CircuitError(f"{where}: gate {gate.description!r}: kills nothing")
-        if gate.kills != "all" and (unknown := [k for k in gate.kills if k not in metrics]):
-            raise CircuitError(
-                f"{where}: gate {gate.description!r}: kills unknown metrics {unknown}"
-            )
-    if unknown := [s.metric for s in file.spec if s.metric not in (*metrics, "area")]:
-        raise CircuitError(f"{where}: spec on unknown metric {', '.join(unknown)}")
-    for pdk in file.pdk:
+def read_circuit(folder: Path) -> tuple[Circuit | None, list[Problem]]:
+    """The circuit of a folder, or None where some file cannot be read, and every problem found."""
+    problems: list[Problem] = []
+    toml = _toml(folder / "circuit.toml", problems)
+    references = _toml(folder / "reference.toml", problems)
+    file = None if toml is None else _validated(_FILE, toml, problems)
+    sizings = None if references is None else _validated(_REFERENCES, references, problems)
+    dut: Dut | None = None
+    benches: list[Bench] = []
+    try:
+        dut = read_dut(folder / "dut.spice")
+    except NetlistError as error:
+        problems += error.problems
+    # Where circuit.toml is of no use, the testbenches that are there are looked at all the same.
+    there = sorted(p.name for p in folder.glob("bench_*.spice"))
+    for name in there if file is None else dict.fromkeys(b.netlist for b in file.bench):
         try:
-            space, conditions = circuit.space(pdk), circuit.conditions(pdk)
-            references = circuit.references.get(pdk, {})
-            if missing := {*file.pdk[pdk].tier, *references} - set(circuit.tiers):
-                tier = sorted(missing)[0]
-                raise ValueError(f"tier {tier} has no [tier.{tier}] table")
-            for tier in circuit.tiers:
-                circuit.specs(pdk, tier)
-            for design in references.values():
-                space.canonicalize(design)
-        except (ValueError, InvalidSpec, InvalidDesign, TypeError) as error:
-            raise CircuitError(f"{where}: pdk {pdk}: {error}") from None
-        known = {*space.names, *conditions}
-        if "temperature" not in conditions:
-            raise CircuitError(f"{where}: conditions: needs temperature = 27.0 (in °C)")
-        for primitive in circuit.dut.primitives:
-            for expression in primitive.parameters.values():
-                _check_names(expression, known, primitive.where)
-    for metric in file.metric:
-        for text in (metric.signal, metric.formula):
-            if text:
-                try:
-                    Expression(text)
-                except ExpressionError as error:
-                    raise CircuitError(f"{where}: metric {metric.name}: {error}") from None
+            benches.append(read_bench(folder / name, dut))
+        except NetlistError as error:
+            problems += error.problems
+    anchors = _anchors(folder / "targets.json", problems)
+    if problems or toml is None or file is None or references is None or sizings is None:
+        return None, problems
+    assert dut is not None
+    by_name = dict(zip(dict.fromkeys(b.netlist for b in file.bench), benches, strict=True))
+    circuit = Circuit(
+        name=folder.name, folder=folder, file=file, dut=dut,
+        benches=tuple(by_name[b.netlist] for b in file.bench),
+        references=sizings, anchors=anchors,
+    )  # fmt: skip
+    problems = inconsistencies(circuit, toml, references)
+    return circuit, problems or _misfits(circuit)
 
 
-def _check_names(expression: Expression, known: set[str], where: str) -> None:
-    if unknown := [n for n in expression.names if n not in known]:
-        raise CircuitError(
-            f"{where}: {unknown[0]!r} is neither a parameter nor a condition; "
-            f"known: {', '.join(sorted(known))}"
-        )
+def _misfits(circuit: Circuit) -> list[Problem]:
+    """Tables of `targets.json` that are of another circuit."""
+    problems = []
+    for pdk, table in circuit.anchors.items():
+        try:
+            table.check(circuit.space(pdk), circuit.specs(pdk))
+        except ValueError as error:
+            problems.append(Problem("targets.json", f"{pdk}.{error}"))
+    return problems
 
 
-def _references(path: Path) -> dict[str, dict[TierKind, Design]]:
-    """`[sky130.tt]`, `[sky130.pvt]`, ...: one table of parameters each."""
+def _toml(path: Path, problems: list[Problem]) -> TomlFile | None:
     try:
-        return _REFERENCES.validate_python(_toml(path))
+        return TomlFile.read(path)
+    except Unreadable as error:
+        problems.append(unreadable(path.name, error))
+        return None
+
+
+def _validated(adapter: TypeAdapter[_T], toml: TomlFile, problems: list[Problem]) -> _T | None:
+    try:
+        return adapter.validate_python(toml.data)
     except ValidationError as error:
-        raise CircuitError(f"{path}: {_problems(error)}; expected [PDK.TIER] tables") from None
+        errors = error.errors()
+        # A key that is misspelt first: it is why another one is missing.
+        for entry in sorted(errors, key=lambda e: e["type"] == "missing"):
+            if entry["type"] == "too_short" and any(
+                e["loc"][: len(entry["loc"])] == entry["loc"] for e in errors if e is not entry
+            ):
+                continue  # Empty only because everything in it was refused.
+            message = entry["msg"] + _hint(toml.name, entry["type"], entry["loc"])
+            problems.append(toml.problem(*entry["loc"], message=message))
+        return None
 
 
-def _problems(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
-    )
+def _hint(file: str, kind: str, location: Location) -> str:
+    """What to write instead, where that can be said."""
+    if file == "reference.toml":
+        return "; expected [PDK.TIER] tables of parameters, the tier one of: " + ", ".join(TIERS)
+    field = str(location[-1]) if location else ""
+    if kind == "extra_forbidden":
+        table = next((_TABLES[t] for t in reversed(location[:-1]) if t in _TABLES), CircuitFile)
+        close = difflib.get_close_matches(field, list(table.model_fields), n=1)
+        return f"; did you mean {close[0]}?" if close else ""
+    return _FORMS.get(field, "") if kind == "string_pattern_mismatch" else ""
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _anchors(path: Path, problems: list[Problem]) -> dict[str, AnchorTable]:
+    """The tables of `targets.json`; none where there is no such file."""
+    if not path.exists():
+        return {}
     try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError:
-        raise CircuitError(f"{path}: no such file; a circuit folder needs it") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CircuitError(f"{path}: {error}") from None
-
-
-def _digest(folder: Path, file: CircuitFile) -> str:
-    digest = hashlib.sha256()
-    for name in ("circuit.toml", "dut.spice", *(b.netlist for b in file.bench)):
-        digest.update(name.encode() + b"\0" + (folder / name).read_bytes() + b"\0")
-    return digest.hexdigest()
+        return _ANCHORS.validate_json(read_text(path, _LONGEST_TARGETS))
+    except Unreadable as error:
+        problems.append(unreadable(path.name, error))
+    except ValidationError as error:
+        problems += [
+            Problem(path.name, e["msg"], ".".join(map(str, e["loc"])) or "file")
+            for e in error.errors()
+        ]
+    return {}

@@ -37,6 +37,23 @@ def register_circuit(path: str | Path) -> str:
     return circuit.id
 
 
+def id_or_folder(name: str) -> str:
+    """`name`, unless it is the path of a circuit folder: that is registered and its id returned.
+
+    A task's id and a known circuit's short name come first; write `./name` to mean the folder. Raises
+    CircuitError for a folder that is unusable.
+    """
+    known = circuit_folders()
+    if name in known or name in {folder.name for folder in known.values()}:
+        return name
+    return register_circuit(name) if (Path(name) / "circuit.toml").is_file() else name
+
+
+def registered_by_hand() -> Mapping[str, Path]:
+    """Task id -> folder of the circuits that this process alone knows; others must be told."""
+    return dict(_registered)
+
+
 def register_environments() -> None:
     """Make `gymnasium.make` know every circuit there is."""
     from acs_gym.envs.registration import register_task
@@ -52,7 +69,7 @@ def circuit_folders() -> Mapping[str, Path]:
 
 def folder_state(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """Changes when a file of the folder does; for those who remember what they made of it."""
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".toml", ".spice"))
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".toml", ".spice", ".json"))
     stats = [(p.name, p.stat()) for p in files]
     return tuple((name, s.st_mtime_ns, s.st_size) for name, s in stats)
 

@@ -57,6 +57,8 @@ class Spec:
             )
         if not math.isfinite(self.target):
             raise InvalidSpec(f"spec {self.metric}: target {self.target} is not finite")
+        if self.direction == "within" and self.target < 0:
+            raise InvalidSpec(f"spec {self.metric}: nothing is within {self.target} of zero")
         if self.tolerance is None and self.target <= 0:
             raise InvalidSpec(
                 f"spec {self.metric}: target {self.target} compares as a ratio and must be positive; "
@@ -81,6 +83,16 @@ class Spec:
             return -sign * math.inf
         # `0.0 +` because a spec met exactly must not print as -0.
         return 0.0 + sign * math.log(ratio)
+
+    def headroom(self, value: float) -> float:
+        """Distance to the target as a share of it, >= 0 when met: what a designer keeps in reserve.
+
+        Of the tolerance where the target is zero; NaN for an unmeasured value.
+        """
+        if self.direction == "within":
+            value = abs(value)
+        scale = abs(self.target) or self.tolerance or math.nan
+        return (1.0 if self.direction == ">=" else -1.0) * (value - self.target) / scale
 
     def satisfaction(self, value: float) -> float:
         margin = self.margin(value)

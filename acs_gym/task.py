@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from acs_gym.circuit import Circuit, CircuitError, load_circuit
 from acs_gym.design import Design, DesignSpace
 from acs_gym.evaluation import Evaluation, Status
@@ -20,7 +22,8 @@ from acs_gym.simulation.deck import build_program
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job
 from acs_gym.simulation.program import Program
-from acs_gym.specs import SpecSheet
+from acs_gym.specs import InvalidSpec, SpecSheet
+from acs_gym.targets import Anchor, AnchorTable, Split, TargetsNotFound
 from acs_gym.tiers import TIERS, Tier, get_tier
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from acs_gym.simulation.pool import Simulator
 
 DEFAULT_PDK = "sky130"
-__all__ = ["DEFAULT_PDK", "TIERS", "Task", "TaskNotFound", "make_task", "task_ids"]
+__all__ = ["DEFAULT_PDK", "TIERS", "Task", "TaskNotFound", "make_task", "task_ids", "task_of"]
 
 
 class TaskNotFound(KeyError):
@@ -102,7 +105,7 @@ class Task:
 
     @property
     def digest(self) -> str:
-        """sha256 over what decides a result: netlists, measures, models, specs, tier."""
+        """sha256 over what decides a result: netlists, measures, models, ranges, specs, tier."""
         sheet = [[s.metric, s.direction, s.target, s.tolerance, s.weight] for s in self.specs]
         keys = [self.programs[c].key for c in sorted(self.programs)]
         parts = [
@@ -110,7 +113,7 @@ class Task:
             self.tier,
             self.stop_at_first_failure,
             keys,
-            self.circuit.digest,
+            [[p.name, p.low, p.high, p.scale, p.grid] for p in self.space],
             self.pdk.digest(),
             sheet,
         ]
@@ -119,6 +122,49 @@ class Task:
     def with_specs(self, targets: Mapping[str, float]) -> Task:
         """The same task with some targets replaced. Raises InvalidSpec on an unknown metric."""
         return replace(self, specs=self.specs.with_targets(targets))
+
+    def sample_specs(self, rng: np.random.Generator, split: Split = "train") -> dict[str, float]:
+        """Targets for every spec that some actual design meets together; for `with_specs`.
+
+        An anchor of the split is chosen uniformly. One number `w`, uniform in [0.02, 0.49], says
+        how easy the draw is as a whole; then each target is set so that the anchor meets it with a
+        margin uniform in [0.02, w], and rounded to the easy side, which adds at most 0.01. So the
+        anchor has between 0.02 and 0.5 of margin to spare in every spec, in the spec's own scale:
+        2 % to 65 % of a ratio, 1/50 to 1/2 of a tolerance.
+
+        Args:
+            rng: decides the draw, together with the split.
+            split: `train` or `held-out`; the two draw from different anchors.
+
+        Raises TargetsNotFound where there are no anchors, ValueError for an unknown split.
+        """
+        return self._anchors.draw(self.specs, rng, split)
+
+    def anchors(self, split: Split | None = None) -> tuple[Anchor, ...]:
+        """The designs behind `sample_specs`, of one split or all; raises what that raises."""
+        table = self._anchors
+        return tuple(table[k] for k in table.rows(split))
+
+    @property
+    def _anchors(self) -> AnchorTable:
+        tables = self.circuit.anchors
+        if self.tier != "tt":
+            raise TargetsNotFound(
+                f"sampled targets were measured in tier tt, this task's tier is {self.tier}; "
+                "give targets of your own as specs={metric: target}"
+            )
+        command = f"python benchmarks/targets.py {self.id} --pdk {self.pdk_name}"
+        if (table := tables.get(self.pdk_name)) is None:
+            raise TargetsNotFound(
+                f"{self.id} has no sampled targets on {self.pdk_name}; it has some on: "
+                f"{', '.join(tables) or 'no PDK'}. `{command}` makes them"
+            )
+        if table.program != self.program.key:
+            raise TargetsNotFound(
+                f"{self.circuit.folder / 'targets.json'} was measured with another version of "
+                f"{self.id} or of {self.pdk_name}; `{command} --remeasure` measures it anew"
+            )
+        return table
 
     def session(
         self,
@@ -213,6 +259,11 @@ def make_task(
     task = _fixed_task(task_id, pdk, tier, folder_state(circuit_folders()[task_id]))
     if stop_at_first_failure:
         task = replace(task, stop_at_first_failure=True)
+    if isinstance(specs, str):
+        raise InvalidSpec(
+            f"a task has fixed targets, got specs={specs!r}; draw them with task.sample_specs(rng), "
+            "or make an environment with specs='sampled'"
+        )
     return task if specs is None else task.with_specs(specs)
 
 
@@ -230,20 +281,25 @@ def _resolve(name: str) -> str:
     raise TaskNotFound(f"no task called {name!r}; {hint}Tasks: {', '.join(known)}")
 
 
+def task_of(circuit: Circuit, pdk: str = DEFAULT_PDK, tier: str = "tt") -> Task:
+    """The task that a circuit is, known by name or not. Raises what `make_task` raises."""
+    conditions = get_tier(tier)
+    corners = {"tt", *(c.corner for c in conditions.conditions)}
+    models = get_pdk(pdk)
+    return Task(
+        id=circuit.id,
+        circuit=circuit,
+        pdk_name=pdk,
+        tier=tier,
+        space=circuit.space(pdk),
+        specs=circuit.specs(pdk, conditions.kind),
+        programs={c: build_program(circuit, models, c) for c in sorted(corners)},
+    )
+
+
 @lru_cache(maxsize=64)
 def _fixed_task(task_id: str, pdk_name: str, tier_name: str, _state: object) -> Task:
     circuit = load_circuit(circuit_folders()[task_id])
     if circuit.id != task_id:
         raise CircuitError(f"{circuit.folder}: id is {circuit.id}, expected {task_id}")
-    pdk = get_pdk(pdk_name)
-    tier = get_tier(tier_name)
-    corners = {"tt", *(c.corner for c in tier.conditions)}
-    return Task(
-        id=task_id,
-        circuit=circuit,
-        pdk_name=pdk_name,
-        tier=tier_name,
-        space=circuit.space(pdk_name),
-        specs=circuit.specs(pdk_name, tier.kind),
-        programs={c: build_program(circuit, pdk, c) for c in sorted(corners)},
-    )
+    return task_of(circuit, pdk_name, tier_name)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
+from acs_gym.design import Design
 from acs_gym.session import Session
+from acs_gym.task import Task
 from baselines.initial import default_size, initial_designs, split_seed
 from baselines.protocol import Optimizer, Track
 
@@ -17,15 +19,29 @@ class SimulatorUnavailable(RuntimeError):
     """Several batches in a row came back without a single simulation having been done."""
 
 
+class BuildsMethod(Protocol):
+    """A class of methods, or a registered method whose library is imported when it is built."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def track(self) -> Track: ...
+
+    def for_task(self, task: Task, *, seed: int, initial: Sequence[Design]) -> Optimizer: ...
+
+
 class AskTellAgent:
-    """Spends a session's whole budget on one method.
+    """Spends a session's whole budget on one method, in batches as wide as the session.
 
     Args:
-        method: the class of the method.
+        method: the class of the method, or an entry of the registry.
         n_initial: initial designs; None takes `default_size`.
     """
 
-    def __init__(self, method: type[Optimizer], *, n_initial: int | None = None) -> None:
+    def __init__(
+        self, method: BuildsMethod | type[Optimizer], *, n_initial: int | None = None
+    ) -> None:
         self.method = method
         self.n_initial = n_initial
 

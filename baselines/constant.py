@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-from acs_gym.design import Design
-from baselines.protocol import Optimizer
+import numpy as np
+
+from acs_gym.design import Design, DesignSpace
+from baselines.protocol import Optimizer, Point
 
 
 class Constant(Optimizer):
     """The centre of the unit cube, whatever it is told; it ignores the initial designs."""
 
     name: ClassVar[str] = "constant"
+    repeats: ClassVar[bool] = True
 
-    def ask(self, n: int = 1) -> list[Design]:
-        self._initial.clear()
-        return super().ask(n)
+    def __init__(self, space: DesignSpace, *, seed: int, initial: Sequence[Design]) -> None:
+        super().__init__(space, seed=seed, initial=())
 
-    def _propose(self, n: int) -> list[Design]:
-        return [self.space.from_unit([0.5] * len(self.space)) for _ in range(n)]
+    def _propose(self, n: int) -> Point:
+        return np.full((n, len(self.space)), 0.5)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
+import numpy as np
+
 from acs_gym.design import Design, DesignSpace
 from acs_gym.task import Task
-from baselines.protocol import Optimizer
+from baselines.protocol import Optimizer, Point
 
 
 class Oracle(Optimizer):
@@ -18,6 +20,7 @@ class Oracle(Optimizer):
     """
 
     name: ClassVar[str] = "oracle"
+    repeats: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -28,7 +31,7 @@ class Oracle(Optimizer):
         reference: Design | None = None,
     ) -> None:
         super().__init__(space, seed=seed, initial=())
-        self._reference = space.canonicalize(initial[0] if reference is None else reference)
+        self._reference = space.to_unit(initial[0] if reference is None else reference)
 
     @classmethod
     def for_task(cls, task: Task, *, seed: int, initial: Sequence[Design]) -> Self:
@@ -37,5 +40,5 @@ class Oracle(Optimizer):
             raise LookupError(f"{task.id} ships no reference sizing on PDK {task.pdk_name}")
         return cls(task.space, seed=seed, initial=initial, reference=task.reference)
 
-    def _propose(self, n: int) -> list[Design]:
-        return [dict(self._reference) for _ in range(n)]
+    def _propose(self, n: int) -> Point:
+        return np.tile(self._reference, (n, 1))

@@ -1,4 +1,7 @@
-"""Uniform sampling of the unit cube: the floor that every method has to clear."""
+"""Uniform sampling of the unit cube: the floor that every method has to clear.
+
+Bergstra and Bengio, "Random Search for Hyper-Parameter Optimization", JMLR 13, 2012.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from acs_gym.design import Design, DesignSpace
-from baselines.protocol import Optimizer
+from baselines.protocol import Optimizer, Point
 
 
 class RandomSearch(Optimizer):
@@ -20,5 +23,5 @@ class RandomSearch(Optimizer):
         super().__init__(space, seed=seed, initial=initial)
         self._rng = np.random.default_rng(seed)
 
-    def _propose(self, n: int) -> list[Design]:
-        return [self.space.sample(self._rng) for _ in range(n)]
+    def _propose(self, n: int) -> Point:
+        return self._rng.random((n, len(self.space)))

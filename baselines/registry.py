@@ -1,6 +1,7 @@
 """The methods that exist, what each needs, and the factories the leaderboard's entry points name.
 
-Importing this module imports no optimisation library.
+Importing this module, or building an agent from it, imports no optimisation library: that happens
+when the agent meets its first task.
 """
 
 from __future__ import annotations
@@ -8,51 +9,114 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from acs_gym.design import Design
+from acs_gym.task import Task
 from baselines.agent import AskTellAgent
+from baselines.failures import Track
 from baselines.protocol import Optimizer
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method: where its class is, the library it needs, the extra that brings the library."""
+    """One method.
+
+    Attributes:
+        name, track: as its class says.
+        location: `module:class`.
+        summary: one line for lists.
+        libraries: modules it imports, all of which must be there.
+        extras: of this package, which bring them.
+    """
 
     name: str
     location: str
     summary: str
-    library: str | None = None
-    extra: str | None = None
+    track: Track = "score"
+    libraries: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
 
     @property
     def install(self) -> str:
         """What to type to make it available."""
-        return f"pip install 'acs-gym[{self.extra}]'" if self.extra else "pip install acs-gym"
+        return f"pip install 'acs-gym[{','.join(self.extras)}]'" if self.extras else ""
 
     @property
-    def available(self) -> bool:
-        return self.library is None or importlib.util.find_spec(self.library) is not None
+    def missing(self) -> tuple[str, ...]:
+        """Those of its libraries that are not installed; nothing is imported."""
+        return tuple(m for m in self.libraries if importlib.util.find_spec(m) is None)
+
+    def require(self) -> None:
+        """Raises ModuleNotFoundError with the line that installs what is missing."""
+        if missing := self.missing:
+            needs = " and ".join(missing)
+            raise ModuleNotFoundError(f"{self.name} needs {needs}: {self.install}", name=missing[0])
 
     def load(self) -> type[Optimizer]:
-        """The class. Raises ModuleNotFoundError with the line that installs what is missing."""
-        if not self.available:
-            raise ModuleNotFoundError(
-                f"{self.name} needs {self.library}: {self.install}", name=self.library
-            )
+        """The class; its module is imported. Raises what `require` raises."""
+        self.require()
         module, _, attribute = self.location.partition(":")
         found: type[Optimizer] = getattr(importlib.import_module(module), attribute)
         return found
 
+    def for_task(self, task: Task, *, seed: int, initial: Sequence[Design]) -> Optimizer:
+        """The method at work on a task; see `Optimizer.for_task`."""
+        return self.load().for_task(task, seed=seed, initial=initial)
+
+
+_SKOPT = {"libraries": ("skopt",), "extras": ("skopt",)}
+_BOTORCH = {"libraries": ("torch", "botorch"), "extras": ("botorch",)}
 
 METHODS = (
-    Method("random", "baselines.random_search:RandomSearch", "uniform in the unit cube"),
-    Method("sobol", "baselines.sobol:Sobol", "scrambled Sobol sequence"),
+    Method("random", "baselines.random_search:RandomSearch", "Uniform random search"),
+    Method("sobol", "baselines.sobol:Sobol", "Scrambled Sobol sequence"),
     Method(
-        "skopt-gp", "baselines.skopt_gp:SkoptGP", "Gaussian process, expected improvement",
-        library="skopt", extra="skopt",
+        "skopt-gp", "baselines.skopt_gp:SkoptGP",
+        "Gaussian process, expected improvement (scikit-optimize)", **_SKOPT,
     ),
-    Method("constant", "baselines.constant:Constant", "always the centre (harness check)"),
-    Method("oracle", "baselines.oracle:Oracle", "the shipped reference (harness check)"),
+    Method(
+        "skopt-gp-hedge", "baselines.skopt_gp_hedge:SkoptGPHedge",
+        "Gaussian process, a portfolio of acquisition functions (scikit-optimize)", **_SKOPT,
+    ),
+    Method(
+        "skopt-forest", "baselines.skopt_forest:SkoptForest",
+        "Extra trees, expected improvement (scikit-optimize)", **_SKOPT,
+    ),
+    Method(
+        "botorch-logei", "baselines.botorch_logei:BotorchLogEI",
+        "Gaussian process, log expected improvement (BoTorch)", **_BOTORCH,
+    ),
+    Method(
+        "botorch-cei", "baselines.botorch_cei:BotorchCEI",
+        "Log expected improvement of the score under one GP a spec (BoTorch)",
+        track="metrics", **_BOTORCH,
+    ),
+    Method(
+        "botorch-composite", "baselines.botorch_composite:BotorchComposite",
+        "One GP a spec, the score a known function of them (BoTorch)", track="metrics", **_BOTORCH,
+    ),
+    Method("turbo", "baselines.turbo:TuRBO", "Trust region, Thompson sampling (PyTorch)", **_BOTORCH),
+    Method(
+        "scbo", "baselines.scbo:SCBO", "Constrained trust region, one GP a spec (PyTorch)",
+        track="metrics", **_BOTORCH,
+    ),
+    Method(
+        "optuna-tpe", "baselines.optuna_tpe:OptunaTPE", "Parzen estimator with constraints (Optuna)",
+        track="metrics", libraries=("optuna",), extras=("optuna",),
+    ),
+    Method(
+        "optuna-gp", "baselines.optuna_gp:OptunaGP", "Gaussian processes with constraints (Optuna)",
+        track="metrics", libraries=("optuna", "torch"), extras=("optuna", "botorch"),
+    ),
+    Method(
+        "cma-es", "baselines.cma_es:CMAES", "Covariance matrix adaptation (pycma)",
+        libraries=("cma",), extras=("evo",),
+    ),
+    Method("de", "baselines.de:DifferentialEvolution", "Differential evolution, best/1/bin"),
+    Method("constant", "baselines.constant:Constant", "Always the centre; checks the harness"),
+    Method("oracle", "baselines.oracle:Oracle", "The task's shipped sizing; checks the harness"),
 )  # fmt: skip
 
 
@@ -67,30 +131,31 @@ def get_method(name: str) -> Method:
     raise KeyError(f"no method called {name!r}; {hint}methods: {', '.join(names)}")
 
 
-def _agent(name: str) -> AskTellAgent:
-    return AskTellAgent(get_method(name).load())
+def _factory(name: str) -> Callable[[], AskTellAgent]:
+    """What an entry point names: makes a fresh agent, or says which library it lacks."""
+    method = get_method(name)
+
+    def build() -> AskTellAgent:
+        method.require()
+        return AskTellAgent(method)
+
+    build.__doc__ = method.summary
+    return build
 
 
-def random() -> AskTellAgent:
-    """Uniform random search."""
-    return _agent("random")
-
-
-def sobol() -> AskTellAgent:
-    """Scrambled Sobol sequence."""
-    return _agent("sobol")
-
-
-def skopt_gp() -> AskTellAgent:
-    """Gaussian process with expected improvement (scikit-optimize)."""
-    return _agent("skopt-gp")
-
-
-def constant() -> AskTellAgent:
-    """Always the centre of the design space; checks the harness."""
-    return _agent("constant")
-
-
-def oracle() -> AskTellAgent:
-    """The task's shipped reference sizing; checks the harness."""
-    return _agent("oracle")
+random = _factory("random")
+sobol = _factory("sobol")
+skopt_gp = _factory("skopt-gp")
+skopt_gp_hedge = _factory("skopt-gp-hedge")
+skopt_forest = _factory("skopt-forest")
+botorch_logei = _factory("botorch-logei")
+botorch_cei = _factory("botorch-cei")
+botorch_composite = _factory("botorch-composite")
+turbo = _factory("turbo")
+scbo = _factory("scbo")
+optuna_tpe = _factory("optuna-tpe")
+optuna_gp = _factory("optuna-gp")
+cma_es = _factory("cma-es")
+de = _factory("de")
+constant = _factory("constant")
+oracle = _factory("oracle")

@@ -1,4 +1,7 @@
-"""A scrambled Sobol sequence: random search without its gaps and clusters."""
+"""A scrambled Sobol sequence: random search without its gaps and clusters.
+
+Owen, "Scrambling Sobol' and Niederreiter-Xing Points", Journal of Complexity 14, 1998.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from acs_gym.design import Design, DesignSpace
-from baselines.protocol import Optimizer
+from baselines.protocol import Optimizer, Point
 
 
 class Sobol(Optimizer):
@@ -21,7 +24,7 @@ class Sobol(Optimizer):
         super().__init__(space, seed=seed, initial=initial)
         self._engine = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng(seed))
 
-    def _propose(self, n: int) -> list[Design]:
+    def _propose(self, n: int) -> Point:
         # One point at a time: scipy warns of a first block that is no power of two, and the
         # sequence is the same however it is cut.
-        return [self.space.from_unit(self._engine.random(1)[0]) for _ in range(n)]
+        return np.concatenate([self._engine.random(1) for _ in range(n)])

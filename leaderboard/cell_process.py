@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from acs_gym.registry import register_circuit
 from leaderboard.cell_runner import run_cell
 from leaderboard.cells import CellSpec
 from leaderboard.store import Store
@@ -70,6 +71,8 @@ def _run_job(
         _send(events, {"event": "progress", "n": simulations, "best": best})
 
     try:
+        if job["folder"] is not None:
+            register_circuit(job["folder"])
         folder.mkdir(parents=True, exist_ok=True)
         with _output_to(folder / LOG), interrupts.stop_here():
             result = run_cell(spec, key, store, on_progress)

@@ -53,7 +53,7 @@ def listings() -> list[Listing]:
             summary = (inspect.getdoc(factory) or "").partition("\n")[0]
             _build(name, factory)
         except LeaderboardError as error:
-            problem = str(error)
+            problem = str(error).removeprefix(f"agent {name}: ")
         found.append(Listing(name, point.value, summary, problem))
     return found
 

@@ -58,7 +58,10 @@ def main(
     ] = None,
     tasks: Annotated[
         str | None,
-        typer.Option(help="Task ids instead of a suite, with commas: ACS-OpAmp-v0,ota5t."),
+        typer.Option(
+            help="Tasks instead of a suite, with commas: ids, names, or folders of your own circuits, "
+            "e.g. ACS-OpAmp-v0,ota5t,./my_amp."
+        ),
     ] = None,
     agents: Annotated[
         str,

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from acs_gym.registry import registered_by_hand
 from leaderboard.cell_runner import crashed_result
 from leaderboard.plan import PlannedCell
 from leaderboard.store import Store
@@ -82,7 +83,10 @@ class _CellProcess:
 
     def send(self, cell: PlannedCell) -> None:
         self.cell = cell
-        job = json.dumps({"key": cell.key, "spec": cell.spec.model_dump()}) + "\n"
+        # A circuit of the user's own is known to this process alone until it is told.
+        folder = registered_by_hand().get(cell.spec.task)
+        spec = cell.spec.model_dump()
+        job = json.dumps({"key": cell.key, "spec": spec, "folder": folder and str(folder)}) + "\n"
         assert self.process.stdin is not None
         # One that died meanwhile shows as the end of its events; that is where it is dealt with.
         with contextlib.suppress(BrokenPipeError):

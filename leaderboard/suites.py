@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 from acs_gym.circuit import CircuitError, load_circuit
-from acs_gym.registry import circuit_folders
+from acs_gym.registry import circuit_folders, id_or_folder
 from acs_gym.task import task_ids
 from leaderboard.errors import LeaderboardError, unknown
 
@@ -36,16 +37,23 @@ def suites_with(task: str) -> list[str]:
 
 
 def resolve_task(name: str) -> str:
-    """The id of a task named by id or by its circuit folder (`opamp`).
+    """The id of a task named by id, by a known circuit's name (`opamp`), or by a circuit folder's path.
 
-    Raises LeaderboardError naming the close ones.
+    A folder is registered for this process and its cell processes. Raises LeaderboardError naming the
+    close ones, or what is wrong with the folder.
     """
+    try:
+        name = id_or_folder(name)
+    except CircuitError as error:
+        raise LeaderboardError(str(error)) from None
     folders = circuit_folders()
     if name in folders:
         return name
     by_folder = {folder.name: task_id for task_id, folder in folders.items()}
     if name in by_folder:
         return by_folder[name]
+    if Path(name).is_dir():
+        raise LeaderboardError(f"{name} is no circuit folder: it has no circuit.toml")
     raise unknown("task", name, [*folders, *by_folder])
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import acs_gym
+from acs_gym.circuit import load_circuit
+from acs_gym.registry import circuit_folders
 from acs_gym.simulation.pool import InProcessSimulator, Simulator, WorkerPool
 
 ALL_PDKS = acs_gym.pdk_names()
@@ -39,21 +41,53 @@ needs_sky130 = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(params=[_pdk_param(name) for name in ALL_PDKS])
-def pdk(request: pytest.FixtureRequest) -> str:
+def _pairs() -> list[object]:
+    """Every task on every PDK it supports."""
+    marked = {name: _pdk_param(name) for name in ALL_PDKS}
+    found = []
+    for task_id, folder in circuit_folders().items():
+        for name in load_circuit(folder).file.pdk:
+            marks = getattr(marked[name], "marks", ())
+            found.append(pytest.param(task_id, name, marks=marks, id=f"{task_id}-{name}"))
+    return found
+
+
+def tasks_on(pdk: str) -> list[str]:
+    """Every task that has a sizing on a PDK."""
+    folders = circuit_folders().items()
+    return [task_id for task_id, folder in folders if pdk in load_circuit(folder).file.pdk]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of tasks and PDKs runs on the pairs there are."""
+    own = [m.args[0] for m in metafunc.definition.iter_markers("parametrize")]
+    taken = {
+        n.strip() for names in own for n in (names.split(",") if isinstance(names, str) else names)
+    }
+    wanted = {"task_id", "pdk"} & set(metafunc.fixturenames) - taken
+    if wanted == {"task_id", "pdk"}:
+        metafunc.parametrize(("task_id", "pdk"), _pairs())
+    elif wanted == {"pdk"}:
+        metafunc.parametrize("pdk", [_pdk_param(name) for name in ALL_PDKS])
+    elif wanted == {"task_id"}:
+        metafunc.parametrize("task_id", ALL_TASKS)
+
+
+@pytest.fixture
+def pdk() -> str:
     """Every PDK whose models are here."""
-    return str(request.param)
+    raise NotImplementedError  # abstract: see pytest_generate_tests
 
 
-@pytest.fixture(params=ALL_TASKS)
-def task_id(request: pytest.FixtureRequest) -> str:
+@pytest.fixture
+def task_id() -> str:
     """Every registered task id."""
-    return str(request.param)
+    raise NotImplementedError  # abstract: see pytest_generate_tests
 
 
 @pytest.fixture
 def task(task_id: str, pdk: str) -> acs_gym.Task:
-    """Every task on every PDK."""
+    """Every task on every PDK it supports."""
     return acs_gym.make_task(task_id, pdk=pdk)
 
 

@@ -1,4 +1,4 @@
-"""`acs-gym`: look at tasks, simulate a sizing, draw it, check this machine, install a PDK.
+"""`acs-gym`: look at tasks, simulate a sizing, draw it, bring a circuit of your own, check this machine.
 
 Exit codes: 0 done, 1 the simulation or a check failed, 2 wrong use or something missing (one line
 on stderr says what). Commands import what they need when they run, so `--help` is quick.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from acs_gym.cli import catalogue, doctor, pdk, sizing
+from acs_gym.cli import catalogue, check, doctor, new, pdk, sizing
 
 app = typer.Typer(
     name="acs-gym",
@@ -23,6 +23,8 @@ app.command("list")(catalogue.list_tasks)
 app.command("show")(catalogue.show)
 app.command("simulate")(sizing.simulate)
 app.command("plot")(sizing.plot)
+app.command("new")(new.new)
+app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.add_typer(pdk.app, name="pdk")
 

@@ -92,7 +92,7 @@ def _references(wanted: list[str] | None) -> Iterator[Check]:
     for name in wanted or pdk_names():
         if not get_pdk(name).available():
             continue
-        tasks = [make_task(c.id, pdk=name) for c in circuits if name in c.references]
+        tasks = [make_task(c.id, pdk=name) for c in circuits if c.reference(name) is not None]
         if not tasks:
             yield Check(True, f"references on {name}", "none is shipped")
             continue

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 # Wide enough for every table here; a pipe has no width of its own to respect.
-_PIPE_WIDTH = 160
+_PIPE_WIDTH = 200
 
 
 def console() -> Console:

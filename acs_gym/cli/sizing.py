@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from acs_gym.cli.catalogue import PdkOption, TaskArgument, task_on
+from acs_gym.cli.catalogue import PdkOption, TaskArgument, TierOption, task_on
 from acs_gym.cli.output import console, print_table
 
 if TYPE_CHECKING:
@@ -36,12 +36,16 @@ def simulate(
     task_id: TaskArgument,
     values: Assignments = None,
     pdk: PdkOption = None,
+    tier: TierOption = None,
     spec: Targets = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in SI units.")] = False,
 ) -> None:
     """Simulate one sizing and hold its metrics against the specs (exit 1: it failed)."""
-    task, design, filled = _asked_for(task_id, values, pdk, spec)
-    with task.session(budget=1) as session:
+    from acs_gym.session import available_cores
+
+    task, design, filled = _asked_for(task_id, values, pdk, spec, tier or "tt")
+    workers = min(task.cost, available_cores())
+    with task.session(budget=task.cost, workers=workers) as session:
         evaluation = session.simulate(design)
     if as_json:
         record = {
@@ -86,12 +90,16 @@ def plot(
 
 
 def _asked_for(
-    task_id: str, values: list[str] | None, pdk: str | None, targets: list[str] | None
+    task_id: str,
+    values: list[str] | None,
+    pdk: str | None,
+    targets: list[str] | None,
+    tier: str = "tt",
 ) -> tuple[Task, Design, tuple[str, ...]]:
     """(task, canonical design, names that came from the reference sizing)."""
     from acs_gym.specs import InvalidSpec
 
-    task = task_on(task_id, pdk)
+    task = task_on(task_id, pdk, tier)
     if targets:
         task = task.with_specs(_parsed(targets, "target", InvalidSpec))
     return task, *_completed(task, values or [])
@@ -107,7 +115,9 @@ def _completed(task: Task, values: list[str]) -> tuple[Design, tuple[str, ...]]:
             hint = f"did you mean {close[0]}? " if close else ""
             known = ", ".join(task.space.names)
             raise InvalidDesign(f"unknown parameter {name!r}; {hint}parameters: {known}")
-    design = task.space.canonicalize({**(task.reference or {}), **given})
+    # A tier without a reference of its own starts from the typical one.
+    reference = task.reference or task.circuit.reference(task.pdk_name) or {}
+    design = task.space.canonicalize({**reference, **given})
     return design, tuple(n for n in design if n not in given)
 
 
@@ -157,21 +167,46 @@ def _print(task: Task, evaluation: Evaluation, filled: tuple[str, ...]) -> None:
         ],
     )
     wanted = {spec.metric: spec for spec in task.specs}
+    spread = evaluation.spread
+    behind, column = _behind(task, evaluation)
     rows = []
     for name, unit in task.metric_units.items():
         tick = target = margin = ""
         if name in wanted:
             tick = "✓" if evaluation.satisfaction[name] == 1.0 else "✗"
             target, margin = wanted[name].text(), format_si(evaluation.margins[name], digits=3)
-        rows.append((tick, name, format_si(evaluation.metrics.get(name), unit), target, margin))
-    print_table("metrics", ("", "metric", ">value", "spec", ">margin"), rows)
+        value = format_si(evaluation.metrics.get(name), unit)
+        more = (behind.get(name, ""),) if column else ()
+        rows.append((tick, name, value, target, margin, *more))
+    headings = ("", "metric", ">value", "spec", ">margin", *((column,) if column else ()))
+    print_table("metrics", headings, rows)
+    if spread.yield_fraction is not None:
+        out.print(f"yield: {spread.yield_fraction:.0%} of {evaluation.cost} draws meet every spec")
     verdict = "every spec met" if evaluation.feasible else "not every spec met"
     out.print(f"status {evaluation.status}, score {evaluation.score:.4f}, {verdict}")
     if evaluation.message:
         out.print(evaluation.message)
 
 
+def _behind(task: Task, evaluation: Evaluation) -> tuple[dict[str, str], str]:
+    """What stands beside each metric in a tier of several conditions, and the heading over it."""
+    from acs_gym.units import format_si
+
+    spread, units = evaluation.spread, task.metric_units
+    if spread.worst_at:
+        return dict(spread.worst_at), "worst at"
+    if spread.sigma:
+        texts = {
+            name: f"{format_si(spread.mean[name], units[name])} ± {format_si(sigma, units[name], 3)}"
+            for name, sigma in spread.sigma.items()
+            if name in task.specs.metrics
+        }
+        return texts, "mean ± sigma"
+    return {}, ""
+
+
 def _say_filled(task: Task, filled: tuple[str, ...]) -> None:
     if filled:
         which = "all parameters" if len(filled) == len(task.space) else ", ".join(filled)
-        console().print(f"taken from the reference sizing: {which}")
+        tier = "" if task.reference else " of tier tt"
+        console().print(f"taken from the reference sizing{tier}: {which}")

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from acs_gym.design import Design, InvalidDesign
 from acs_gym.envs.observation import Observation, observation_space, observe
 from acs_gym.envs.snapshot import EnvState, InvalidState, best_of, own, rng_to_text
 from acs_gym.evaluation import Evaluation
 from acs_gym.specs import InvalidSpec, SpecSheet
+from acs_gym.targets import Split, parse_split
 from acs_gym.task import DEFAULT_PDK, Task, make_task
 
 
@@ -30,6 +31,7 @@ class Rules:
 
     Attributes:
         task: with the targets of an episode that asks for no others.
+        sampled: the split that each episode's targets are drawn from, or None for the task's own.
         nominal: the task's sheet with the circuit's own, fixed targets.
         digest: of the task with its fixed targets; states of another digest are refused.
         max_turns: turns per episode.
@@ -37,6 +39,7 @@ class Rules:
     """
 
     task: Task
+    sampled: Split | None
     nominal: SpecSheet
     digest: str
     max_turns: int
@@ -48,7 +51,7 @@ class Rules:
         task: str | Task,
         pdk: str,
         tier: str,
-        specs: Mapping[str, float] | None,
+        specs: Mapping[str, float] | str | None,
         max_turns: int,
         stop_when_feasible: bool,
     ) -> Rules:
@@ -60,8 +63,12 @@ class Rules:
         elif pdk not in (DEFAULT_PDK, task.pdk_name):
             raise ValueError(f"the task given is on {task.pdk_name}, not {pdk}; leave pdk out")
         nominal = _nominal_specs(task)
+        sampled = parse_split(specs) if isinstance(specs, str) else None
+        if sampled is not None:
+            task.anchors(sampled)  # Raises where there are none.
         return cls(
-            task=task if specs is None else task.with_specs(_plain(specs)),
+            task=task if specs is None or sampled else task.with_specs(_plain(specs)),
+            sampled=sampled,
             nominal=nominal,
             digest=replace(task, specs=nominal).digest,
             max_turns=max_turns,
@@ -74,26 +81,40 @@ class Rules:
     def observation_space(self) -> Any:
         return observation_space(len(self.task.space), len(self.nominal))
 
-    def begin(self, targets: Mapping[str, float] | None = None) -> Episode:
-        """An episode before its first turn, with some targets replaced. Raises InvalidSpec."""
-        return Episode(self, self.task if targets is None else self.task.with_specs(targets))
+    def begin(
+        self, rng: np.random.Generator, targets: Mapping[str, float] | None = None
+    ) -> Episode:
+        """An episode before its first turn.
+
+        Its targets are the task's, or drawn with `rng`; those in `targets` replace them. They are
+        drawn even where all are replaced, so that what follows does not depend on it. Raises
+        InvalidSpec.
+        """
+        drawn = {} if self.sampled is None else self.task.sample_specs(rng, self.sampled)
+        wanted = {**drawn, **(targets or {})}
+        return Episode(self, self.task.with_specs(wanted) if wanted else self.task)
+
+    def asked(
+        self, options: Mapping[str, Any] | None, allowed: Sequence[str] = ("specs",)
+    ) -> dict[str, float]:
+        """The targets among the options of a reset.
+
+        Raises ValueError for an option not `allowed`, InvalidSpec for a target that makes no sense.
+        """
+        for name in options or ():
+            if name not in allowed:
+                close = difflib.get_close_matches(str(name), allowed, n=1)
+                hint = f"did you mean {close[0]}? " if close else ""
+                raise ValueError(f"no reset option {name!r}; {hint}options: {', '.join(allowed)}")
+        given = (options or {}).get("specs")
+        targets = {} if given is None else _plain(given)
+        self.task.with_specs(targets)
+        return targets
 
     def design(self, action: ArrayLike) -> Design:
         """The design that an action names. Raises ValueError for an action that is none."""
-        names = self.task.space.names
-        allowed = f"an action is {len(names)} finite numbers in [-1, 1]: {', '.join(names)}"
-        try:
-            vector = np.asarray(action, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(f"action is {str(action)[:80]!r}; {allowed}") from None
-        if vector.shape != (len(names),):
-            raise ValueError(f"action has shape {vector.shape}; {allowed}")
-        if not np.isfinite(vector).all():
-            bad = ", ".join(
-                f"{n} is {v}" for n, v in zip(names, vector, strict=True) if not math.isfinite(v)
-            )
-            raise ValueError(f"{bad} in the action; {allowed}")
-        return self.task.space.from_unit((np.clip(vector, -1.0, 1.0) + 1.0) / 2.0)
+        space = self.task.space
+        return space.from_unit((numbers_of(action, space.names) + 1.0) / 2.0)
 
     def resume(self, state: EnvState) -> Episode:
         """The episode that `state` is a moment of.
@@ -162,6 +183,11 @@ class Episode:
         return tuple(own(e, self.task.specs) for e in self.past)
 
     @property
+    def last(self) -> Evaluation | None:
+        """A copy of the last turn's evaluation; None before the first."""
+        return own(self.past[-1], self.task.specs) if self.past else None
+
+    @property
     def reward(self) -> float:
         """The last turn's score."""
         return self.past[-1].score
@@ -188,7 +214,7 @@ class Episode:
         }
         best = best_of(self.past)
         if best is not None:
-            info["evaluation"] = own(self.past[-1], self.task.specs)
+            info["evaluation"] = self.last
             info["best_score"] = best.score
             info["best_design"] = dict(best.design)
         return info
@@ -210,17 +236,21 @@ class Episode:
         )
 
 
-def asked_targets(
-    options: Mapping[str, Any] | None, allowed: Sequence[str] = ("specs",)
-) -> dict[str, float] | None:
-    """The targets among the options of a reset. Raises ValueError for an option not `allowed`."""
-    for name in options or ():
-        if name not in allowed:
-            close = difflib.get_close_matches(str(name), allowed, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise ValueError(f"no reset option {name!r}; {hint}options: {', '.join(allowed)}")
-    targets = (options or {}).get("specs")
-    return None if targets is None else _plain(targets)
+def numbers_of(action: ArrayLike, names: Sequence[str]) -> NDArray[np.float64]:
+    """An action's number for each parameter, clipped to [-1, 1]; ValueError if it has none."""
+    allowed = f"an action is {len(names)} finite numbers in [-1, 1]: {', '.join(names)}"
+    try:
+        vector = np.asarray(action, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"action is {str(action)[:80]!r}; {allowed}") from None
+    if vector.shape != (len(names),):
+        raise ValueError(f"action has shape {vector.shape}; {allowed}")
+    if not np.isfinite(vector).all():
+        bad = ", ".join(
+            f"{n} is {v}" for n, v in zip(names, vector, strict=True) if not math.isfinite(v)
+        )
+        raise ValueError(f"{bad} in the action; {allowed}")
+    return np.clip(vector, -1.0, 1.0)
 
 
 def _nominal_specs(task: Task) -> SpecSheet:

@@ -18,12 +18,13 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
 from acs_gym.envs.door import Door
-from acs_gym.envs.episode import Episode, Rules, asked_targets
+from acs_gym.envs.episode import Episode, Rules
 from acs_gym.envs.observation import Observation
 from acs_gym.envs.render import MODES, check_mode, frames
 from acs_gym.envs.snapshot import EnvState, rng_from_text
 from acs_gym.evaluation import Evaluation
 from acs_gym.session import Session
+from acs_gym.specs import SpecSheet
 from acs_gym.task import DEFAULT_PDK, Task
 
 
@@ -58,8 +59,10 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     Args:
         task: a task id, a circuit's name, or a Task (which brings its own PDK and tier).
         pdk: `sky130` or `generic`.
-        tier: `tt`.
-        specs: targets to replace, by metric, for every episode.
+        tier: `tt`, `pvt`, `mc` or `mcN`.
+        specs: targets to replace, by metric, for every episode; or `sampled`, and each reset draws
+            targets that a known design meets (`sampled:held-out` draws from designs set aside for
+            testing; see `Task.sample_specs`).
         max_turns: turns per episode.
         stop_when_feasible: end the episode at the first design that meets every spec.
         budget: simulations over *all* episodes, or None for unlimited.
@@ -68,7 +71,8 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             (excludes `budget`), and it is not closed with the environment.
         workers: simulation processes, shared within this Python process.
 
-    Raises TaskNotFound, PdkNotFound, CircuitError, InvalidSpec; ValueError for the rest.
+    Raises TaskNotFound, PdkNotFound, CircuitError, InvalidSpec, TargetsNotFound where targets
+    cannot be sampled; ValueError for the rest.
     """
 
     metadata = {"render_modes": list(MODES), "render_fps": 2}  # noqa: RUF012 (Gymnasium's)
@@ -79,7 +83,7 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         *,
         pdk: str = DEFAULT_PDK,
         tier: str = "tt",
-        specs: Mapping[str, float] | None = None,
+        specs: Mapping[str, float] | str | None = None,
         max_turns: int = 20,
         stop_when_feasible: bool = True,
         budget: int | None = None,
@@ -101,6 +105,11 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         return self._rules.task if self._episode is None else self._episode.task
 
     @property
+    def fixed_specs(self) -> SpecSheet:
+        """The sheet with the circuit's own targets, whatever this episode asks for."""
+        return self._rules.nominal
+
+    @property
     def session(self) -> Session:
         """The door this environment simulates through."""
         return self._door.session
@@ -118,6 +127,11 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """A copy of this episode's evaluations, oldest first."""
         return () if self._episode is None else self._episode.history
 
+    @property
+    def last(self) -> Evaluation | None:
+        """A copy of this episode's last evaluation; None before its first turn."""
+        return None if self._episode is None else self._episode.last
+
     # --- Gymnasium ------------------------------------------------------------------------------
 
     def reset(
@@ -126,13 +140,13 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """Start an episode; costs no simulation and gives no budget back.
 
         `options={"specs": {metric: target}}` replaces targets for this episode (in the metric's SI
-        unit). Raises ValueError for an unknown option, InvalidSpec for a target that makes no
-        sense.
+        unit); with sampled targets, those of the draw. Raises ValueError for an unknown option,
+        InvalidSpec for a target that makes no sense.
         """
         self._door.check_open()
-        episode = self._rules.begin(asked_targets(options))
+        asked = self._rules.asked(options)
         super().reset(seed=seed)
-        return self._go_on_with(episode)
+        return self._go_on_with(self._rules.begin(self.np_random, asked))
 
     def step(self, action: ArrayLike) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Simulate the design that `action` names; see the class for what is returned.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from acs_gym.design import Design
 from acs_gym.envs.door import Door
-from acs_gym.envs.episode import Episode, Rules, asked_targets
+from acs_gym.envs.episode import Episode, Rules
 from acs_gym.envs.observation import Observation
 from acs_gym.envs.render import check_mode, frames
 from acs_gym.envs.sizing import SizingEnv
@@ -72,7 +72,7 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
         *,
         pdk: str = DEFAULT_PDK,
         tier: str = "tt",
-        specs: Mapping[str, float] | None = None,
+        specs: Mapping[str, float] | str | None = None,
         max_turns: int = 20,
         stop_when_feasible: bool = True,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
@@ -140,7 +140,7 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
         changed then.
         """
         self._door.check_open()
-        begun = self._rules.begin(asked_targets(options, ("specs", "reset_mask")))
+        asked = self._rules.asked(options, ("specs", "reset_mask"))
         mask = self._mask((options or {}).get("reset_mask"))
         seeds = self._seeds(seed)
         seeded = [
@@ -149,11 +149,13 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
         ]
         if mask.all():
             self._door.forget()
-            before = [begun] * self.num_envs
         else:
-            before = self._started("a reset with a reset_mask")
+            self._started("a reset with a reset_mask")
         self._seeded = seeded
-        episodes = [begun if s else old for old, s in zip(before, mask, strict=True)]
+        episodes = [
+            self._rules.begin(rng, asked) if starts else self._started("reset()")[i]
+            for i, ((rng, _), starts) in enumerate(zip(seeded, mask, strict=True))
+        ]
         return self._go_on_with(episodes, mask)
 
     def step(
@@ -187,10 +189,10 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
             if episode.done and self._mode is AutoresetMode.SAME_STEP:
                 final = {"final_obs": episode.observation(), "final_info": episode.info(remaining)}
                 infos = self._add_info(infos, final, i)
-                episode = self._rules.begin()
+                episode = self._rules.begin(self.np_random[i])
             episodes[i] = episode
         for i in over:
-            episodes[i] = self._rules.begin()
+            episodes[i] = self._rules.begin(self.np_random[i])
         observations, infos = self._go_on_with(episodes, infos=infos)
         return observations, rewards, terminated, truncated, infos
 

@@ -107,7 +107,8 @@ def _write(files: Mapping[str, str], origins: Mapping[str, Written], folder: Pat
         try:
             circuit = load_circuit(draft)
         except CircuitError as error:
-            raise CircuitError(_in_pyspice_words(str(error), draft, origins)) from None
+            said = "; ".join(map(str, error.problems))
+            raise CircuitError(_in_pyspice_words(said, origins)) from None
         if unused := set(origins) - {"dut.spice", *(b.netlist for b in circuit.file.bench)}:
             raise CircuitError(f"benches: no [[bench]] names {', '.join(sorted(unused))}")
         if folder.exists() and any(folder.iterdir()):
@@ -123,9 +124,8 @@ def _write(files: Mapping[str, str], origins: Mapping[str, Written], folder: Pat
     return folder
 
 
-def _in_pyspice_words(message: str, draft: Path, origins: Mapping[str, Written]) -> str:
+def _in_pyspice_words(message: str, origins: Mapping[str, Written]) -> str:
     """The message with `dut.spice:7` as `SubCircuit 'ota', Xpair`; its reader wrote no file."""
-    message = message.replace(f"{draft}{os.sep}", "")
     for name, written in origins.items():
         message = re.sub(
             rf"\b{re.escape(name)}:(\d+)",

@@ -10,10 +10,13 @@ anything. Transistors, resistors and capacitors of the DUT are PDK-neutral primi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from acs_gym.circuit_files import Problem, Unreadable, read_text, unreadable
 from acs_gym.expressions import Expression, ExpressionError
+from acs_gym.units import parse
 
 # Nodes and parameters of each primitive a PDK (or, for `ibias`, the deck) realises.
 PRIMITIVES: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
@@ -27,11 +30,45 @@ PRIMITIVES: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
 _ELEMENT_NODES = {"v": 2, "i": 2, "r": 2, "c": 2, "l": 2, "e": 4, "g": 4, "f": 2, "h": 2}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NODE = re.compile(r"[A-Za-z0-9_]+")
-_LONGEST_FILE = 200_000
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_VOLTAGE = re.compile(r"v\(([a-z0-9_]+)\)\s*=\s*(\{[^{}]*\}|[a-z0-9.+-]+)", re.I)
+_VALUE = re.compile(r"[A-Za-z0-9_ \t.,+*/()=-]*")
+# A shell's substitutions; `$` followed by a blank begins a comment, anything else is refused.
+_SUBSTITUTION = re.compile(r"`|\$(?=\S)")
+_COMMENTED_COMMAND = re.compile(r";\s*(shell|system|exec)\b", re.I)
+
+# Why the best known of what is not in the dialect is not. Only the message depends on this list.
+_RUNS = "it runs simulator commands, and through them programs"
+_READS = "it reads other files"
+_ANALYSES = "analyses and metrics are those of circuit.toml"
+_PDK_DEVICES = "device models belong to the PDK; use the primitives"
+_REASONS = {
+    ".control": _RUNS, ".endc": _RUNS, ".exec": _RUNS,
+    ".csparam": "it sets variables of command scripts, and there are none",
+    ".include": _READS, ".inc": _READS, ".lib": _READS, ".endl": _READS,
+    ".param": "name it under [conditions] or [[parameter]] of circuit.toml",
+    ".func": "write the arithmetic out, in braces",
+    ".model": _PDK_DEVICES,
+    ".subckt": "only the DUT is a subcircuit; write its elements out",
+    ".global": "connect the node through a port of the DUT",
+    ".options": "every circuit is simulated with the same options",
+    ".option": "every circuit is simulated with the same options",
+    ".temp": "the temperature is a condition of circuit.toml",
+    ".ic": "transients start at the operating point; .nodeset helps to find it",
+    **dict.fromkeys((".op", ".ac", ".dc", ".tran", ".noise", ".tf", ".pz", ".meas", ".measure",
+                     ".save", ".print", ".plot", ".probe", ".four"), _ANALYSES),
+    "a": "an XSPICE device is compiled code, and some read files",
+    "b": "a behavioural source may compute anything; use E, G, F or H",
+    **dict.fromkeys("dmqjz", _PDK_DEVICES),
+}  # fmt: skip
 
 
 class NetlistError(ValueError):
-    """A netlist this dialect refuses; the message starts with file and line."""
+    """A netlist this dialect refuses; `problems` are all there are, each with file and line."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,113 +113,198 @@ class Bench:
 
 
 def read_dut(path: Path) -> Dut:
-    """The DUT of `dut.spice`. Raises NetlistError (file:line: what and what is allowed)."""
-    lines = _logical_lines(path)
+    """The DUT of `dut.spice`. Raises NetlistError with every problem of the file."""
+    found = _Problems()
+    lines = _logical_lines(path, found)
     if not lines:
-        raise NetlistError(f"{path}: empty; expected one .subckt")
+        found.add(path.name, "empty; expected one .subckt")
+        found.stop()
     where, first = lines[0]
     head = first.split()
+    name, ports = "", tuple(p.lower() for p in head[2:])
     if head[0].lower() != ".subckt" or len(head) < 3:
-        raise NetlistError(f"{where}: expected '.subckt NAME PORT...', got {first!r}")
-    name, ports = head[1].lower(), tuple(p.lower() for p in head[2:])
-    _check_nodes(ports, where)
-    if lines[-1][1].split()[0].lower() != ".ends":
-        raise NetlistError(f"{lines[-1][0]}: expected '.ends' as the last line")
+        found.add(where, f"expected '.subckt NAME PORT...', got {first!r}")
+    else:
+        name = head[1].lower()
+        with found:
+            _check_nodes(ports, where)
+    if len(lines) < 2 or lines[-1][1].split()[0].lower() != ".ends":
+        found.add(lines[-1][0], "expected '.ends' as the last line")
     primitives: list[Primitive] = []
     elements: list[Element] = []
-    for where, line in lines[1:-1]:
-        if line[0] in "xX":
-            primitives.append(_primitive(line, where))
-        else:
-            elements.append(_element(line, where))
-    _check_unique([(p.name, p.where) for p in primitives] + [(e.name, e.where) for e in elements])
+    body = [
+        line for line in lines[1:] if line[1].split()[0].lower() != ".ends" or line != lines[-1]
+    ]
+    for where, line in _without_blocks(body, found):
+        with found:
+            if line[0] in "xX":
+                primitives.append(_primitive(line, where))
+            else:
+                elements.append(_element(line, where))
+    named = [(p.name, p.where) for p in primitives] + [(e.name, e.where) for e in elements]
+    _check_unique(named, found)
+    found.stop()
     return Dut(name, ports, tuple(primitives), tuple(elements))
 
 
-def read_bench(path: Path, dut: Dut) -> Bench:
-    """One `bench_*.spice`. Raises NetlistError (file:line: what and what is allowed)."""
+def read_bench(path: Path, dut: Dut | None) -> Bench:
+    """One `bench_*.spice`. Raises NetlistError with every problem of the file.
+
+    Without a DUT (it could not be read) its instance is not compared with it.
+    """
+    found = _Problems()
     elements: list[Element] = []
     instance: tuple[str, tuple[str, ...]] | None = None
     nodeset: dict[str, str] = {}
-    for where, line in _logical_lines(path):
-        if line.lower().startswith(".nodeset"):
-            for node, value in re.findall(r"v\((\w+)\)\s*=\s*(\{[^}]*\}|\S+)", line[8:], re.I):
-                nodeset[node.lower()] = value
-        elif line[0] in "xX":
-            words = line.lower().split()
-            if words[-1] != dut.name or instance is not None:
-                raise NetlistError(f"{where}: a bench has one X line, an instance of {dut.name!r}")
-            if len(words) - 2 != len(dut.ports):
-                raise NetlistError(
-                    f"{where}: {dut.name} has {len(dut.ports)} ports ({' '.join(dut.ports)}), "
-                    f"got {len(words) - 2} nodes"
-                )
-            _check_nodes(tuple(words[1:-1]), where)
-            instance = words[0], tuple(words[1:-1])
-        else:
-            elements.append(_element(line, where))
+    for where, line in _without_blocks(_logical_lines(path, found), found):
+        with found:
+            if line.split()[0].lower() == ".nodeset":
+                nodeset |= _nodeset(line, where)
+            elif line[0] in "xX":
+                if instance is not None:
+                    raise _refused(where, "a bench has one X line, the instance of the DUT")
+                instance = _instance(line, where, dut)
+            else:
+                elements.append(_element(line, where))
     if instance is None:
-        raise NetlistError(
-            f"{path}: no instance of the DUT; add 'Xdut {' '.join(dut.ports)} {dut.name}'"
-        )
-    _check_unique([(e.name, e.where) for e in elements])
+        ports = "PORTS NAME" if dut is None else f"{' '.join(dut.ports)} {dut.name}"
+        found.add(path.name, f"no instance of the DUT; add 'Xdut {ports}'")
+        instance = "", ()
+    _check_unique([(e.name, e.where) for e in elements], found)
+    found.stop()
     return Bench(tuple(elements), instance[0], instance[1], nodeset)
 
 
 def expressions_in(text: str) -> list[Expression]:
     """The `{...}` expressions of an element's value, in order."""
-    return [Expression(body) for body in re.findall(r"\{([^}]*)\}", text)]
+    return [Expression(body) for body in _BRACES.findall(text)]
 
 
-def _logical_lines(path: Path) -> list[tuple[str, str]]:
+class _Problems:
+    """Collects what the lines of a file are refused for; `with` goes on after a refusal."""
+
+    def __init__(self) -> None:
+        self._found: list[Problem] = []
+
+    def add(self, where: str, message: str) -> None:
+        self._found.append(Problem(where, message))
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, NetlistError):
+            self._found += error.problems
+            return True
+        return False
+
+    def stop(self) -> None:
+        if self._found:
+            raise NetlistError(*self._found)
+
+
+def _refused(where: str, message: str) -> NetlistError:
+    return NetlistError(Problem(where, message))
+
+
+def _logical_lines(path: Path, found: _Problems) -> list[tuple[str, str]]:
     """(file:line, text) with comments dropped and `+` continuations joined."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise NetlistError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise NetlistError(f"{path}: not UTF-8 text") from None
-    if len(text) > _LONGEST_FILE:
-        raise NetlistError(f"{path}: longer than {_LONGEST_FILE} characters")
+        text = read_text(path)
+    except Unreadable as error:
+        raise NetlistError(unreadable(path.name, error)) from None
     lines: list[tuple[str, str]] = []
     for number, raw in enumerate(text.splitlines(), start=1):
-        line = re.split(r"[;$]", raw, maxsplit=1)[0].strip()
         where = f"{path.name}:{number}"
-        if not line or line.startswith("*"):
+        stripped = raw.strip()
+        if stripped.startswith("*#"):
+            found.add(where, f"'*#' is refused: {_RUNS}")
+        if not stripped or stripped.startswith("*"):
             continue
+        # What stands in a comment never reaches the simulator; that it is there is bad enough.
+        if command := _COMMENTED_COMMAND.search(raw):
+            found.add(where, f"'; {command[1]}' is refused: a circuit runs no programs")
+        if _SUBSTITUTION.search(re.sub(r";.*", "", raw)):
+            found.add(where, "'`' and '$(' are refused: a circuit runs no programs")
+            continue
+        line = re.split(r"[;$]", raw, maxsplit=1)[0].strip()
         if line.startswith("+"):
-            if not lines:
-                raise NetlistError(f"{where}: a continuation line continues nothing")
-            lines[-1] = (lines[-1][0], f"{lines[-1][1]} {line[1:].strip()}")
-        else:
+            if lines:
+                lines[-1] = (lines[-1][0], f"{lines[-1][1]} {line[1:].strip()}")
+            else:
+                found.add(where, "a continuation line continues nothing")
+        elif line:
             lines.append((where, line))
     return lines
 
 
+def _without_blocks(lines: list[tuple[str, str]], found: _Problems) -> Iterator[tuple[str, str]]:
+    """The lines outside `.control` blocks and subcircuits, which are one problem each."""
+    closing = ""
+    for where, line in lines:
+        word = line.split()[0].lower()
+        if closing:
+            closing = "" if word == closing else closing
+        elif word in (".control", ".subckt"):
+            closing = {".control": ".endc", ".subckt": ".ends"}[word]
+            with found:
+                _element(line, where)
+        else:
+            yield where, line
+
+
+def _nodeset(line: str, where: str) -> dict[str, str]:
+    text = line[len(".nodeset") :]
+    pairs = {node.lower(): value for node, value in _VOLTAGE.findall(text)}
+    if not pairs or _VOLTAGE.sub("", text).strip():
+        raise _refused(where, f"expected '.nodeset v(NODE)=VALUE ...', got {line[:80]!r}")
+    for value in pairs.values():
+        try:
+            _value_expression(value, where) if value.startswith("{") else parse(value)
+        except ValueError as error:
+            raise (
+                error if isinstance(error, NetlistError) else _refused(where, str(error))
+            ) from None
+    return pairs
+
+
+def _instance(line: str, where: str, dut: Dut | None) -> tuple[str, tuple[str, ...]]:
+    words = line.lower().split()
+    nodes = tuple(words[1:-1])
+    if dut is not None:
+        if words[-1] != dut.name:
+            raise _refused(where, f"a bench has one X line, an instance of {dut.name!r}")
+        if len(nodes) != len(dut.ports):
+            ports = " ".join(dut.ports)
+            raise _refused(
+                where, f"{dut.name} has {len(dut.ports)} ports ({ports}), got {len(nodes)} nodes"
+            )
+    _check_nodes(nodes, where)
+    return _label(words[0], where), nodes
+
+
 def _primitive(line: str, where: str) -> Primitive:
     # Braces may hold spaces; glue them so that splitting on blanks is enough.
-    glued = re.sub(r"\{[^}]*\}", lambda m: re.sub(r"\s+", "", m[0]), line)
+    glued = _BRACES.sub(lambda m: re.sub(r"\s+", "", m[0]), line)
     glued = re.sub(r"\s*=\s*", "=", glued)
     words = glued.split()
     positional = [w for w in words if "=" not in w]
     kind = positional[-1].lower()
     if kind not in PRIMITIVES or len(positional) < 3:
-        raise NetlistError(
-            f"{where}: {kind!r} is not a primitive; use one of: {', '.join(PRIMITIVES)}"
-        )
+        raise _refused(where, f"{kind!r} is not a primitive; use one of: {', '.join(PRIMITIVES)}")
     count, required, optional = PRIMITIVES[kind]
     nodes = tuple(n.lower() for n in positional[1:-1])
     if len(nodes) != count:
-        raise NetlistError(f"{where}: {kind} has {count} nodes, got {len(nodes)}")
+        raise _refused(where, f"{kind} has {count} nodes, got {len(nodes)}")
     _check_nodes(nodes, where)
     parameters: dict[str, Expression] = {}
     for key, _, value in (w.partition("=") for w in words if "=" in w):
         if key.lower() not in (*required, *optional):
             allowed = ", ".join((*required, *optional))
-            raise NetlistError(f"{where}: {kind} has no parameter {key!r}; it takes: {allowed}")
+            raise _refused(where, f"{kind} has no parameter {key!r}; it takes: {allowed}")
         parameters[key.lower()] = _value_expression(value, where)
     if missing := [p for p in required if p not in parameters]:
-        raise NetlistError(f"{where}: {kind} needs {', '.join(missing)}")
+        raise _refused(where, f"{kind} needs {', '.join(missing)}")
     return Primitive(_label(positional[0][1:], where), kind, nodes, parameters, where)
 
 
@@ -191,22 +313,27 @@ def _element(line: str, where: str) -> Element:
     kind = line[0].lower()
     if kind not in _ELEMENT_NODES:
         allowed = " ".join(k.upper() for k in _ELEMENT_NODES)
-        raise NetlistError(
-            f"{where}: {words[0]!r} is not allowed here; elements are {allowed}, "
-            "transistors are X lines, and the only directive is .nodeset in a bench"
+        reason = _REASONS.get(words[0].lower() if kind == "." else kind, "")
+        raise _refused(
+            where,
+            f"{words[0]!r} is not allowed here{': ' if reason else ''}{reason}; elements are "
+            f"{allowed}, transistors are X lines, and the only directive is .nodeset in a bench",
         )
     count = _ELEMENT_NODES[kind]
     if len(words) < count + 2:
-        raise NetlistError(f"{where}: {words[0]} needs {count} nodes and a value")
+        raise _refused(where, f"{words[0]} needs {count} nodes and a value")
     nodes = tuple(n.lower() for n in words[1 : count + 1])
     _check_nodes(nodes, where)
     value = " ".join(words[count + 1 :])
     try:
         expressions_in(value)
     except ExpressionError as error:
-        raise NetlistError(f"{where}: {error}") from None
-    if "`" in value or '"' in value or "'" in value:
-        raise NetlistError(f"{where}: quotes are not allowed; write expressions in braces")
+        raise _refused(where, str(error)) from None
+    plain = _BRACES.sub("", value)
+    if '"' in plain or "'" in plain:
+        raise _refused(where, "quotes are not allowed; write expressions in braces")
+    if not _VALUE.fullmatch(plain):
+        raise _refused(where, f"cannot read the value {value[:80]!r}")
     return Element(_label(words[0], where), nodes, value, where)
 
 
@@ -215,26 +342,24 @@ def _value_expression(value: str, where: str) -> Expression:
     try:
         return Expression(body)
     except ExpressionError as error:
-        raise NetlistError(f"{where}: {error}") from None
+        raise _refused(where, str(error)) from None
 
 
 def _label(name: str, where: str) -> str:
     if not _NAME.fullmatch(name):
-        raise NetlistError(
-            f"{where}: {name!r} is not a device name (a letter, then letters, digits, _)"
-        )
+        raise _refused(where, f"{name!r} is not a device name (a letter, then letters, digits, _)")
     return name.lower()
 
 
 def _check_nodes(nodes: tuple[str, ...], where: str) -> None:
     for node in nodes:
         if not _NODE.fullmatch(node):
-            raise NetlistError(f"{where}: {node!r} is not a node name (letters, digits, _)")
+            raise _refused(where, f"{node!r} is not a node name (letters, digits, _)")
 
 
-def _check_unique(named: list[tuple[str, str]]) -> None:
+def _check_unique(named: list[tuple[str, str]], found: _Problems) -> None:
     seen: dict[str, str] = {}
     for name, where in named:
         if name in seen:
-            raise NetlistError(f"{where}: {name!r} is already used at {seen[name]}")
-        seen[name] = where
+            found.add(where, f"{name!r} is already used at {seen[name]}")
+        seen.setdefault(name, where)

@@ -70,7 +70,9 @@ def _failed_gates(
 ) -> dict[str, tuple[str, ...]]:
     """Description of each gate that does not hold -> the metrics it kills."""
     failed: dict[str, tuple[str, ...]] = {}
-    bounds = iter(evaluate_all(tuple([b for g in program.gates for b in (g.low, g.high) if b]), scope))
+    bounds = iter(
+        evaluate_all(tuple([b for g in program.gates for b in (g.low, g.high) if b]), scope)
+    )
     for gate in program.gates:
         low = -math.inf if gate.low is None else next(bounds)
         high = math.inf if gate.high is None else next(bounds)

@@ -1,5 +1,6 @@
 """Circuit folders: what is accepted, and that whatever is wrong is named with file and field."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -48,10 +49,10 @@ def test_bundled_circuits_load_and_tie_matched_devices(path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("circuit.toml", 'id = "ACS-OTA5T-v0"', 'id = "ota"', "circuit.toml: id:"),
-        ("circuit.toml", "low = 0.5e-6", 'low = "tiny"', r"parameter\.0\.low"),
-        ("circuit.toml", "[conditions]", "[conditoins]", "conditions: Field required"),
-        ("circuit.toml", 'title = "', 'titel = "', "titel: Extra inputs are not permitted"),
+        ("circuit.toml", 'id = "ACS-OTA5T-v0"', 'id = "ota"', r"circuit.toml:1: id:.* write Yours-"),
+        ("circuit.toml", "low = 0.5e-6", 'low = "tiny"', r"circuit.toml:18: parameter\.0\.low"),
+        ("circuit.toml", "[conditions]", "[conditoins]", "did you mean conditions"),
+        ("circuit.toml", 'title = "', 'titel = "', "circuit.toml:2: titel: Extra .* mean title"),
         ("circuit.toml", 'measure = "phase_margin"', 'measure = "pm"', "'pm' is not one of: value"),
         ("circuit.toml", 'analysis = "loop"', 'analysis = "lop"', "no analysis 'lop'"),
         ("circuit.toml", 'kills = "all"', 'kills = ["gian"]', r"kills unknown metrics \['gian'\]"),
@@ -66,8 +67,8 @@ def test_bundled_circuits_load_and_tie_matched_devices(path: Path) -> None:
         ("circuit.toml", 'excite = ["vfb"]', 'excite = ["vx"]', "excites vx"),
         ("circuit.toml", "tolerance = 20", "tolerance = -1", r"spec\.0\.tolerance"),
         ("circuit.toml", '[[spec]]\nmetric = "gain"', '[[spec]]\nmetric = "gian"', "unknown metric"),
-        ("circuit.toml", "= 1.8", "= = 1.8", "circuit.toml: "),
-        ("reference.toml", "54e-6", "54", "w_pair = 54 is outside its range"),
+        ("circuit.toml", "= 1.8", "= = 1.8", "circuit.toml:10: not TOML: "),
+        ("reference.toml", "54e-6", "54", "reference.toml:3: sky130.tt.w_pair: .*its range"),
         ("dut.spice", "{w_pair}", "{w_piar}", "dut.spice:.*'w_piar' is neither a parameter"),
         ("dut.spice", "nfet w={w_bias}", "nmos w={w_bias}", "'nmos' is not a primitive"),
         ("dut.spice", "Xib     vdd", ".include /etc/passwd\nXib vdd", "not allowed here"),
@@ -79,7 +80,7 @@ def test_bundled_circuits_load_and_tie_matched_devices(path: Path) -> None:
         ("bench_follower.spice", "vdd  vdd 0", ".control\nvdd vdd 0", "bench_follower.spice:3"),
         ("bench_follower.spice", "vdd  vdd 0", ".lib /etc/x tt\nvdd vdd 0", "the only directive is"),
         ("bench_follower.spice", "Xdut inp inn", "Xdut inp", "5 ports|6 ports"),
-        ("bench_follower.spice", "dc {vdd}", 'dc "$HOME"', "and a value|quotes"),
+        ("bench_follower.spice", "dc {vdd}", 'dc "$HOME"', "runs no programs"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(folder: Path, file: str, old: str, new: str, message: str) -> None:
@@ -124,3 +125,47 @@ def test_an_edited_folder_registered_again_is_the_edited_task(folder: Path) -> N
 def test_an_id_cannot_be_taken_twice(folder: Path) -> None:
     with pytest.raises(CircuitError, match="ACS-OTA5T-v0 is already registered from"):
         acs_gym.register_circuit(folder)
+
+
+PLUG_IN = """
+[acs_gym.circuits]
+bought = plugged_circuits:FOLDER
+broken = plugged_circuits:MISSING
+nowhere = plugged_circuits:NOWHERE
+"""
+
+
+def test_a_circuit_from_an_installed_package_is_found_and_a_broken_one_is_left_out(
+    folder: Path, tmp_path: Path
+) -> None:
+    """What pip would have put on the path: a module, and metadata that names the folder."""
+    edit(folder, "circuit.toml", "ACS-OTA5T-v0", "Bought-OTA-v2")
+    site = tmp_path / "site"
+    metadata = site / "plugged_circuits-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: plugged-circuits\nVersion: 1.0\n"
+    )
+    (metadata / "entry_points.txt").write_text(PLUG_IN)
+    (site / "plugged_circuits.py").write_text(
+        f"FOLDER = {str(folder)!r}\nNOWHERE = {str(tmp_path / 'nowhere')!r}\n"
+    )
+    code = (
+        "import warnings\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    import acs_gym, gymnasium\n"
+        "print(len(caught), *(str(w.message).split(' is left out')[0] for w in caught), sep=';')\n"
+        "env = gymnasium.make('Bought-OTA-v2', pdk='generic')\n"
+        "env.reset(seed=0)\n"
+        "print(env.step(env.action_space.sample())[4]['evaluation'].status)\n"
+        "print(acs_gym.make_task('mine', pdk='generic').id, 'ACS-OTA5T-v0' in acs_gym.task_ids())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    warned, status, last = done.stdout.splitlines() or pytest.fail(done.stderr)
+    assert warned == f"2;circuit plug-in broken;circuit folder {tmp_path / 'nowhere'}"
+    assert status in ("ok", "measure_failed") and last == "Bought-OTA-v2 True"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ import pytest
 
 import acs_gym
 from acs_gym.cli import main
+from acs_gym.difficulty import Difficulty, write_difficulty
+from acs_gym.registry import BUNDLED
 
 SMALL = "ACS-OTA5T-v0"
 
@@ -39,7 +42,7 @@ def test_help_names_every_command_and_is_quick() -> None:
     start = time.perf_counter()
     done = shell("--help")
     assert done.returncode == 0 and time.perf_counter() - start < 3
-    for command in ("list", "show", "simulate", "plot", "doctor", "pdk"):
+    for command in ("list", "show", "simulate", "plot", "new", "check", "doctor", "pdk"):
         assert command in done.stdout
 
 
@@ -57,6 +60,63 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     for task_id in acs_gym.task_ids():
         assert task_id in out
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A circuit of one's own that is proved in `pvt` too, where it asks for less."""
+    monkeypatch.setattr("acs_gym.registry._registered", {})
+    monkeypatch.setattr("acs_gym.cli.catalogue.default_pdk", lambda: "generic")
+    folder = Path(shutil.copytree(BUNDLED / "ota5t", tmp_path / "mine"))
+    toml = folder / "circuit.toml"
+    text = toml.read_text().replace("ACS-OTA5T-v0", "Mine-OTA-v0")
+    toml.write_text(text + "\n[tier.pvt]\ntargets = { ugbw = 12e6, gain = 30 }\n")
+    return folder
+
+
+def test_list_says_where_blind_search_gets_where_that_is_known(
+    capsys: pytest.CaptureFixture[str], mine: Path
+) -> None:
+    def row() -> str:
+        code, out, _ = run(capsys, "list")
+        assert code == 0 and "feasible on generic" in out
+        return next(line for line in out.splitlines() if "Mine-OTA-v0" in line)
+
+    acs_gym.register_circuit(mine)
+    columns = [column.strip() for column in row().split("  ") if column.strip()]
+    assert columns[3:7] == ["training", "8", "5", "tt, pvt"] and columns[-1] == "-"
+    task = acs_gym.make_task("Mine-OTA-v0", pdk="generic")
+    found = Difficulty(digest=task.digest, designs=2000, feasible=3, best_of_100=0.8765)
+    write_difficulty(mine, "generic", "tt", found)
+    assert row().rstrip().endswith("3 of 2000 · best 0.87")
+    with (mine / "circuit.toml").open("a") as file:
+        file.write("# another version\n")
+    assert row().rstrip().endswith("-")
+
+
+def test_show_has_a_column_for_what_each_tier_asks(
+    capsys: pytest.CaptureFixture[str], mine: Path
+) -> None:
+    code, out, _ = run(capsys, "show", str(mine))
+    assert code == 0 and "tiers: tt (1 simulation a design), pvt (45 simulations a design)" in out
+    assert "spec in tt" in out and "spec in pvt" in out
+    ugbw = next(line for line in out.splitlines() if line.strip().startswith("ugbw"))
+    assert "≥ 34 MHz" in ugbw and "≥ 12 MHz" in ugbw
+    code, out, _ = run(capsys, "show", "mine", "--tier", "pvt")
+    assert code == 0 and "≥ 12 MHz" in out and "≥ 34 MHz" not in out
+    assert "No reference sizing is shipped for generic in tier pvt." in out
+
+
+def test_simulate_in_a_tier(capsys: pytest.CaptureFixture[str], mine: Path) -> None:
+    code, out, _ = run(capsys, "simulate", str(mine), "--tier", "pvt")
+    assert code == 0 and "worst at" in out and "ss/-10%" in out
+    assert "taken from the reference sizing of tier tt: all parameters" in out
+    code, out, _ = run(capsys, "simulate", "mine", "--tier", "mc3")
+    assert code == 0 and "mean ± sigma" in out and "of 3 draws meet every spec" in out
+    code, out, _ = run(capsys, "simulate", "mine", "--tier", "mc3", "--json")
+    record = json.loads(out)
+    assert record["tier"] == "mc3" and record["cost"] == 3
+    assert set(record["spread"]["sigma"]) == set(record["metrics"])
 
 
 def test_show(capsys: pytest.CaptureFixture[str], task: acs_gym.Task) -> None:
@@ -132,6 +192,17 @@ def test_doctor_finds_this_machine_in_order(capsys: pytest.CaptureFixture[str]) 
     assert "bit-identical twice" in out
 
 
+def test_doctor_leaves_a_circuit_without_a_typical_reference_alone(
+    capsys: pytest.CaptureFixture[str], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("acs_gym.registry._discovered", dict)
+    sizings = (mine / "reference.toml").read_text()
+    (mine / "reference.toml").write_text(sizings.replace(".tt]", ".pvt]"))
+    acs_gym.register_circuit(mine)
+    code, out, _ = run(capsys, "doctor", "--pdk", "generic")
+    assert code == 0 and "none is shipped" in out
+
+
 def test_doctor_says_what_to_type_when_ngspice_is_missing() -> None:
     done = shell("doctor", NGSPICE_LIBRARY_PATH="/nowhere/libngspice.so")
     assert done.returncode == 1 and "unset it or correct it" in done.stdout
@@ -200,6 +271,10 @@ def test_wrong_use_is_one_clear_line(
         (("plot", SMALL, "-o", "x.bmp"), ".png"),
         (("show",), "ID"),
         (("list", "--al"), "--al"),
+        (("show", SMALL, "--tier", "tx"), "no tier called 'tx'"),
+        (("simulate", SMALL, "--tier", "mc1"), "2 to 10000"),
+        (("new",), "NAME"),
+        (("check", SMALL, "--designs", "-1"), "--designs"),
     ],
 )
 def test_wrong_commands(

@@ -153,6 +153,25 @@ def test_an_output_that_does_not_move_has_no_slew_rate(y: np.ndarray) -> None:
     assert math.isnan(measure.slew_rate(T, y, start=5e-9, stop=100e-9))
 
 
+@pytest.mark.parametrize("offset", [0.0, 1.3e-3, -4e-3, 9e-3])
+def test_the_offset_of_a_latch_follows_from_two_small_decisions(offset: float) -> None:
+    """Two edges, 40 ns apart, of a latch whose output grows as exp(t/tau) times what it sees."""
+    tau, gain, step = 2e-9, 5.0, 5e-3
+    y = np.zeros(T.shape)
+    for edge, applied in ((10e-9, step), (50e-9, -step)):
+        growing = (edge <= T) & (edge + 20e-9 > T)
+        y[growing] = gain * (applied - offset) * np.exp((T[growing] - edge) / tau)
+    options = {"first": 10e-9, "second": 50e-9, "duration": 15e-9, "step": step}
+    assert measure.latch_offset(T, y, level=0.2, **options) == pytest.approx(offset, abs=1e-9)
+    swapped = measure.latch_offset(T, -y, level=0.2, **options)
+    assert swapped == pytest.approx(offset, abs=1e-9)
+    assert math.isnan(measure.latch_offset(T, y, level=1e3, **options))
+    assert math.isnan(measure.latch_offset(T, 0 * y, level=0.2, **options))
+    assert math.isnan(measure.latch_offset(T, y, level=0.2, **{**options, "second": 200e-9}))
+    # What answers the same twice does not listen to its input: it has no offset.
+    assert math.isnan(measure.latch_offset(T, 0 * y + 1.0, level=0.2, **options))
+
+
 @pytest.mark.parametrize("name", measure.MEASURES)
 def test_every_measure_says_what_it_does(name: str) -> None:
     function = measure.MEASURES[name]

@@ -72,6 +72,7 @@ def test_more_of_a_good_thing_never_scores_less(a: float, b: float) -> None:
     ("arguments", "message"),
     [
         (("x", ">", 1.0), "use one of: '>=', '<=', 'within'"),
+        (("x", "within", -1.0, 1.0), "nothing is within -1.0 of zero"),
         (("x", ">=", math.nan), "not finite"),
         (("x", ">=", 0.0), "must be positive; give a tolerance"),
         (("x", ">=", 1.0, 0.0), "tolerance 0.0 must be positive"),

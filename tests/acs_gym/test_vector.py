@@ -93,7 +93,11 @@ def test_equals_gymnasiums_own_vector_of_single_environments(
         assert not (turn == 1 and not a[2][2])
         ends += int((a[2] | a[3]).sum())
         if turn == 4:  # In mid-episode for some: new targets for those chosen, all others go on.
-            asked = {"specs": {"ugbw": 3e6}, "reset_mask": np.array([True, False, True, False])}
+            spec = ours.task.specs.specs[0]
+            asked = {
+                "specs": {spec.metric: 0.9 * spec.target},
+                "reset_mask": np.array([True, False, True, False]),
+            }
             a, b = (envs.reset(seed=[9, 9, 1, 1], options=dict(asked)) for envs in both)
             assert_same(a, b, "reset")
     assert ends >= 8

@@ -14,7 +14,7 @@ from baselines.agent import AskTellAgent, SimulatorUnavailable
 from baselines.initial import default_size, initial_designs, split_seed
 from baselines.oracle import Oracle
 from baselines.random_search import RandomSearch
-from baselines.registry import METHODS, Method, get_method
+from baselines.registry import get_method
 from baselines.sobol import Sobol
 
 BUDGET = 9
@@ -93,19 +93,3 @@ def test_the_oracle_replays_the_reference(task):
 def test_the_centre_is_the_geometric_mean_of_a_logarithmic_range(task):
     design = get_method("constant").load()(task.space, seed=0, initial=[]).ask()[0]
     assert design["i_bias"] == pytest.approx(math.sqrt(0.5e-6 * 50e-6), rel=1e-6)
-
-
-def test_an_unknown_method_is_answered_with_the_closest():
-    with pytest.raises(KeyError, match="did you mean sobol"):
-        get_method("sobl")
-
-
-def test_a_method_whose_library_is_missing_says_what_to_install():
-    method = Method("x", "baselines.sobol:Sobol", "", library="no_such_library", extra="skopt")
-    assert not method.available
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'acs-gym\[skopt\]'"):
-        method.load()
-
-
-def test_every_method_is_registered_under_its_own_name():
-    assert all(m.load().name == m.name for m in METHODS)

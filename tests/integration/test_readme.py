@@ -1,4 +1,4 @@
-"""What the README shows runs as it stands there."""
+"""What the README and the page on environments show runs as it stands there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.conftest import needs_sky130
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
+PAGES = TEXT + (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"^```python\n(.*?)^```", PAGES, re.M | re.S)
 COMMANDS = [
     line.split("#")[0].strip()
     for block in re.findall(r"^```sh\n(.*?)^```", TEXT, re.M | re.S)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 
 import pytest
 
+from acs_gym.registry import BUNDLED
 from tests.leaderboard.conftest import AGENTS, results, run, small, start
 
 
@@ -104,6 +106,41 @@ def test_a_result_of_a_newer_version_stops_the_run_before_anything_is_touched(st
     done = run(*small(store.folder, "random"))
     assert done.returncode == 2 and "upgrade acs-gym" in done.stderr
     assert path.read_text() == newer
+
+
+def test_a_circuit_folder_is_a_task_in_every_process(tmp_path):
+    folder = tmp_path / "circuits" / "mine"
+    shutil.copytree(BUNDLED / "ota5t", folder)
+    toml = folder / "circuit.toml"
+    toml.write_text(toml.read_text().replace("ACS-OTA5T-v0", "Mine-OTA-v0"))
+    options = small(tmp_path / "out", "sobol", "--tasks", f"{folder},ota5t", "--json")
+    done = run(*options)
+    assert done.returncode == 0, done.stderr
+    stored = [json.loads(p.read_text()) for p in (tmp_path / "out").glob("*/result.json")]
+    mine, bundled = sorted(stored, key=lambda r: r["spec"]["task"], reverse=True)
+    assert (mine["spec"]["task"], bundled["spec"]["task"]) == ("Mine-OTA-v0", "ACS-OTA5T-v0")
+    assert mine["status"] == bundled["status"] == "complete" and mine["usage"]["simulations"] == 6
+
+    # Another version of the circuit is another cell.
+    toml.write_text(toml.read_text().replace("c_load = 1e-12", "c_load = 2e-12"))
+    assert "1 of them done already" in run(*options).stderr
+
+
+def test_a_folder_that_is_no_circuit_is_one_clear_line(tmp_path):
+    from typer.testing import CliRunner
+
+    from leaderboard.run import app
+
+    def refused(folder):
+        done = CliRunner().invoke(app, ["--tasks", str(folder), "--pdk", "generic"])
+        assert done.exit_code == 2 and done.stderr.count("\n") == 1
+        return done.stderr
+
+    assert "no circuit folder: it has no circuit.toml" in refused(tmp_path)
+    mine = shutil.copytree(BUNDLED / "ota5t", tmp_path / "mine")
+    assert "ACS-OTA5T-v0 is already registered from" in refused(mine)
+    (mine / "dut.spice").write_text(".lib secret\n")
+    assert "dut.spice:1: " in refused(mine)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])

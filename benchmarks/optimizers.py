@@ -1,0 +1,313 @@
+"""Which optimiser meets the specs with the fewest simulations?
+
+    python benchmarks/optimizers.py --json benchmarks/results/optimizers.json
+    python benchmarks/optimizers.py --methods scbo,turbo --tasks opamp --seeds 2 --budget 40
+    python benchmarks/optimizers.py --table          # of what is done so far; runs nothing
+
+A run is (task, method, seed): one method spends the budget on one task, in a process of its own, one
+process a core. Finished runs are appended to `--runs` as they end, and the same command goes on with
+those that are missing, so it may be stopped at any time; several may not write to one file at once.
+Seeds are those of `python -m leaderboard.run`: methods share their initial designs, and a run here is
+the cell there. Seeds outermost, so that an interrupted study has all methods at a few seeds.
+
+Columns: IQM of the best score over all tasks and seeds, with its 95 % stratified bootstrap
+interval; share of runs that met every spec; median simulations until then (Kaplan-Meier); seconds the
+method itself takes for a simulation after the initial designs (ask and tell, on a shared machine
+wall-clock time says little: CPU time); the largest memory of a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import acs_gym
+from acs_gym.design import Design
+from acs_gym.evaluation import Evaluation
+from acs_gym.session import available_cores
+from acs_gym.simulation.version import simulator_version
+from acs_gym.task import Task
+from baselines.agent import AskTellAgent
+from baselines.failures import Track
+from baselines.initial import default_size
+from baselines.protocol import Optimizer
+from baselines.registry import METHODS, Method, get_method
+from leaderboard.cells import CellSpec, session_seed
+from leaderboard.suites import resolve_task, suite_tasks
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+HARNESS_CHECKS = ("constant", "oracle")
+LIBRARIES = ("numpy", "scipy", "scikit-optimize", "torch", "botorch", "optuna", "cma")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is; `digest` is the task's, so that a changed task is run again."""
+
+    task: str
+    method: str
+    seed: int
+    budget: int
+    pdk: str
+    tier: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run gave.
+
+    Attributes:
+        score: the best of the run.
+        first_met: simulations until every spec was met, or None.
+        steps: [simulation, score] wherever the best score rose.
+        duplicates, failed: simulations that taught little.
+        method_seconds, method_cpu_seconds: a simulation, of `ask` and `tell` after the initial designs.
+        memory_mib: the largest resident memory of the method's process.
+    """
+
+    run: Run
+    score: float
+    first_met: int | None
+    steps: list[list[float]]
+    duplicates: int
+    failed: int
+    seconds: float
+    method_seconds: float
+    method_cpu_seconds: float
+    memory_mib: int
+
+
+class Timed:
+    """A method that keeps the time it takes."""
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self.name, self.track = method.name, method.track
+        self.wall: list[float] = []
+        self.cpu: list[float] = []
+
+    def for_task(self, task: Task, *, seed: int, initial: Sequence[Design]) -> Optimizer:
+        optimizer = self.method.for_task(task, seed=seed, initial=initial)
+        ask, tell = optimizer.ask, optimizer.tell
+
+        def timed_ask(n: int = 1) -> list[Design]:
+            wall, cpu = time.perf_counter(), time.process_time()
+            designs = ask(n)
+            self.wall.append(time.perf_counter() - wall)
+            self.cpu.append(time.process_time() - cpu)
+            return designs
+
+        def timed_tell(evaluations: Sequence[Evaluation]) -> None:
+            wall, cpu = time.perf_counter(), time.process_time()
+            tell(evaluations)
+            self.wall[-1] += time.perf_counter() - wall
+            self.cpu[-1] += time.process_time() - cpu
+
+        optimizer.ask, optimizer.tell = timed_ask, timed_tell  # type: ignore[method-assign]
+        return optimizer
+
+    name: str
+    track: Track
+
+
+def execute(run: Run) -> Finished:
+    """Runs in a process of its own."""
+    task = acs_gym.make_task(run.task, pdk=run.pdk, tier=run.tier)
+    cell = CellSpec(
+        task=run.task, pdk=run.pdk, tier=run.tier, agent=run.method, repetition=run.seed,
+        budget=run.budget, suite_seed=0,
+    )  # fmt: skip
+    timed = Timed(get_method(run.method))
+    start = time.perf_counter()
+    with task.session(run.budget, seed=session_seed(cell)) as session:
+        n_initial = default_size(session.remaining, len(task.space))
+        AskTellAgent(timed).run(session)
+    own = slice(n_initial, None)
+    count = max(1, len(timed.wall[own]))
+    steps, best = [], -1.0
+    for number, evaluation in enumerate(session.history, start=1):
+        if evaluation.score > best:
+            best = evaluation.score
+            steps.append([number, round(best, 6)])
+    met = [k for k, e in enumerate(session.history, start=1) if e.feasible]
+    return Finished(
+        run=run,
+        score=best,
+        first_met=met[0] if met else None,
+        steps=steps,
+        duplicates=session.usage.duplicates,
+        failed=sum(e.status is not acs_gym.Status.OK for e in session.history),
+        seconds=round(time.perf_counter() - start, 1),
+        method_seconds=round(sum(timed.wall[own]) / count, 4),
+        method_cpu_seconds=round(sum(timed.cpu[own]) / count, 4),
+        memory_mib=peak_memory_mib(),
+    )
+
+
+def peak_memory_mib() -> int:
+    """Of this process, by Linux's VmHWM (`ru_maxrss` would count the parent's before exec)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def load(path: Path) -> list[Finished]:
+    """Finished runs; a line that was cut off by an interrupt is left out."""
+    found = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            data = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        found.append(Finished(**(data | {"run": Run(**data["run"])})))
+    return found
+
+
+def execute_all(runs: Sequence[Run], path: Path, jobs: int) -> None:
+    """Every run, each appended to `path` when it ends. A run that raises ends the study."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.read_text().endswith("\n"):
+        with path.open("a") as file:
+            file.write("\n")
+    os.environ |= ONE_THREAD  # Inherited by the processes of the runs, which load a BLAS.
+    executor = concurrent.futures.ProcessPoolExecutor(
+        jobs, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1
+    )
+    start = time.perf_counter()
+    with executor, path.open("a") as file:
+        futures = [executor.submit(execute, run) for run in runs]
+        try:
+            for number, future in enumerate(concurrent.futures.as_completed(futures), start=1):
+                done = future.result()
+                file.write(json.dumps(asdict(done), separators=(",", ":")) + "\n")
+                file.flush()
+                minutes = (time.perf_counter() - start) / 60
+                print(
+                    f"{number}/{len(runs)} {minutes:.0f} min: {done.run.method} on {done.run.task}, "
+                    f"seed {done.run.seed}: {done.score:.3f} in {done.seconds:.0f} s",
+                    file=sys.stderr, flush=True,
+                )  # fmt: skip
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def table(finished: Iterable[Finished], budget: int) -> list[str]:
+    """Markdown, best method first."""
+    from leaderboard.statistics import (
+        interquartile_mean,
+        iqm_interval,
+        median_simulations_to_spec,
+        wilson_interval,
+    )
+
+    methods: dict[str, list[Finished]] = {}
+    for done in finished:
+        methods.setdefault(done.run.method, []).append(done)
+    rows = []
+    for method, runs in methods.items():
+        tasks: dict[str, list[float]] = {}
+        for done in runs:
+            tasks.setdefault(done.run.task, []).append(done.score)
+        interval = iqm_interval(list(tasks.values()))
+        middle = float(interquartile_mean([d.score for d in runs]))
+        met = sum(d.first_met is not None for d in runs)
+        share = wilson_interval(met, len(runs))
+        median = median_simulations_to_spec([d.first_met for d in runs], budget)
+        cells = [
+            f"`{method}`",
+            get_method(method).track,
+            f"{middle:.3f} [{interval.low:.3f}, {interval.high:.3f}]",
+            f"{met}/{len(runs)} = {met / len(runs):.0%} [{share.low:.0%}, {share.high:.0%}]",
+            f"{median:.0f}" if median is not None else f"> {budget}",
+            f"{sum(d.method_cpu_seconds for d in runs) / len(runs):.2f}",
+            f"{max(d.memory_mib for d in runs)}",
+        ]
+        rows.append((middle, met, "| " + " | ".join(cells) + " |"))
+    head = (
+        "| method | sees | IQM score | met every spec | simulations to spec | s/ask (CPU) | MiB |"
+    )
+    rows.sort(key=lambda row: (-row[0], -row[1]))
+    return [head, "|---" * 7 + "|", *(row[-1] for row in rows)]
+
+
+def summary(finished: Sequence[Finished], command: str) -> dict[str, Any]:
+    """What is committed: enough to draw every figure again."""
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "command": command,
+        "ngspice": str(simulator_version()),
+        "libraries": versions,
+        "cores": available_cores(),
+        "runs": [asdict(d) | {"run": asdict(d.run)} for d in finished],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    searching = [m.name for m in METHODS if m.name not in HARNESS_CHECKS]
+    parser.add_argument("--methods", default=",".join(searching), help="with commas")
+    parser.add_argument("--tasks", help="with commas; default: every training task")
+    parser.add_argument("--seeds", default="10", help="how many, or a range such as 5-9")
+    parser.add_argument("--budget", type=int, default=100)
+    parser.add_argument("--pdk", default="sky130")
+    parser.add_argument("--tier", default="tt")
+    parser.add_argument("--jobs", type=int, default=available_cores())
+    parser.add_argument("--runs", type=Path, default=Path("runs/optimizers.jsonl"))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    arguments = parser.parse_args()
+
+    first, _, last = arguments.seeds.rpartition("-")
+    seeds = range(int(first), int(last) + 1) if first else range(int(last))
+    names = [resolve_task(t) for t in arguments.tasks.split(",")] if arguments.tasks else []
+    tasks = {
+        name: acs_gym.make_task(name, pdk=arguments.pdk, tier=arguments.tier).digest
+        for name in names or suite_tasks("core")
+    }
+    methods = [get_method(m) for m in arguments.methods.split(",")]
+    for method in methods:
+        method.require()
+    wanted = [
+        Run(task, method.name, seed, arguments.budget, arguments.pdk, arguments.tier, digest)
+        for seed in seeds
+        for task, digest in tasks.items()
+        for method in methods
+    ]
+    done = {d.run for d in load(arguments.runs)}
+    todo = [run for run in wanted if run not in done]
+    if todo and not arguments.table:
+        print(f"{len(wanted)} runs, {len(wanted) - len(todo)} done already", file=sys.stderr)
+        execute_all(todo, arguments.runs, arguments.jobs)
+    finished = {d.run: d for d in load(arguments.runs)}
+    chosen = [finished[run] for run in wanted if run in finished]
+    if not chosen:
+        sys.exit("no run of this study is done")
+    print("\n".join(table(chosen, arguments.budget)))
+    if len(chosen) < len(wanted):
+        print(f"\n{len(chosen)} of {len(wanted)} runs are done.")
+    if arguments.json:
+        command = "python benchmarks/optimizers.py " + " ".join(sys.argv[1:])
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(summary(chosen, command), separators=(",", ":"))
+        # A line a run, so that a difference between two studies can be read.
+        arguments.json.write_text(text.replace('{"run":', '\n{"run":') + "\n")
+
+
+if __name__ == "__main__":
+    main()

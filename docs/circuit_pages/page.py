@@ -1,0 +1,160 @@
+"""The text of a circuit's page, from its folder and its numbers; the same text every time."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from acs_gym.circuit import Circuit, GateEntry, MetricEntry
+from acs_gym.difficulty import Difficulty, read_difficulties
+from acs_gym.simulation.measure import MEASURES
+from acs_gym.specs import direction_text
+from acs_gym.units import format_si
+from docs.circuit_pages.numbers import Numbers
+
+_HERE = Path(__file__).parent
+_JINJA = Environment(
+    loader=FileSystemLoader(_HERE / "templates"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_DIGITS = 3
+_MICRO = re.compile(r"(?<=[ /])u(?=\w)")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One PDK in one tier; a table has one for each."""
+
+    pdk: str
+    tier: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.pdk} {self.tier}"
+
+
+def render(circuit: Circuit, numbers: Numbers) -> str:
+    """The page in Markdown."""
+    units = {m.name: m.unit for m in circuit.file.metric} | {"area": "m^2"}
+    descriptions = {m.name: m.description for m in circuit.file.metric} | {"area": "area"}
+    columns = list(_columns(circuit))
+
+    def value(column: Column, metric: str) -> float | None:
+        known = numbers.measured.get(column.pdk, {}).get(column.tier)
+        return None if known is None else known.metrics.get(metric)
+
+    return _JINJA.get_template("page.md.jinja").render(
+        circuit=circuit,
+        file=circuit.file,
+        numbers=numbers,
+        columns=columns,
+        units=units,
+        descriptions=descriptions,
+        value=value,
+        undrawn=[name for name in units if name not in numbers.drawn],
+        first_metrics=numbers.measured[numbers.waveforms_of]["tt"].metrics,
+        conditions=", ".join(f"{k} = {v:g}" for k, v in circuit.file.conditions.items()),
+        overrides=list(_overrides(circuit)),
+        benches=[
+            (b, (circuit.folder / b.netlist).read_text().rstrip()) for b in circuit.file.bench
+        ],
+        measures={
+            m.measure: _first_sentence(m.measure) for m in circuit.file.metric if not m.formula
+        },
+        difficulties=list(_difficulties(circuit, numbers)),
+        literature=_literature().get(circuit.name, []),
+        si=_si,
+        target=_target,
+        how=_how,
+        gate_text=_gate_text,
+        killed=_killed,
+    )
+
+
+def render_index(circuits: list[Circuit]) -> str:
+    """The list of all pages."""
+    return _JINJA.get_template("index.md.jinja").render(circuits=circuits)
+
+
+def _columns(circuit: Circuit) -> Iterator[Column]:
+    for pdk in circuit.file.pdk:
+        for tier in circuit.tiers:
+            if circuit.reference(pdk, tier) is not None:
+                yield Column(pdk, tier)
+
+
+def _si(value: float | None, unit: str) -> str:
+    """Three digits and a unit, such as 12.3 µm; a dash where there is no value."""
+    return "—" if value is None else _readable(format_si(value, unit, _DIGITS))
+
+
+def _readable(text: str) -> str:
+    return _MICRO.sub("µ", text).replace("Ohm", "Ω").replace(" °", "°")
+
+
+def _target(circuit: Circuit, column: Column, metric: str) -> str:
+    for spec in circuit.specs(column.pdk, column.tier):  # type: ignore[arg-type]
+        if spec.metric == metric:
+            return _readable(direction_text(spec.direction, spec.target, spec.unit))
+    return "—"
+
+
+def _how(metric: MetricEntry) -> str:
+    """`unity_crossing(-v(out)/v(inn))`, or the formula."""
+    if metric.formula:
+        return f"`{metric.formula}`"
+    options = "".join(f", {k} = {v}" for k, v in metric.options.items())
+    return f"`{metric.measure}({metric.signal}{options})`"
+
+
+def _first_sentence(measure: str) -> str:
+    text = " ".join((inspect.getdoc(MEASURES[measure]) or "").split())
+    return re.split(r"(?<=\.)\s", text, maxsplit=1)[0]
+
+
+def _gate_text(gate: GateEntry) -> str:
+    low = "" if gate.low == float("-inf") else f"{gate.low} ≤ "
+    high = "" if gate.high == float("inf") else f" ≤ {gate.high}"
+    return f"`{low}{gate.signal}{high}`"
+
+
+def _killed(gate: GateEntry) -> str:
+    return "every metric" if gate.kills == "all" else ", ".join(gate.kills)
+
+
+def _overrides(circuit: Circuit) -> Iterator[str]:
+    """What is different on one PDK, in words."""
+    units = {p.name: p.unit for p in circuit.file.parameter}
+    for pdk, entry in circuit.file.pdk.items():
+        changed = [f"{k} = {v:g}" for k, v in entry.conditions.items()]
+        for name, bounds in entry.parameters.items():
+            words = {"low": "from", "high": "up to"}
+            limits = [f"{words.get(k, k)} {_si(v, units[name])}" for k, v in bounds.items()]
+            changed.append(f"{name} {' '.join(limits)}")
+        if changed:
+            yield f"On {pdk}: {', '.join(changed)}."
+
+
+def _difficulties(circuit: Circuit, numbers: Numbers) -> Iterator[tuple[Column, Difficulty]]:
+    """What blind sampling finds, where it was measured in the very task the page describes."""
+    found = read_difficulties(circuit.folder)
+    for column in _columns(circuit):
+        known = found.get(column.pdk, {}).get(column.tier)  # type: ignore[call-overload]
+        measured = numbers.measured.get(column.pdk, {}).get(column.tier)
+        if known is not None and measured is not None and known.digest == measured.digest:
+            yield column, known
+
+
+def _literature() -> dict[str, list[dict[str, Any]]]:
+    with (_HERE / "literature.toml").open("rb") as stream:
+        return tomllib.load(stream)

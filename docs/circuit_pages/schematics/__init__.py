@@ -1,0 +1,1 @@
+"""One drawing script a circuit, called after its folder."""

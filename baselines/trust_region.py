@@ -85,8 +85,7 @@ class TrustRegionOptimizer(BayesianOptimizer):
     A subclass says what makes a design good (`_merit`) and samples that from its models.
 
     Attributes:
-        success_tolerance: of the region, by number of parameters.
-        most_candidates: at which a sample of the models is looked at.
+        most_candidates: points, at most, at which a sample of the models is looked at.
     """
 
     most_candidates: ClassVar[int]

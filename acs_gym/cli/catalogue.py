@@ -63,7 +63,7 @@ def list_tasks() -> None:
                 c.file.title,
                 c.file.split,
                 str(len(c.file.parameter)),
-                str(len(c.file.spec)),
+                str(sum("tt" in s.tiers for s in c.file.spec)),
                 ", ".join(c.tiers),
                 ", ".join(c.file.pdk),
                 _difficulty(c, pdk),

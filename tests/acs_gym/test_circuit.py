@@ -59,7 +59,7 @@ def test_bundled_circuits_load_and_tie_matched_devices(path: Path) -> None:
         ("circuit.toml", 'kills = "all"', "kills = []", "kills nothing"),
         ("circuit.toml", 'command = "op"', 'command = "dc vdd 2 1 0.1"', "analysis op: cannot read"),
         ("circuit.toml", "[pdk.generic]", '[tier.fast]\n[pdk.generic]', r"tier\.fast"),
-        ("circuit.toml", "[pdk.generic]", "[pdk.generic]\ntier.pvt.targets = {}", "no .tier.pvt. table"),
+        ("circuit.toml", "[pdk.generic]", "[pdk.generic]\ntier.tt.targets = {gian = 1}", "gian"),
         ("reference.toml", "[generic.tt]", "[generic.xy]", r"generic\.xy"),
         ("circuit.toml", 'signal = "v(out)-v_cm"', 'signal = "__import__"', "unknown name"),
         ("circuit.toml", 'command = "op"', 'command = "shell ls"', r"bench\.0\.analysis\.0\.command"),

@@ -83,7 +83,7 @@ print inoise_total
 def test_gain_bandwidth_and_power_without_a_servo(
     ours: dict[str, float], theirs: dict[str, float]
 ) -> None:
-    # The servo's gain of 1,000 leaves the output a millivolt beside its target.
+    # The servo leaves the output a millivolt beside its target.
     assert theirs["level"] == pytest.approx(0.9, abs=2e-3)
     assert ours["gain"] == pytest.approx(theirs["gain"], abs=0.05)
     assert ours["ugbw"] == pytest.approx(theirs["fu"], rel=0.01)

@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench setup develop models clean distclean
+.PHONY: help demo test lint format pages bench setup develop models clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ demo: setup models ## score three optimisers on two SKY130 circuits; ends with a
 	  --seeds 3 --budget 40 --jobs 2 --pdk "$$pdk" --out $(OUT)-$$pdk
 
 test: develop models ## run the test suite (real ngspice)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: develop ## ruff and mypy
 	$(BIN)/ruff check .
@@ -38,7 +38,11 @@ format: develop ## reformat and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: develop models ## the studies of benchmarks/ (about a quarter of an hour)
+pages: develop models ## the pages of docs/circuits/, from the circuit folders
+	$(BIN)/python -m docs.circuit_pages
+
+bench: develop models ## the studies of benchmarks/ (about an hour)
+	$(BIN)/python benchmarks/difficulty.py
 	$(BIN)/python benchmarks/generic_vs_sky130.py --json benchmarks/results/generic_vs_sky130.json
 	$(BIN)/python benchmarks/simulation.py --json benchmarks/results/simulation.json
 	$(BIN)/python benchmarks/robustness.py --json benchmarks/results/robustness.json
@@ -55,8 +59,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt scripts/install_ngspice.sh
 	@$(PIP) install --constraint constraints.txt --editable '.[skopt]'
 	@touch $@
 
-# torch first, so that it alone decides where it comes from. Without a GPU,
-# TORCH_INDEX=https://download.pytorch.org/whl/cpu saves two gigabytes of CUDA.
+# torch first, so that it alone decides where it comes from: TORCH_INDEX may name an index of builds
+# without CUDA, which are two gigabytes smaller.
 $(VENV)/.developed: $(VENV)/.installed
 	@echo "Installing torch, the optimisers and the development tools into $(VENV) ..."
 	@$(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch

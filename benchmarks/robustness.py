@@ -180,10 +180,10 @@ def main() -> None:
             found["killed"] = killed(task, arguments.killed)
             found["memory"] = memory(task, arguments.memory)
         results[name] = found
-        print(name, json.dumps(found, indent=1))
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+        print(name, json.dumps(found, indent=1), flush=True)
+        if arguments.json:  # After every circuit: the whole takes half an hour.
+            arguments.json.parent.mkdir(parents=True, exist_ok=True)
+            arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -95,10 +95,7 @@ class Spec:
         return (1.0 if self.direction == ">=" else -1.0) * (value - self.target) / scale
 
     def satisfaction(self, value: float) -> float:
-        margin = self.margin(value)
-        if math.isnan(margin) or margin == -math.inf:
-            return 0.0
-        return 1.0 if margin >= 0 else 1.0 / (1.0 - margin)
+        return _satisfaction(self.margin(value))
 
     def text(self) -> str:
         return direction_text(self.direction, self.target, self.unit)
@@ -108,6 +105,12 @@ def direction_text(direction: str, target: float, unit: str) -> str:
     """`≥ 60 dB`, `≤ 250 uW`, `within ±5 mV`."""
     sign = {">=": "≥ ", "<=": "≤ ", "within": "within ±"}[direction]
     return sign + format_si(target, unit)
+
+
+def _satisfaction(margin: float) -> float:
+    if math.isnan(margin) or margin == -math.inf:
+        return 0.0
+    return 1.0 if margin >= 0 else 1.0 / (1.0 - margin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +152,13 @@ class SpecSheet:
 
     def judge(self, metrics: Mapping[str, float]) -> Judgement:
         """Margins, satisfactions, score and feasibility; a missing metric counts as unmeasured."""
-        values = {s.metric: metrics.get(s.metric, math.nan) for s in self.specs}
-        satisfaction = {s.metric: s.satisfaction(values[s.metric]) for s in self.specs}
+        margins = {s.metric: s.margin(metrics.get(s.metric, math.nan)) for s in self.specs}
+        satisfaction = {metric: _satisfaction(margin) for metric, margin in margins.items()}
         total = math.fsum(s.weight for s in self.specs)
         feasible = all(value == 1.0 for value in satisfaction.values())
         score = math.fsum(s.weight * satisfaction[s.metric] for s in self.specs) / total
         return Judgement(
-            margins={s.metric: s.margin(values[s.metric]) for s in self.specs},
+            margins=margins,
             satisfaction=satisfaction,
             # Exactly 1 when feasible: a rounding error must not separate two perfect designs.
             score=1.0 if feasible else min(score, math.nextafter(1.0, 0.0)),

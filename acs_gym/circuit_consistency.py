@@ -209,8 +209,15 @@ class _Consistency:
                 yield self.references.problem(pdk, tier, message=message)
 
     def netlists(self) -> Iterator[Problem]:
-        """Names in the braces of every netlist."""
+        """Names in the braces of every netlist, and of the circuit's instance."""
         dut = self.circuit.dut
+        instance, first = self.circuit.benches[0].instance, self.file.bench[0].netlist
+        for entry, bench in zip(self.file.bench, self.circuit.benches, strict=True):
+            if bench.instance != instance:
+                # A mismatch draw belongs to a device by its full name.
+                here = f"the circuit is called {bench.instance} here"
+                message = f"{here} and {instance} in {first}; use one name"
+                yield Problem(entry.netlist, message)
         for primitive in dut.primitives:
             for expression in primitive.parameters.values():
                 yield from self._names(expression, primitive.where)

@@ -122,6 +122,14 @@ def test_an_edited_folder_registered_again_is_the_edited_task(folder: Path) -> N
     assert acs_gym.make_task(folder.name, pdk="generic").id == "Edited-OTA-v1"
 
 
+def test_benches_that_name_the_circuit_differently_are_refused(tmp_path: Path) -> None:
+    """Else a mismatch draw would reach the devices of one bench alone."""
+    folder = Path(shutil.copytree(BUNDLED / "ldo", tmp_path / "mine"))
+    edit(folder, "bench_full.spice", "Xdut ", "Xother ")
+    with pytest.raises(CircuitError, match=r"called xother here and xdut in bench_light\.spice"):
+        load_circuit(folder)
+
+
 def test_an_id_cannot_be_taken_twice(folder: Path) -> None:
     with pytest.raises(CircuitError, match="ACS-OTA5T-v0 is already registered from"):
         acs_gym.register_circuit(folder)

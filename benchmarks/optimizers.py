@@ -6,9 +6,10 @@
 
 A run is (task, method, seed): one method spends the budget on one task, in a process of its own, one
 process a core. Finished runs are appended to `--runs` as they end, and the same command goes on with
-those that are missing, so it may be stopped at any time; several may not write to one file at once.
-Seeds are those of `python -m leaderboard.run`: methods share their initial designs, and a run here is
-the cell there. Seeds outermost, so that an interrupted study has all methods at a few seeds.
+those that are neither there nor in `--json`, so it may be stopped at any time; several may not write to
+one file at once. Methods that fit Gaussian processes run `--gp-seeds` of the seeds. Seeds are those
+of `python -m leaderboard.run`: methods share their initial designs, and a run here is the cell there.
+Seeds outermost, so that an interrupted study has all methods at a few seeds.
 
 Columns: IQM of the best score over all tasks and seeds, with its 95 % stratified bootstrap
 interval; share of runs that met every spec; median simulations until then (Kaplan-Meier); seconds the
@@ -19,11 +20,11 @@ wall-clock time says little: CPU time); the largest memory of a run.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import importlib.metadata
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -47,6 +48,11 @@ from leaderboard.suites import resolve_task, suite_tasks
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 HARNESS_CHECKS = ("constant", "oracle")
+# A run of these is half a minute and more; of the others, some seconds.
+FIT_GAUSSIAN_PROCESSES = (
+    "skopt-gp", "skopt-gp-hedge", "botorch-logei", "botorch-cei", "botorch-composite",
+    "turbo", "scbo", "optuna-gp",
+)  # fmt: skip
 LIBRARIES = ("numpy", "scipy", "scikit-optimize", "torch", "botorch", "optuna", "cma")
 
 
@@ -161,6 +167,14 @@ def peak_memory_mib() -> int:
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
+def load_results(path: Path | None) -> list[Finished]:
+    """Finished runs of a study that was written with `--json`."""
+    if path is None or not path.exists():
+        return []
+    runs = json.loads(path.read_text())["runs"]
+    return [Finished(**(data | {"run": Run(**data["run"])})) for data in runs]
+
+
 def load(path: Path) -> list[Finished]:
     """Finished runs; a line that was cut off by an interrupt is left out."""
     found = []
@@ -180,26 +194,23 @@ def execute_all(runs: Sequence[Run], path: Path, jobs: int) -> None:
         with path.open("a") as file:
             file.write("\n")
     os.environ |= ONE_THREAD  # Inherited by the processes of the runs, which load a BLAS.
-    executor = concurrent.futures.ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1
+    pool = multiprocessing.get_context("spawn").Pool(
+        jobs,
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+        maxtasksperchild=1,
     )
     start = time.perf_counter()
-    with executor, path.open("a") as file:
-        futures = [executor.submit(execute, run) for run in runs]
-        try:
-            for number, future in enumerate(concurrent.futures.as_completed(futures), start=1):
-                done = future.result()
-                file.write(json.dumps(asdict(done), separators=(",", ":")) + "\n")
-                file.flush()
-                minutes = (time.perf_counter() - start) / 60
-                print(
-                    f"{number}/{len(runs)} {minutes:.0f} min: {done.run.method} on {done.run.task}, "
-                    f"seed {done.run.seed}: {done.score:.3f} in {done.seconds:.0f} s",
-                    file=sys.stderr, flush=True,
-                )  # fmt: skip
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
+    with pool, path.open("a") as file:
+        for number, done in enumerate(pool.imap_unordered(execute, runs), start=1):
+            file.write(json.dumps(asdict(done), separators=(",", ":")) + "\n")
+            file.flush()
+            minutes = (time.perf_counter() - start) / 60
+            print(
+                f"{number}/{len(runs)} {minutes:.0f} min: {done.run.method} on {done.run.task}, "
+                f"seed {done.run.seed}: {done.score:.3f} in {done.seconds:.0f} s",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
 
 
 def table(finished: Iterable[Finished], budget: int) -> list[str]:
@@ -263,7 +274,8 @@ def main() -> None:
     searching = [m.name for m in METHODS if m.name not in HARNESS_CHECKS]
     parser.add_argument("--methods", default=",".join(searching), help="with commas")
     parser.add_argument("--tasks", help="with commas; default: every training task")
-    parser.add_argument("--seeds", default="10", help="how many, or a range such as 5-9")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--gp-seeds", type=int, default=5, help="at most, for the slow methods")
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--pdk", default="sky130")
     parser.add_argument("--tier", default="tt")
@@ -273,8 +285,6 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="run nothing")
     arguments = parser.parse_args()
 
-    first, _, last = arguments.seeds.rpartition("-")
-    seeds = range(int(first), int(last) + 1) if first else range(int(last))
     names = [resolve_task(t) for t in arguments.tasks.split(",")] if arguments.tasks else []
     tasks = {
         name: acs_gym.make_task(name, pdk=arguments.pdk, tier=arguments.tier).digest
@@ -285,16 +295,21 @@ def main() -> None:
         method.require()
     wanted = [
         Run(task, method.name, seed, arguments.budget, arguments.pdk, arguments.tier, digest)
-        for seed in seeds
+        for seed in range(arguments.seeds)
         for task, digest in tasks.items()
         for method in methods
+        if method.name not in FIT_GAUSSIAN_PROCESSES or seed < arguments.gp_seeds
     ]
-    done = {d.run for d in load(arguments.runs)}
+    known = load_results(arguments.json)
+    done = {d.run for d in (*known, *load(arguments.runs))}
     todo = [run for run in wanted if run not in done]
     if todo and not arguments.table:
         print(f"{len(wanted)} runs, {len(wanted) - len(todo)} done already", file=sys.stderr)
-        execute_all(todo, arguments.runs, arguments.jobs)
-    finished = {d.run: d for d in load(arguments.runs)}
+        try:
+            execute_all(todo, arguments.runs, arguments.jobs)
+        except KeyboardInterrupt:
+            sys.exit(f"stopped; what is done is in {arguments.runs}, the same command goes on")
+    finished = {d.run: d for d in (*known, *load(arguments.runs))}
     chosen = [finished[run] for run in wanted if run in finished]
     if not chosen:
         sys.exit("no run of this study is done")

@@ -18,6 +18,7 @@ import numpy as np
 from acs_gym.design import InvalidDesign
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.operating_point import OperatingPoint
 from acs_gym.simulation.pool import Simulator, shared_pool
 from acs_gym.task import Task
 
@@ -159,6 +160,31 @@ class Session:
             )
         return self._simulate(list(designs))
 
+    def operating_points(self, design: DesignLike) -> tuple[OperatingPoint, ...]:
+        """Every transistor's DC operating point, at the nominal condition, of a design simulated here.
+
+        Not charged: it says more of a simulation that was. Empty where there is no solution. Raises
+        ValueError for a design that this session has not simulated.
+        """
+        if self._closed:
+            raise RuntimeError("this session is closed")
+        try:
+            canonical = self.task.space.canonicalize(design)
+        except InvalidDesign as error:
+            raise ValueError(f"no such design was simulated: {error}") from None
+        if tuple(canonical.values()) not in self._known:
+            raise ValueError(
+                "this design was not simulated in this session; simulate it first, which is charged"
+            )
+        start = time.perf_counter()
+        (outcome,) = self._simulator.run([self.task.operating_point_job(canonical)])
+        self.usage.simulator_seconds += time.perf_counter() - start
+        return self.task.operating_points(outcome)
+
+    @property
+    def _simulator(self) -> Simulator:
+        return shared_pool(self.workers) if self.simulator is None else self.simulator
+
     def log_usage(self, *, tokens: int = 0, money: float = 0.0) -> None:
         """Add to what this agent spent on a model; shown in the leaderboard, never limited here."""
         if tokens < 0 or not money >= 0:
@@ -209,7 +235,7 @@ class Session:
         if not slots:
             return
         task, start = self.task, time.perf_counter()
-        simulator = shared_pool(self.workers) if self.simulator is None else self.simulator
+        simulator = self._simulator
         outcomes: list[list[Outcome]] = [[] for _ in slots]
         conditions = range(task.cost)
         # One wave with everything, or one wave a condition when a failing design may stop early.

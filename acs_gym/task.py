@@ -20,6 +20,11 @@ from acs_gym.pdks import Pdk, get_pdk
 from acs_gym.registry import circuit_folders, folder_state
 from acs_gym.simulation.deck import build_program
 from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.operating_point import (
+    OperatingPoint,
+    operating_point_program,
+    read_operating_points,
+)
 from acs_gym.simulation.pool import Job
 from acs_gym.simulation.program import Program
 from acs_gym.specs import InvalidSpec, SpecSheet
@@ -191,6 +196,18 @@ class Task:
             chosen.overrides(program.conditions),
             chosen.mismatch([t.element for t in program.decks[0].transistors]),
         )
+
+    def operating_point_job(self, design: Design) -> Job:
+        """What to simulate for the nominal operating point; `design` must be canonical."""
+        return Job(operating_point_program(self.program), design, waveforms=True)
+
+    def operating_points(self, outcome: Outcome) -> tuple[OperatingPoint, ...]:
+        """The transistors of an `operating_point_job`; empty where it found no solution."""
+        if outcome.status is not Status.OK:
+            return ()
+        kinds = {p.name.lower(): p.kind for p in self.circuit.dut.primitives}
+        program = operating_point_program(self.program)
+        return read_operating_points(program, outcome.waveforms, kinds)
 
     def judge(self, design: Design, *outcomes: Outcome) -> Evaluation:
         """What the specs make of the outcomes of the tier's first conditions, in order."""

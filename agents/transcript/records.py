@@ -1,0 +1,195 @@
+"""The lines of a transcript: one JSON object each, one schema, checked when read.
+
+`start` (what was asked of whom), then in the order of events `message` (what the agent said to the model,
+tool answers included), `reply` (what the model said, with tokens, cost and timing), `fault` (the model
+could not answer), `evaluation` (a design simulated), and at last `end`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TextIO
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from acs_gym.evaluation import Evaluation
+from agents.model import Reply, TokenCount, ToolCall
+
+SCHEMA = 1
+
+
+class TranscriptError(ValueError):
+    """A file that is no transcript; the message names file, line and field."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Start(_Record):
+    """What was asked of whom. `config` is the agent's; it holds no key."""
+
+    type: Literal["start"] = "start"
+    schema_version: Literal[1] = 1
+    agent: str
+    task: str
+    task_digest: str
+    pdk: str
+    tier: str
+    specs: dict[str, float]
+    budget: int | None
+    seed: int
+    config: dict[str, Any]
+    started: str
+
+
+class Said(_Record):
+    """A message of the agent's: to the model, or in answer to its calls."""
+
+    type: Literal["message"] = "message"
+    role: Literal["system", "user", "tool"]
+    content: str
+    tool_call_id: str = ""
+    name: str = ""
+
+
+class Call(_Record):
+    id: str
+    name: str
+    arguments: str
+
+
+class Replied(_Record):
+    """A reply of the model. `seconds` is its own time with its way over the wire; `agent_seconds` is
+    ours since the one before, without the simulator's."""
+
+    type: Literal["reply"] = "reply"
+    content: str
+    reasoning: str = ""
+    calls: tuple[Call, ...] = ()
+    finish_reason: str = ""
+    prompt_tokens: int
+    completion_tokens: int
+    tokens_estimated: bool = False
+    usd: float = 0.0
+    attempts: int = 1
+    seconds: float
+    agent_seconds: float
+
+    def to_reply(self) -> Reply:
+        return Reply(
+            text=self.content,
+            reasoning=self.reasoning,
+            calls=tuple(ToolCall(c.id, c.name, c.arguments) for c in self.calls),
+            finish_reason=self.finish_reason,
+            tokens=TokenCount(self.prompt_tokens, self.completion_tokens, self.tokens_estimated),
+            attempts=self.attempts,
+        )
+
+
+class Fault(_Record):
+    """The model did not answer: `context` when the messages were too long for it, `model` otherwise."""
+
+    type: Literal["fault"] = "fault"
+    kind: Literal["context", "model"]
+    message: str
+
+
+class Simulated(_Record):
+    """One design through the session's meter; `evaluation` is `Evaluation.to_json`."""
+
+    type: Literal["evaluation"] = "evaluation"
+    number: int
+    evaluation: dict[str, Any]
+
+    @classmethod
+    def of(cls, number: int, evaluation: Evaluation) -> Simulated:
+        return cls(number=number, evaluation=evaluation.to_json())
+
+
+class End(_Record):
+    """Why the run ended, and what it came to."""
+
+    type: Literal["end"] = "end"
+    reason: str
+    score: float | None
+    feasible: bool
+    simulations: int
+    replies: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float
+    seconds: float
+
+
+Record = Annotated[Start | Said | Replied | Fault | Simulated | End, Field(discriminator="type")]
+_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+
+
+class TranscriptWriter:
+    """Appends records to a file, each on disk before anything else happens.
+
+    Args:
+        secret: a text that must never be written (the key), wherever it may come from.
+    """
+
+    def __init__(self, path: Path | None, *, secret: str = "") -> None:
+        self.path = path
+        self._secret = secret if len(secret) > 3 else ""
+        self._stream: TextIO | None = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = path.open("w", encoding="utf-8")
+
+    def write(self, record: Record) -> None:
+        if self._stream is None:
+            return
+        # A lone surrogate, which a model's text may hold, is no UTF-8.
+        text = json.dumps(record.model_dump(mode="json"), ensure_ascii=True, allow_nan=False)
+        if self._secret:
+            text = text.replace(json.dumps(self._secret)[1:-1], "[key]")
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def read_transcript(path: Path) -> list[Record]:
+    """Every record. A last line that was cut off by an interrupt is left out.
+
+    Raises TranscriptError naming file, line and field.
+    """
+    return list(_records(path))
+
+
+def _records(path: Path) -> Iterator[Record]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise TranscriptError(f"{path}: cannot be read: {error.strerror}") from None
+    whole = lines[:-1]
+    if not whole:
+        raise TranscriptError(f"{path}: is empty")
+    for number, line in enumerate(whole, start=1):
+        try:
+            data = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise TranscriptError(f"{path}: line {number}: is no JSON: {error}") from None
+        if number == 1 and (not isinstance(data, dict) or data.get("type") != "start"):
+            raise TranscriptError(f"{path}: line 1: is not the start of a transcript")
+        version = data.get("schema_version", SCHEMA) if isinstance(data, dict) else SCHEMA
+        if number == 1 and version != SCHEMA:
+            raise TranscriptError(
+                f"{path}: was written by another version (schema {version}, this one reads {SCHEMA})"
+            )
+        try:
+            yield _RECORD.validate_python(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise TranscriptError(f"{path}: line {number}: {place}: {first['msg']}") from None

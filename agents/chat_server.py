@@ -79,7 +79,12 @@ class ChatServer:
             return
         with self._lock:
             self.requests.append(request)
-            reply = self.policy(messages, tools)
+            try:
+                reply = self.policy(messages, tools)
+            except Exception as error:  # noqa: BLE001 - the client has to hear of it, whatever it is
+                said = f"{type(error).__name__}: {error}"
+                respond(handler, 400, {"error": {"message": f"the policy failed: {said}"}})
+                return
         respond(handler, 200, completion(reply, self.name, messages))
 
 

@@ -104,9 +104,9 @@ class LlmConfig(BaseModel):
         model = os.environ.get(ENVIRONMENT_MODEL)
         if not model:
             raise ConfigError(
-                "which model? Give a TOML file (llm:my_model.toml, with at least "
-                f'model = "...") or set {ENVIRONMENT_MODEL}, and {ENVIRONMENT_BASE_URL} for a server '
-                "of your own"
+                "which model? Give --model, a TOML file of settings with a line "
+                f'model = "..." (llm:my_model.toml on the leaderboard), or set {ENVIRONMENT_MODEL}, '
+                f"and {ENVIRONMENT_BASE_URL} for a server of your own"
             )
         data: dict[str, Any] = {"model": model}
         if url := os.environ.get(ENVIRONMENT_BASE_URL):

@@ -83,12 +83,16 @@ class OpenAIModel:
         start = time.monotonic()
         request = self._request(messages, tools, limits)
 
+        pauses = tenacity.wait_exponential_jitter(
+            multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S, jitter=_FIRST_PAUSE_S
+        )
+
         def pause(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome is not None else None
             asked = error.after if isinstance(error, _TryAgain) else 0.0
             if asked > 0:
                 return min(asked, _LONGEST_RETRY_AFTER_S)
-            return float(tenacity.wait_exponential_jitter(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)(state))
+            return float(pauses(state))
 
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TryAgain),

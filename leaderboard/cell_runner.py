@@ -21,7 +21,7 @@ from acs_gym.session import BudgetExhausted, Call, Session
 from acs_gym.simulation.pool import WorkerPool
 from acs_gym.task import Task, make_task
 from leaderboard.cells import CellSpec, run_key, session_seed
-from leaderboard.contract import Agent, agent_config, agent_track
+from leaderboard.contract import Agent, agent_config, agent_track, offer_folder
 from leaderboard.fingerprint import fingerprint, simulator_version
 from leaderboard.records import (
     CellStatus,
@@ -75,6 +75,7 @@ def run_cell(spec: CellSpec, key: str, store: Store, on_progress: Progress) -> R
         raise CellChanged("its task or its agent has changed since the run began; run it again")
     start = time.perf_counter()
     with store.begin(key, spec) as trace:
+        offer_folder(agent, store.cell(key))
         recorder = _Recorder(trace, on_progress, start)
         with Session(task, spec.budget, session_seed(spec), on_call=recorder) as session:
             verdict = _run_agent(agent, session)

@@ -5,10 +5,12 @@
             while session.remaining:
                 session.simulate(session.task.space.sample(session.rng))
 
-Optional attributes, read once before the run:
+Optional attributes, looked at once before the run:
 
     config   a JSON-able mapping of what decides the agent's behaviour (model, temperature, sizes);
              part of a result's identity, so that changing it runs the cell again
+    keep_files_in(folder)  called with a folder of the cell's own, for whatever a reader of the result
+             may want to see of the run (a transcript)
     track    `score` when the agent looks at the score alone; `metrics`, the default, otherwise
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from acs_gym.session import Session
@@ -46,6 +49,12 @@ def agent_config(agent: Agent) -> Mapping[str, Any]:
     except (TypeError, ValueError) as error:
         raise LeaderboardError(f"{type(agent).__name__}.config is not JSON: {error}") from None
     return dict(config)
+
+
+def offer_folder(agent: Agent, folder: Path) -> None:
+    """Tell the agent where its files go, if it wants to know."""
+    if callable(keep := getattr(agent, "keep_files_in", None)):
+        keep(folder)
 
 
 def agent_track(agent: Agent) -> str:

@@ -1,7 +1,11 @@
-"""Agent names to agents: an id from the `leaderboard.agents` entry points, or `package.module:factory`.
+"""Agent names to agents.
 
-A factory is called with no arguments and returns an agent. Third parties register theirs in their
-own package's metadata; nobody changes this repository to be listed.
+    sobol                     an id from the `leaderboard.agents` entry points: its factory is called
+    llm:my_model.toml         an id and an argument: its factory is called with that text
+    package.module:factory    anything that can be imported: called without arguments
+
+A factory returns an agent. Third parties register theirs in their own package's metadata; nobody
+changes this repository to be listed.
 """
 
 from __future__ import annotations
@@ -40,7 +44,8 @@ def build(spec: str) -> Agent:
 
     An exception of the factory itself becomes a LeaderboardError too, in the factory's words.
     """
-    return _build(spec, _factory(spec))
+    factory, argument = _factory(spec)
+    return _build(spec, factory, argument)
 
 
 def listings() -> list[Listing]:
@@ -49,24 +54,28 @@ def listings() -> list[Listing]:
     for name, point in sorted(registered().items()):
         summary, problem = "", ""
         try:
-            factory = _factory(name)
+            factory, _ = _factory(name)
             summary = (inspect.getdoc(factory) or "").partition("\n")[0]
-            _build(name, factory)
+            _build(name, factory, None)
         except LeaderboardError as error:
             problem = str(error).removeprefix(f"agent {name}: ")
         found.append(Listing(name, point.value, summary, problem))
     return found
 
 
-def _factory(spec: str) -> Callable[[], Any]:
-    if ":" not in spec:
-        points = registered()
-        if spec not in points:
-            error = unknown("agent", spec, points)
-            raise LeaderboardError(f"{error}; or package.module:factory for one of your own")
-        location = points[spec].value
-    else:
-        location = spec
+def _factory(spec: str) -> tuple[Callable[..., Any], str | None]:
+    """The factory that a name means, and the argument that the name gives it."""
+    points = registered()
+    name, colon, argument = spec.partition(":")
+    if name in points:
+        return _import(spec, points[name].value), argument if colon else None
+    if not colon:
+        error = unknown("agent", spec, points)
+        raise LeaderboardError(f"{error}; or package.module:factory for one of your own")
+    return _import(spec, spec), None
+
+
+def _import(spec: str, location: str) -> Callable[..., Any]:
     module_name, _, attribute = location.partition(":")
     try:
         module = importlib.import_module(module_name)
@@ -91,9 +100,12 @@ def _factory(spec: str) -> Callable[[], Any]:
     return target  # type: ignore[no-any-return]
 
 
-def _build(spec: str, factory: Callable[[], Any]) -> Agent:
+def _build(spec: str, factory: Callable[..., Any], argument: str | None) -> Agent:
+    if argument is not None and not inspect.signature(factory).parameters:
+        name = spec.partition(":")[0]
+        raise LeaderboardError(f"agent {spec}: {name} takes nothing after its name; write {name}")
     try:
-        agent = factory()
+        agent = factory() if argument is None else factory(argument)
     except (Exception, SystemExit) as error:
         raise LeaderboardError(f"agent {spec}: {_words(error)}") from error
     if not callable(getattr(agent, "run", None)):
@@ -106,4 +118,6 @@ def _build(spec: str, factory: Callable[[], Any]) -> Agent:
 def _words(error: BaseException) -> str:
     """An exception on one line: the message alone where it speaks for itself."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, ImportError) and text else f"{type(error).__name__}: {text}"
+    # A ValueError of a factory's is about what was given to it, and says so itself.
+    speaks = isinstance(error, (ImportError, ValueError)) and text
+    return text if speaks else f"{type(error).__name__}: {text}"

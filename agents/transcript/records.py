@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import NotRequired, TypedDict  # Pydantic takes no other before Python 3.12.
 
-from acs_gym.evaluation import Evaluation
+from acs_gym.evaluation import Evaluation, Status
 from agents.model import Reply, TokenCount, ToolCall
 
 SCHEMA = 1
@@ -25,7 +26,7 @@ class TranscriptError(ValueError):
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Start(_Record):
@@ -97,16 +98,33 @@ class Fault(_Record):
     message: str
 
 
+class Evaluated(TypedDict):
+    """What `Evaluation.to_json` gives: SI units, None where there is no number."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # type: ignore[misc]
+
+    design: dict[str, float]
+    status: Status
+    metrics: dict[str, float | None]
+    margins: dict[str, float | None]
+    satisfaction: dict[str, float]
+    score: float
+    feasible: bool
+    cost: int
+    message: str
+    spread: NotRequired[dict[str, Any]]
+
+
 class Simulated(_Record):
-    """One design through the session's meter; `evaluation` is `Evaluation.to_json`."""
+    """One design through the session's meter, numbered from 1 as the session's history is."""
 
     type: Literal["evaluation"] = "evaluation"
-    number: int
-    evaluation: dict[str, Any]
+    number: Annotated[int, Field(ge=1)]
+    evaluation: Evaluated
 
     @classmethod
     def of(cls, number: int, evaluation: Evaluation) -> Simulated:
-        return cls(number=number, evaluation=evaluation.to_json())
+        return cls.model_validate({"number": number, "evaluation": evaluation.to_json()})
 
 
 class End(_Record):
@@ -177,7 +195,7 @@ def _records(path: Path) -> Iterator[Record]:
         raise TranscriptError(f"{path}: is empty")
     for number, line in enumerate(whole, start=1):
         try:
-            data = json.loads(line)
+            data = json.loads(line, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             raise TranscriptError(f"{path}: line {number}: is no JSON: {error}") from None
         if number == 1 and (not isinstance(data, dict) or data.get("type") != "start"):
@@ -185,11 +203,18 @@ def _records(path: Path) -> Iterator[Record]:
         version = data.get("schema_version", SCHEMA) if isinstance(data, dict) else SCHEMA
         if number == 1 and version != SCHEMA:
             raise TranscriptError(
-                f"{path}: was written by another version (schema {version}, this one reads {SCHEMA})"
+                f"{path}: line 1: schema_version: is {version!r}, and this version of acs-gym reads "
+                f"{SCHEMA}; use the version that wrote it"
             )
+        if number > 1 and isinstance(data, dict) and data.get("type") == "start":
+            raise TranscriptError(f"{path}: line {number}: type: a second start in one transcript")
         try:
             yield _RECORD.validate_python(data)
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
+            place = ".".join(map(str, first["loc"])) or "type"
             raise TranscriptError(f"{path}: line {number}: {place}: {first['msg']}") from None
+
+
+def _refuse(token: str) -> float:
+    raise ValueError(f"{token} is no JSON number")

@@ -24,6 +24,11 @@ class Configured(Walker):
         self.config = {"step": step}
 
 
+class KeepsFiles(Walker):
+    def keep_files_in(self, folder):
+        (folder / "notes.txt").write_text("what I thought")
+
+
 class Raises:
     """Three good simulations, then a bug."""
 

@@ -22,6 +22,11 @@ def test_a_sound_agent_is_complete_and_its_winner_verified(finish):
     assert result.fingerprint["simulator"].startswith("ngspice ")
 
 
+def test_an_agent_may_keep_files_beside_its_result(finish, store):
+    result = finish("KeepsFiles")
+    assert (store.cell(result.key) / "notes.txt").read_text() == "what I thought"
+
+
 def test_an_agent_that_raises_keeps_what_it_had_and_its_traceback_is_recorded(finish):
     result = finish("Raises")
     assert result.status is CellStatus.AGENT_ERROR

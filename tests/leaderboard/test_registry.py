@@ -27,6 +27,13 @@ def test_a_third_partys_agent_is_found_by_module_and_factory():
     assert isinstance(build(f"{AGENTS}:Walker"), agents.Walker)
 
 
+def test_what_follows_an_id_is_given_to_its_factory(tmp_path):
+    settings = tmp_path / "mine.toml"
+    settings.write_text('model = "m"\nbase_url = "http://127.0.0.1:9/v1"\ntemperature = 0.5\n')
+    for name in ("llm", "opro", "ledro", "ado-llm"):
+        assert agent_config(build(f"{name}:{settings}"))["temperature"] == 0.5
+
+
 def test_an_agent_that_says_nothing_of_itself_has_no_configuration_and_may_see_metrics():
     assert agent_config(agents.Walker()) == {}
     assert agent_track(agents.Walker()) == "metrics"
@@ -42,6 +49,8 @@ def test_an_agent_that_says_nothing_of_itself_has_no_configuration_and_may_see_m
         (f"{AGENTS}:walker", "not callable"),
         (f"{AGENTS}:leaves", "SystemExit: 0"),
         (f"{AGENTS}:needs_library", r"pip install 'mine\[wonder\]'"),
+        ("sobol:5", "takes nothing after its name; write sobol"),
+        ("llm:nowhere.toml", "nowhere.toml: cannot be read"),
     ],
 )
 def test_a_wrong_agent_is_explained(spec, message):

@@ -1,0 +1,191 @@
+"""python -m agents.run: let a language model size one circuit, and watch it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from acs_gym.circuit import CircuitError
+from acs_gym.pdks import PdkError
+from acs_gym.session import Call, Session, available_cores
+from acs_gym.simulation.driver import SimulatorNotFound
+from acs_gym.task import Task, TaskNotFound, make_task
+from acs_gym.units import format_si
+from agents import registry
+from agents.config import ConfigError, LlmConfig
+from agents.model import ModelError
+
+EXIT_MODEL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+AGENTS = {
+    "llm": registry.llm,
+    "opro": registry.opro,
+    "ledro": registry.ledro,
+    "ado-llm": registry.ado_llm,
+    "llm-scripted": registry.llm_scripted,
+}
+
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    agent: Annotated[str, typer.Option(help=f"Which: {', '.join(AGENTS)}.")] = "llm",
+    task: Annotated[str, typer.Option(help="Task: an id or a circuit's name.")] = "ACS-OpAmp-v0",
+    budget: Annotated[int, typer.Option(help="Designs it may simulate.")] = 20,
+    pdk: Annotated[str, typer.Option(help="Process: sky130, generic, gf180mcu.")] = "sky130",
+    tier: Annotated[str, typer.Option(help="Conditions: tt, pvt, mc.")] = "tt",
+    seed: Annotated[int, typer.Option(help="Of the session.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Simulation processes.", show_default="all cores")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of settings; flags go before it.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model, as the server names it.")] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1."),
+    ] = None,
+    tool_format: Annotated[
+        str | None, typer.Option(help="tools, or text for models without tool calling.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="Sent only when given.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Cap on tokens.")] = None,
+    max_money: Annotated[float | None, typer.Option(help="Cap in US dollars.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Cap on time.")] = None,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(help="File for the transcript.", show_default="runs/transcripts/..."),
+    ] = None,
+) -> None:
+    """Let a language model size one circuit, and watch it.
+
+    The key is read from the environment variable OPENAI_API_KEY (or the one that the settings name as
+    api_key_env); a server of your own needs none.
+
+    [bold]Examples[/bold]
+
+      python -m agents.run --model gpt-4.1-mini --max-money 0.50
+
+      python -m agents.run --model qwen3 --base-url http://127.0.0.1:8000/v1 --task ota5t
+
+      python -m agents.run --agent llm-scripted --pdk generic      # no model at all
+    """
+    flags = {
+        "model": model, "base_url": base_url, "tool_format": tool_format,
+        "temperature": temperature, "max_tokens": max_tokens, "max_money": max_money,
+        "max_seconds": max_seconds,
+    }  # fmt: skip
+    flags = {k: v for k, v in flags.items() if v is not None}
+    try:
+        sized = make_task(task, pdk=pdk, tier=tier)
+        chosen = _agent(agent, config, flags)
+        if budget < 1:
+            raise ConfigError(f"--budget is {budget}; it must be at least 1")
+        path = transcript or _transcript_path(agent, sized)
+        chosen.transcript = path
+        session = sized.session(
+            budget, seed=seed, workers=workers or available_cores(), on_call=_Watcher(sized, budget)
+        )
+        code = _run(chosen, session, path)
+    except (ConfigError, TaskNotFound, PdkError, CircuitError, ImportError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_USAGE
+    except SimulatorNotFound as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_MODEL
+    raise typer.Exit(code)
+
+
+def _agent(name: str, config: Path | None, flags: dict[str, Any]) -> Any:
+    if name not in AGENTS:
+        raise ConfigError(f"no agent {name!r}; agents: {', '.join(AGENTS)}")
+    if name == "llm-scripted":
+        if flags or config is not None:
+            raise ConfigError("llm-scripted has no model, so it takes no settings of one")
+        return AGENTS[name]()
+    registry.require("openai", "tenacity")
+    settings = LlmConfig.read(config).model_dump(exclude_unset=True) if config else {}
+    if not settings and "model" not in flags:
+        settings = LlmConfig.from_environment().model_dump(exclude_unset=True)
+    return registry.build(name, LlmConfig.of(settings | flags, "settings"))
+
+
+def _run(agent: Any, session: Session, path: Path) -> int:
+    code = 0
+    with session:
+        try:
+            agent.run(session)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            code = EXIT_INTERRUPTED
+        except ModelError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = EXIT_MODEL
+    console = Console(highlight=False)
+    best = session.best
+    if best is not None:
+        console.print(_table(session.task, session))
+    used = session.usage
+    money = f", {used.money:.4f} $" if used.money else ""
+    console.print(
+        f"{session.budget.used} simulations, {used.tokens} tokens{money}. Transcript: {path}\n"
+        f"To read it: python -m agents.transcript {path}",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+    return code
+
+
+class _Watcher:
+    """One line a simulated design, as soon as it is there."""
+
+    def __init__(self, task: Task, budget: int) -> None:
+        self._task, self._budget = task, budget
+        self._count, self._best = 0, 0.0
+
+    def __call__(self, call: Call) -> None:
+        self._count += 1
+        evaluation = call.evaluation
+        self._best = max(self._best, evaluation.score)
+        missed = [m for m, margin in evaluation.margins.items() if not margin >= 0]
+        said = "every spec met" if evaluation.feasible else f"misses {', '.join(missed)}"
+        state = said if not evaluation.message else f"{evaluation.status}: {evaluation.message}"
+        print(
+            f"{self._count:>4}/{self._budget}  score {evaluation.score:.4f}  "
+            f"best {self._best:.4f}  {state}",
+            flush=True,
+        )
+
+
+def _table(task: Task, session: Session) -> Table:
+    best = session.best
+    assert best is not None
+    number = session.history.index(best) + 1
+    table = Table(title=f"Best: design {number}, score {best.score:.4f}", title_justify="left")
+    for name, justify in (("spec", "left"), ("target", "left"), ("value", "right"), ("", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for spec in task.specs:
+        met = best.margins[spec.metric] >= 0
+        table.add_row(
+            spec.metric,
+            Text(spec.text()),
+            format_si(best.metrics[spec.metric], spec.unit),
+            Text("met", style="green") if met else Text("missed", style="red"),
+        )
+    return table
+
+
+def _transcript_path(agent: str, task: Task) -> Path:
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Path("runs/transcripts") / f"{now}-{task.id}-{agent}.jsonl"
+
+
+if __name__ == "__main__":
+    app()

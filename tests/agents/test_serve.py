@@ -1,0 +1,114 @@
+"""Against a real server with a real (tiny, randomly initialised) model: `transformers serve`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.config import LlmConfig
+from agents.llm import IDLE_TURNS_ALLOWED, LlmAgent
+from agents.transcript.records import read_transcript
+
+TEMPLATE = (
+    "{% if tools %}<|im_start|>system\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}"
+    "<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+START_S = 120
+
+
+def tiny_model(folder: Path) -> None:
+    """A Qwen3-style model of 0.1 M parameters with a byte-level tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {symbol: k for k, symbol in enumerate(alphabet)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    fast.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
+    fast.chat_template = TEMPLATE
+    fast.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(fast), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=16, max_position_embeddings=16384,
+        eos_token_id=fast.eos_token_id, pad_token_id=fast.pad_token_id, tie_word_embeddings=True,
+    )  # fmt: skip
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """(url, model) of a running server."""
+    pytest.importorskip("fastapi", reason="transformers[serving] is not installed")
+    folder = tmp_path_factory.mktemp("model")
+    tiny_model(folder)
+    port = free_port()
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+    command = [
+        Path(sys.executable).with_name("transformers"), "serve", str(folder),
+        "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32",
+    ]  # fmt: skip
+    log = (folder / "server.log").open("wb")
+    process = subprocess.Popen(
+        command, env={**os.environ, **offline}, stdout=log, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + START_S
+        while True:
+            assert process.poll() is None, (folder / "server.log").read_text()
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).read()
+                break
+            except (urllib.error.URLError, OSError):
+                assert time.monotonic() < deadline, (folder / "server.log").read_text()
+                time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}/v1", str(folder)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        log.close()
+
+
+@pytest.mark.parametrize("tool_format", ["tools", "text"])
+def test_a_random_model_talks_nonsense_and_the_run_ends_in_order(
+    task, server, tmp_path, tool_format
+):
+    url, model = server
+    config = LlmConfig(
+        model=model, base_url=url, tool_format=tool_format, reply_tokens=12, retries=1,
+        context_tokens=4000, temperature=1.0, timeout_s=60,
+    )  # fmt: skip
+    with task.session(3) as session:
+        LlmAgent(config, transcript=tmp_path / "t").run(session)
+    records = read_transcript(tmp_path / "t")
+    replies = [r for r in records if r.type == "reply"]
+    assert len(replies) == IDLE_TURNS_ALLOWED and session.budget.used == 0
+    assert "simulated nothing" in records[-1].reason
+    assert session.usage.tokens > 0 and not any(r.tokens_estimated for r in replies)
+    assert all(0 < r.completion_tokens <= 12 for r in replies)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ from acs_gym.cli.output import console, print_table
 if TYPE_CHECKING:
     from acs_gym.design import Design
     from acs_gym.evaluation import Evaluation
+    from acs_gym.simulation.operating_point import OperatingPoint
     from acs_gym.task import Task
 
 _FORMATS = (".png", ".pdf", ".svg")
@@ -39,6 +42,10 @@ def simulate(
     tier: TierOption = None,
     spec: Targets = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in SI units.")] = False,
+    with_points: Annotated[
+        bool,
+        typer.Option("--op", help="Also every transistor's operating point (nominal condition)."),
+    ] = False,
 ) -> None:
     """Simulate one sizing and hold its metrics against the specs (exit 1: it failed)."""
     from acs_gym.session import available_cores
@@ -47,6 +54,7 @@ def simulate(
     workers = min(task.cost, available_cores())
     with task.session(budget=task.cost, workers=workers) as session:
         evaluation = session.simulate(design)
+        points = session.operating_points(design) if with_points and not _failed(evaluation) else ()
     if as_json:
         record = {
             "task": task.id,
@@ -57,9 +65,13 @@ def simulate(
             "units": task.metric_units,
             "from_reference": list(filled),
         }
+        if with_points:
+            record["operating_points"] = [asdict(p) for p in points]
         print(json.dumps(record, indent=2, allow_nan=False))
     else:
         _print(task, evaluation, filled)
+        if with_points:
+            _print_points(points)
     if _failed(evaluation):
         raise typer.Exit(1)
 
@@ -186,6 +198,23 @@ def _print(task: Task, evaluation: Evaluation, filled: tuple[str, ...]) -> None:
     out.print(f"status {evaluation.status}, score {evaluation.score:.4f}, {verdict}")
     if evaluation.message:
         out.print(evaluation.message)
+
+
+def _print_points(points: Sequence[OperatingPoint]) -> None:
+    from acs_gym.units import format_si
+
+    headings = (
+        "transistor", "kind", ">id", ">gm", ">gm/id", ">vgs", ">vds", ">vdsat", ">vds-vdsat", "region",
+    )  # fmt: skip
+    rows = [
+        (
+            p.name, p.kind, format_si(p.id, "A"), format_si(p.gm, "S"), format_si(p.gm_over_id, digits=3),
+            format_si(p.vgs, "V", 3), format_si(p.vds, "V", 3), format_si(p.vdsat, "V", 3),
+            format_si(p.saturation_margin, "V", 3), p.region,
+        )
+        for p in points
+    ]  # fmt: skip
+    print_table("operating point", headings, rows)
 
 
 def _behind(task: Task, evaluation: Evaluation) -> tuple[dict[str, str], str]:

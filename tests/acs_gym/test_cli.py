@@ -154,6 +154,16 @@ def test_simulate_fills_in_the_reference_and_says_so(capsys: pytest.CaptureFixtu
     assert "12 um" in out and "1.5 uA" in out and "score" in out
 
 
+def test_simulate_shows_operating_points_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "simulate", SMALL, "--pdk", "generic", "--op")
+    assert "gm/id" in out and "saturation" in out
+    _, out, _ = run(capsys, "simulate", SMALL, "--pdk", "generic", "--op", "--json")
+    points = json.loads(out)["operating_points"]
+    assert {"name", "kind", "id", "gm", "vdsat"} <= set(points[0])
+    _, out, _ = run(capsys, "simulate", SMALL, "--pdk", "generic", "--json")
+    assert "operating_points" not in json.loads(out)
+
+
 def test_simulate_exits_0_when_specs_are_missed(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("simulate", SMALL, "--spec", "ugbw=10G", "--pdk", "generic", "--json")
     code, out, _ = run(capsys, *arguments)

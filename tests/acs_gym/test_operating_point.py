@@ -24,6 +24,7 @@ def test_every_transistor_has_one_and_none_is_charged(points):
     assert session.budget.used == 1 and len(session.history) == 1
 
 
+@pytest.mark.parametrize("pdk", ["generic"])
 @pytest.mark.parametrize("task_id", ["ACS-OTA5T-v0", "ACS-OpAmp-v0", "ACS-SymmetricalOTA-v0"])
 def test_matched_devices_share_their_tail_current(points):
     _, _, found, _ = points

@@ -1,1 +1,12 @@
-"""Language-model agents. Nothing here yet; the first release has `baselines` only."""
+"""Agents that let a language model size a circuit, with the simulator as its tool.
+
+    tools, prompts, text_format     what a model is told, and what it may do (shared with training)
+    model, openai_model             a chat model, and the one behind any OpenAI-compatible server
+    config, limits                  settings; hard caps on tokens, money and time
+    dialogue, transcript            one conversation, and its record: shown, replayed
+    llm, loops, scripted            the agents: one conversation; OPRO, LEDRO, ADO-LLM; no model at all
+    mcp                             the same tools for any MCP client
+    run                             `python -m agents.run`
+
+Importing this package imports no client library and no framework.
+"""

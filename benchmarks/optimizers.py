@@ -9,7 +9,8 @@ process a core. Finished runs are appended to `--runs` as they end, and the same
 those that are neither there nor in `--json`, so it may be stopped at any time; several may not write to
 one file at once. Methods that fit Gaussian processes run `--gp-seeds` of the seeds. Seeds are those
 of `python -m leaderboard.run`: methods share their initial designs, and a run here is the cell there.
-Seeds outermost, so that an interrupted study has all methods at a few seeds.
+Seeds outermost, so that an interrupted study has all methods at a few seeds. A run ends when every
+spec is met, since its score can rise no further.
 
 Columns: IQM of the best score over all tasks and seeds, with its 95 % stratified bootstrap
 interval; share of runs that met every spec; median simulations until then (Kaplan-Meier); seconds the
@@ -20,6 +21,7 @@ wall-clock time says little: CPU time); the largest memory of a run.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
 import multiprocessing
@@ -35,7 +37,7 @@ from typing import Any
 import acs_gym
 from acs_gym.design import Design
 from acs_gym.evaluation import Evaluation
-from acs_gym.session import available_cores
+from acs_gym.session import Call, available_cores
 from acs_gym.simulation.version import simulator_version
 from acs_gym.task import Task
 from baselines.agent import AskTellAgent
@@ -94,6 +96,15 @@ class Finished:
     memory_mib: int
 
 
+class _EverySpecMet(Exception):
+    """There is nothing left to gain in this run."""
+
+
+def _stop_when_met(call: Call) -> None:
+    if call.evaluation.feasible:
+        raise _EverySpecMet
+
+
 class Timed:
     """A method that keeps the time it takes."""
 
@@ -136,9 +147,10 @@ def execute(run: Run) -> Finished:
     )  # fmt: skip
     timed = Timed(get_method(run.method))
     start = time.perf_counter()
-    with task.session(run.budget, seed=session_seed(cell)) as session:
+    with task.session(run.budget, seed=session_seed(cell), on_call=_stop_when_met) as session:
         n_initial = default_size(session.remaining, len(task.space))
-        AskTellAgent(timed).run(session)
+        with contextlib.suppress(_EverySpecMet):
+            AskTellAgent(timed).run(session)
     own = slice(n_initial, None)
     count = max(1, len(timed.wall[own]))
     steps, best = [], -1.0

@@ -1,0 +1,248 @@
+"""The page of findings of the optimiser study, from its committed result; simulates nothing.
+
+    python benchmarks/optimizers_page.py          # writes docs/optimizer-study.md and its pictures
+
+Every number in the page's text is computed here, so that it cannot disagree with the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+from optimizers import FIT_GAUSSIAN_PROCESSES, Finished, load_results, table
+
+from baselines.registry import get_method
+from leaderboard.statistics import (
+    interquartile_mean,
+    iqm_curve,
+    iqm_interval,
+    wilson_interval,
+)
+
+RESULTS = Path(__file__).parent / "results"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE, CURVES, HEAT = "optimizer-study.md", "optimizer-curves.svg", "optimizer-tasks.svg"
+DRAWN = 7  # Methods in the picture of curves; more cannot be told apart.
+FLOOR = ("skopt-gp", "random")
+
+Runs = Mapping[str, Mapping[str, Sequence[Finished]]]
+
+
+def by_method_and_task(finished: Sequence[Finished]) -> Runs:
+    found: dict[str, dict[str, list[Finished]]] = {}
+    for done in finished:
+        found.setdefault(done.run.method, {}).setdefault(done.run.task, []).append(done)
+    return found
+
+
+def score(tasks: Mapping[str, Sequence[Finished]]) -> float:
+    return float(interquartile_mean([d.score for runs in tasks.values() for d in runs]))
+
+
+def curve(done: Finished) -> NDArray[np.float64]:
+    """Best score after 1, 2, ... simulations, shape (budget,)."""
+    found = np.zeros(done.run.budget)
+    for number, best in done.steps:
+        found[int(number) - 1 :] = best
+    return found
+
+
+def draw_curves(runs: Runs, order: Sequence[str], path: Path) -> None:
+    shown = list(dict.fromkeys([*order[: DRAWN - 2], "skopt-gp", "random"]))
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for number, method in enumerate(m for m in shown if m in runs):
+        samples = [np.stack([curve(d) for d in done]) for done in runs[method].values()]
+        middle, low, high = iqm_curve(samples)
+        steps = np.arange(1, len(middle) + 1)
+        style = {"color": f"C{number}", "linestyle": "--" if method in FLOOR else "-"}
+        axes.plot(steps, middle, label=method, linewidth=1.8, **style)
+        axes.fill_between(steps, low, high, color=style["color"], alpha=0.12, linewidth=0)
+    axes.set(xlabel="simulations", ylabel="best score (IQM over tasks and seeds)")
+    axes.set_ylim(bottom=0.5, top=1.005)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, ncols=2, loc="lower right")
+    _save(figure, path)
+
+
+def draw_tasks(runs: Runs, order: Sequence[str], path: Path) -> None:
+    tasks = sorted({t for found in runs.values() for t in found})
+    grid = np.array([[np.mean([d.score for d in runs[m].get(t, [])] or [np.nan]) for t in tasks]
+                     for m in order])  # fmt: skip
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    image = axes.imshow(grid, cmap="cividis", aspect="auto", vmin=np.nanmin(grid), vmax=1.0)
+    short = [t.removeprefix("ACS-").removesuffix("-v0") for t in tasks]
+    axes.set_xticks(range(len(tasks)), short, rotation=30, ha="right")
+    axes.set_yticks(range(len(order)), order)
+    middle = (np.nanmin(grid) + 1) / 2
+    for (row, column), value in np.ndenumerate(grid):
+        ink = "black" if value > middle else "white"
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink)
+    figure.colorbar(image, label="mean best score")
+    _save(figure, path)
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # No date and no random ids, so that the same result is the same file.
+    with plt.rc_context({"svg.hashsalt": "acs-gym"}):
+        figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def findings(runs: Runs, order: Sequence[str], budget: int) -> list[str]:
+    """The questions people ask, answered by the numbers."""
+    intervals = {
+        m: iqm_interval([[d.score for d in done] for done in runs[m].values()]) for m in runs
+    }
+    best = order[0]
+    lines = []
+    for other in FLOOR:
+        if other not in runs or other == best:
+            continue
+        apart = intervals[best].low > intervals[other].high
+        lines.append(
+            f"* `{best}` ({score(runs[best]):.3f} [{intervals[best].low:.3f}, "
+            f"{intervals[best].high:.3f}]) against `{other}` ({score(runs[other]):.3f} "
+            f"[{intervals[other].low:.3f}, {intervals[other].high:.3f}]): the intervals "
+            + ("do not overlap." if apart else "overlap.")
+        )
+    for method in ("scbo", "botorch-composite"):
+        done = runs.get(method, {}).get("ACS-OpAmp-v0", [])
+        if done:
+            met = sum(d.first_met is not None for d in done)
+            share = wilson_interval(met, len(done))
+            lines.append(
+                f"* `{method}` meets every spec of `ACS-OpAmp-v0` within {budget} simulations in "
+                f"{met} of {len(done)} seeds [{share.low:.0%}, {share.high:.0%}]."
+            )
+    most = max(runs, key=lambda m: max(d.memory_mib for t in runs[m].values() for d in t))
+    memory = max(d.memory_mib for t in runs[most].values() for d in t)
+    lines.append(f"* The largest memory of a run is {memory} MiB (`{most}`).")
+    seeing = {
+        m: [score(runs[n]) for n in runs if get_method(n).track == m] for m in ("metrics", "score")
+    }
+    if all(seeing.values()):
+        lines.append(
+            f"* The best method that sees every metric reaches {max(seeing['metrics']):.3f}, the best "
+            f"that sees the score alone {max(seeing['score']):.3f}."
+        )
+    return lines
+
+
+def task_table(runs: Runs, order: Sequence[str]) -> list[str]:
+    """Runs that met every spec, a task a column."""
+    tasks = sorted({t for found in runs.values() for t in found})
+    short = [t.removeprefix("ACS-").removesuffix("-v0") for t in tasks]
+    rows = []
+    for method in order:
+        cells = []
+        for task in tasks:
+            done = runs[method].get(task, [])
+            cells.append(f"{sum(d.first_met is not None for d in done)}/{len(done)}")
+        rows.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    return ["| method | " + " | ".join(short) + " |", "|---" * (len(tasks) + 1) + "|", *rows]
+
+
+def ask_table(path: Path) -> list[str]:
+    data = json.loads(path.read_text())
+    rows = [
+        f"| `{r['method']}` | {r['cpu_s']:.2f} | {r['cpu_s_worst']:.2f} | {r['memory_mib']} |"
+        for r in data["rows"]
+    ]
+    return [
+        f"`{data['command']}` (one thread, load average {data['load_average']:.1f} at its start):",
+        "",
+        "| method | CPU s an ask, median | worst | MiB |",
+        "|---|---|---|---|",
+        *rows,
+    ]
+
+
+def page(
+    finished: Sequence[Finished], command: str, ngspice: str, libraries: Mapping[str, str]
+) -> str:
+    runs = by_method_and_task(finished)
+    order = sorted(runs, key=lambda m: -score(runs[m]))
+    budget = finished[0].run.budget
+    seeds = {m: min(len(d) for d in runs[m].values()) for m in runs}
+    slow = sorted({seeds[m] for m in runs if m in FIT_GAUSSIAN_PROCESSES})
+    quick = sorted({seeds[m] for m in runs if m not in FIT_GAUSSIAN_PROCESSES})
+    versions = ", ".join(f"{k} {v}" for k, v in libraries.items())
+    return "\n".join(
+        [
+            "<!-- Made by `python benchmarks/optimizers_page.py`. -->",
+            "# What the optimisers find",
+            "",
+            f"Every method on the {len({d.run.task for d in finished})} training tasks, "
+            f"{budget} simulations a run on SKY130 at nominal. Seeds a task: {_range(quick)} for the "
+            f"quick methods, {_range(slow)} for those that fit Gaussian processes. All methods of a "
+            "seed start from the same initial designs.",
+            "",
+            f"`{command}` made the result ([optimizers.json](../benchmarks/results/optimizers.json); "
+            f"{ngspice}; {versions}).",
+            "",
+            *table(finished, budget),
+            "",
+            "IQM: mean of the middle half of the best scores over all tasks and seeds, with its 95 % "
+            "stratified bootstrap interval. Simulations to spec: Kaplan-Meier median. Methods that see "
+            "the metrics know more than those that see the score; compare within a kind first.",
+            "",
+            f"![Best score over simulations](images/{CURVES})",
+            "",
+            "## Findings",
+            "",
+            *findings(runs, order, budget),
+            "",
+            "## Task by task",
+            "",
+            f"![Mean best score of each method on each task](images/{HEAT})",
+            "",
+            "Runs that met every spec:",
+            "",
+            *task_table(runs, order),
+            "",
+            "## What an ask costs",
+            "",
+            *ask_table(RESULTS / "ask_time.json"),
+            "",
+        ]
+    )
+
+
+def _range(values: Sequence[int]) -> str:
+    return "none" if not values else "-".join(map(str, sorted({values[0], values[-1]})))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--result", type=Path, default=RESULTS / "optimizers.json")
+    parser.add_argument("--docs", type=Path, default=DOCS)
+    arguments = parser.parse_args()
+    finished = load_results(arguments.result)
+    if not finished:
+        sys.exit(f"{arguments.result}: no result; python benchmarks/optimizers.py --json makes one")
+    data = json.loads(arguments.result.read_text())
+    runs = by_method_and_task(finished)
+    order = sorted(runs, key=lambda m: -score(runs[m]))
+    draw_curves(runs, order, arguments.docs / "images" / CURVES)
+    draw_tasks(runs, order, arguments.docs / "images" / HEAT)
+    text = page(finished, data["command"], data["ngspice"], data["libraries"])
+    (arguments.docs / PAGE).write_text(text)
+    print(arguments.docs / PAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -167,8 +167,8 @@ class Toolbox:
         left = self.session.remaining
         if len(read) > left:
             raise _Refused(
-                f"{len(read)} designs asked for and {_count(left)} simulations left; "
-                "nothing was simulated"
+                f"{len(read)} design{'s' if len(read) > 1 else ''} asked for, {_count(left)} can still "
+                "be simulated; nothing was simulated"
             )
         try:
             evaluations = self.session.simulate(read)
@@ -315,7 +315,11 @@ def _cost(task: Task) -> str:
 def _example(task: Task, name: str) -> str:
     if name == SIMULATE:
         return _text({"designs": [design_text(task, _middle(task))]})
-    return _text({OPERATING_POINT: {"design": None}, FINISH: {"summary": "..."}}.get(name, {}))
+    examples: dict[str, dict[str, Any]] = {
+        OPERATING_POINT: {"design": None},
+        FINISH: {"summary": "..."},
+    }
+    return _text(examples.get(name, {}))
 
 
 def _value(value: float, unit: str) -> str | float:

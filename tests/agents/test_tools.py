@@ -106,7 +106,7 @@ def test_one_bad_design_refuses_the_whole_call(toolbox, task):
 
 def test_more_designs_than_are_left_are_refused_whole(toolbox, task):
     answer = toolbox.call("simulate", {"designs": [task.reference] * 5})
-    assert answer.refused and "4 simulations left" in answer.text
+    assert answer.refused and "4 can still be simulated" in answer.text
     assert toolbox.session.budget.used == 0
 
 

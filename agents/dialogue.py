@@ -90,6 +90,7 @@ class Dialogue:
                 specs=task.specs.targets,
                 budget=session.budget.limit,
                 seed=session.seed,
+                workers=session.workers,
                 config=config.identity() | dict(extra or {}),
                 started=datetime.now(UTC).isoformat(timespec="seconds"),
             )
@@ -158,6 +159,11 @@ class Dialogue:
             self._ours = self._own_clock()
             return reply
         raise ModelError("the server calls even the shortest form of the conversation too long")
+
+    def note(self, messages: Sequence[Message]) -> None:
+        """Write what the model will not be asked about any more: the answers to its last calls."""
+        self.note_simulations()
+        self._write(messages)
 
     def note_simulations(self) -> None:
         """Write the evaluations that the session has and the transcript has not."""

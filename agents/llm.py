@@ -18,7 +18,7 @@ from agents.limits import LimitReached
 from agents.model import ChatModel, Message, Reply, ToolCall, read_json
 from agents.prompts import BEGIN, system_prompt
 from agents.text_format import read_calls, write_answers
-from agents.tools import HISTORY, Toolbox
+from agents.tools import HISTORY, Toolbox, definitions
 
 # Turns in a row in which nothing is simulated, after which a model is not getting anywhere.
 IDLE_TURNS_ALLOWED = 8
@@ -72,21 +72,27 @@ class LlmAgent:
         with Dialogue(
             self.id, self.settings, session, transcript=self.transcript, model=self.model
         ) as dialogue:
-            dialogue.ended = _converse(dialogue, session, self.settings)
+            messages = _opening(session, self.settings)
+            dialogue.ended = _converse(dialogue, messages, session, self.settings)
+            dialogue.note(messages)
 
 
-def _converse(dialogue: Dialogue, session: Session, settings: LlmConfig) -> str:
-    """The turns. Returns why they ended."""
-    toolbox = Toolbox(session)
-    as_text = settings.tool_format == "text"
+def _opening(session: Session, settings: LlmConfig) -> list[Message]:
     prompt = system_prompt(
-        session.task, session.remaining, tool_format=settings.tool_format, tools=toolbox.definitions
+        session.task,
+        session.remaining,
+        tool_format=settings.tool_format,
+        tools=definitions(session.task),
     )
-    messages: list[Message] = [
-        {"role": "system", "content": prompt},
-        {"role": "user", "content": BEGIN},
-    ]
-    tools = [] if as_text else toolbox.definitions
+    return [{"role": "system", "content": prompt}, {"role": "user", "content": BEGIN}]
+
+
+def _converse(
+    dialogue: Dialogue, messages: list[Message], session: Session, settings: LlmConfig
+) -> str:
+    """The turns, appended to `messages`. Returns why they ended."""
+    toolbox = Toolbox(session)
+    tools = [] if settings.tool_format == "text" else toolbox.definitions
     idle = 0
     for _ in range(_turns(session, settings)):
         if not session.remaining:
@@ -95,18 +101,13 @@ def _converse(dialogue: Dialogue, session: Session, settings: LlmConfig) -> str:
             reply = dialogue.ask(messages, tools, summary=lambda: toolbox.call(HISTORY, {}).text)
         except LimitReached as limit:
             return str(limit)
-        written_as_text, calls = _calls_of(reply)
-        messages.append(_echo(reply, written_as_text, settings))
+        as_text, calls = _calls_of(reply)
+        messages.append(_echo(reply, settings))
         before = len(session.history)
-        answers = []
-        finished = False
-        for call in calls:
-            answer = toolbox.call(call.name, _arguments(call))
-            answers.append(answer.text)
-            finished = finished or answer.finished
-        if finished:
+        answers = [toolbox.call(call.name, _arguments(call)) for call in calls]
+        messages += _answer(reply, calls, [a.text for a in answers], as_text, session)
+        if any(answer.finished for answer in answers):
             return "the model finished"
-        messages += _answer(reply, calls, answers, written_as_text, session)
         idle = 0 if len(session.history) > before else idle + 1
         if idle >= IDLE_TURNS_ALLOWED:
             return f"{idle} turns in a row simulated nothing"
@@ -132,7 +133,7 @@ def _arguments(call: ToolCall) -> object:
     return read_json(call.arguments) if call.readable else call.arguments
 
 
-def _echo(reply: Reply, as_text: bool, settings: LlmConfig) -> Message:
+def _echo(reply: Reply, settings: LlmConfig) -> Message:
     message = reply.to_message(with_reasoning=settings.send_reasoning)
     if not reply.text and not reply.calls:
         # Many servers refuse an assistant message with nothing in it.

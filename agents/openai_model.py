@@ -285,8 +285,8 @@ def _calls(message: Mapping[str, Any]) -> list[ToolCall]:
         found.append(
             ToolCall(
                 id=str(entry.get("id") or f"call_{number}"),
-                name=name if isinstance(name, str) else "",
-                arguments=written or "{}",
+                name=_plain(name) if isinstance(name, str) else "",
+                arguments=_plain(written) or "{}",
             )
         )
     return found
@@ -295,11 +295,16 @@ def _calls(message: Mapping[str, Any]) -> list[ToolCall]:
 def _text_of(content: object) -> str:
     """A message's content, which may be a list of parts."""
     if isinstance(content, str):
-        return content
+        return _plain(content)
     if isinstance(content, list):
         parts = (p.get("text") for p in content if isinstance(p, dict))
-        return "".join(p for p in parts if isinstance(p, str))
+        return _plain("".join(p for p in parts if isinstance(p, str)))
     return ""
+
+
+def _plain(text: str) -> str:
+    """Without half a surrogate pair, which no next request could carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _tokens(usage: object, messages: Sequence[Message], reply: str) -> TokenCount:

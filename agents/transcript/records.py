@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO
+from typing import Annotated, Any, Literal, NotRequired, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import NotRequired, TypedDict  # Pydantic takes no other before Python 3.12.
+from typing_extensions import TypedDict  # Pydantic takes no other before Python 3.12.
 
 from acs_gym.evaluation import Evaluation, Status
 from agents.model import Reply, TokenCount, ToolCall
@@ -30,7 +30,8 @@ class _Record(BaseModel):
 
 
 class Start(_Record):
-    """What was asked of whom. `config` is the agent's; it holds no key."""
+    """What was asked of whom. `config` is the agent's; it holds no key. `workers` are the session's: an
+    optimiser may propose as many designs at once."""
 
     type: Literal["start"] = "start"
     schema_version: Literal[1] = 1
@@ -42,6 +43,7 @@ class Start(_Record):
     specs: dict[str, float]
     budget: int | None
     seed: int
+    workers: Annotated[int, Field(ge=1)] = 1
     config: dict[str, Any]
     started: str
 

@@ -135,6 +135,23 @@ def test_every_call_is_answered_by_its_id(task):
             assert after["tool_call_id"] == message["tool_calls"][0]["id"]
 
 
+def test_half_a_surrogate_pair_does_not_end_a_run(task):
+    walk = Walk(task)
+
+    def policy(messages, tools):
+        reply = walk(messages, tools)
+        return Reply(text="so \ud83d", reasoning="\udc00", calls=reply.calls)
+
+    session, server = run(task, policy, 3)
+    assert len(session.history) == 3 and len(server.requests) == 3
+
+
+def test_the_answers_to_the_last_calls_are_written_down(task, tmp_path):
+    run(task, Walk(task), 2, transcript=tmp_path / "t")
+    answers = [r for r in read_transcript(tmp_path / "t") if getattr(r, "role", "") == "tool"]
+    assert '"simulations_left":0' in answers[-2].content
+
+
 def test_its_own_reasoning_goes_back_to_a_model_that_wants_it(task):
     for wanted in (False, True):
         _, server = run(task, Walk(task), 2, send_reasoning=wanted)

@@ -73,7 +73,9 @@ def operating_point_program(program: Program) -> Program:
     vectors = tuple(f"@{t.element}[{name}]" for t in deck.transistors for name in _READ)
     return replace(
         program,
-        decks=(replace(deck, analyses=(Analysis(_ANALYSIS, "op", "op", (), vectors, None, None),)),),
+        decks=(
+            replace(deck, analyses=(Analysis(_ANALYSIS, "op", "op", (), vectors, None, None),)),
+        ),
         metrics=(),
         gates=(),
         area=Expression("0"),

@@ -23,8 +23,10 @@ def test_reads_si_prefixes_spice_suffixes_and_units(text: str, value: float) -> 
     assert parse(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "u", "1.2.3", "12 apples", "nan", "inf", "1e", "0x10", "1_0", "5 mdB", "3 u m",
-                                  "-", "+inf dB"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    ["", "u", "1.2.3", "12 apples", "nan", "inf", "1e", "0x10", "1_0", "5 mdB", "3 u m", "-", "+inf dB"],
+)  # fmt: skip
 def test_refuses_what_is_not_a_number_and_says_what_is(text: str) -> None:
     with pytest.raises(ValueError, match="write for example 12u"):
         parse(text)

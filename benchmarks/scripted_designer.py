@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -124,6 +125,7 @@ def main() -> None:
     print("\n" + table(rows))
     if options.json:
         result = {
+            "command": "python benchmarks/scripted_designer.py " + " ".join(sys.argv[1:]),
             "budget": options.budget,
             "seeds": options.seeds,
             "policy_version": VERSION,

@@ -65,8 +65,10 @@ def main(
     ] = None,
     agents: Annotated[
         str,
-        typer.Option(help="Agents, with commas: ids, id:argument (llm:my_model.toml), or "
-            "package.module:factory for your own."),
+        typer.Option(
+            help="Agents, with commas: ids, id:argument (llm:my_model.toml), or "
+            "package.module:factory for your own."
+        ),
     ] = DEFAULT_AGENTS,
     budget: Annotated[int, typer.Option(help="Simulations each agent may spend on a task.")] = 40,
     seeds: Annotated[int, typer.Option(help="Repetitions; fewer than 10 rank provisionally.")] = 3,

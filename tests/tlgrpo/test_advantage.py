@@ -1,0 +1,71 @@
+"""From scores to advantages: closed forms."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tlgrpo.advantage import episode_reward, group_advantages, turn_reward
+
+SCORES = st.lists(st.floats(0, 1), min_size=2, max_size=16)
+
+
+def test_a_group_of_two_is_plus_and_minus_one():
+    assert group_advantages([0.0, 1.0], epsilon=1e-12) == pytest.approx([-1.0, 1.0])
+
+
+def test_by_hand():
+    rewards = [0.2, 0.4, 0.9]
+    mean, std = 0.5, np.std(rewards)
+    assert group_advantages(rewards) == pytest.approx([(r - mean) / (std + 1e-4) for r in rewards])
+    assert group_advantages(rewards, normalise="mean") == pytest.approx([-0.3, -0.1, 0.4])
+
+
+@given(SCORES, st.sampled_from(["std", "mean"]))
+def test_advantages_add_up_to_nothing_and_keep_the_order(rewards, normalise):
+    found = group_advantages(rewards, normalise=normalise)
+    assert found.sum() == pytest.approx(0.0, abs=1e-6)
+    order = np.argsort(rewards, kind="stable")
+    assert (np.diff(found[order]) >= -1e-12).all()
+
+
+@given(st.floats(0, 1), st.integers(2, 16))
+def test_equal_rewards_teach_nothing(reward, size):
+    assert (group_advantages([reward] * size) == 0).all()
+
+
+@given(SCORES, st.floats(-5, 5))
+def test_a_constant_added_to_a_group_changes_nothing(rewards, constant):
+    shifted = [r + constant for r in rewards]
+    assert group_advantages(shifted, normalise="mean") == pytest.approx(
+        group_advantages(rewards, normalise="mean"), abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("rewards", [[], [1.0], [[1.0, 2.0]], [1.0, np.nan], [np.inf, 0.0]])
+def test_what_is_no_group_is_refused(rewards):
+    with pytest.raises(ValueError, match=r"group|finite"):
+        group_advantages(rewards)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_an_improvement_is_worth_what_it_adds_to_the_best(score, best):
+    gain = turn_reward(score, best, "improvement") - best
+    assert gain == pytest.approx(max(0.0, score - best))
+    assert turn_reward(score, best, "score") == score
+
+
+def test_solving_is_worth_a_bonus_and_a_solved_history_has_it_already():
+    assert turn_reward(1.0, 0.5, "score", bonus=1.0) == 2.0
+    assert turn_reward(0.999, 0.5, "score", bonus=1.0) == 0.999
+    assert turn_reward(0.3, 1.0, "improvement", bonus=1.0) == 2.0
+
+
+def test_an_episode_is_worth_its_best_last_or_mean_turn():
+    scores = [0.2, 0.8, 0.5]
+    assert episode_reward(scores, "best") == 0.8
+    assert episode_reward(scores, "last") == 0.5
+    assert episode_reward(scores, "mean") == pytest.approx(0.5)
+    assert episode_reward([0.2, 1.0], "best", bonus=1.0) == 2.0
+    with pytest.raises(ValueError, match="without a turn"):
+        episode_reward([], "best")

@@ -1,0 +1,111 @@
+"""A trained policy as an agent of the leaderboard: `--agents tlgrpo:runs/my_run`.
+
+It plays episodes of as many turns as it was trained with, one sampled action a turn, until the
+budget is used up or every spec is met. A text that is no design is sampled again; after some in a
+row a uniformly random design takes its place, so that a collapsed policy costs no time without end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acs_gym.session import Session
+from tlgrpo.checkpoint import CheckpointError, latest, read_config
+from tlgrpo.config import TrainConfig
+
+_TRIES = 10
+
+
+class TlgrpoAgent:
+    """The policy of a run's last checkpoint, or of one checkpoint.
+
+    Args:
+        checkpoint: folder of a run or of a checkpoint.
+        turns: of an episode; None takes those of the training.
+
+    Raises CheckpointError where there is none.
+    """
+
+    track = "metrics"
+
+    def __init__(self, checkpoint: str, *, turns: int | None = None) -> None:
+        self.folder = Path(checkpoint)
+        self.settings: TrainConfig = read_config(self.folder)
+        place = self.folder if (self.folder / "state.pt").exists() else latest(self.folder)
+        if place is None:
+            raise CheckpointError(f"{self.folder}: no checkpoint of a training run is here")
+        if self.settings.domain.name != "circuits":
+            raise CheckpointError(
+                f"{self.folder}: was trained on {self.settings.domain.name}, not on circuits"
+            )
+        self.place = place
+        self.turns = turns or self.settings.turns
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What decides the agent's behaviour: the training's settings and the checkpoint's weights."""
+        import hashlib
+
+        digest = hashlib.sha256((self.place / "state.pt").read_bytes()).hexdigest()
+        return {
+            "algorithm": self.settings.algorithm,
+            "update": self.place.name,
+            "turns": self.turns,
+            "weights": digest,
+            "trained_on": list(self.settings.domain.arguments.get("tasks", ())),
+        }
+
+    def run(self, session: Session) -> None:
+        """Raises CheckpointError for a task that the policy has no words for."""
+        import torch
+
+        from tlgrpo.domains import build_domain
+        from tlgrpo.domains.circuits import circuit_problem, outcome_of, read_design
+        from tlgrpo.evaluate import trained_policy
+        from tlgrpo.samplers.hf import HfSampler
+
+        torch.set_num_threads(1)
+        settings = self.settings
+        policy = trained_policy(self.place, settings, build_domain(settings.domain))
+        codec = policy.codec
+        sampler = HfSampler(
+            policy.model,
+            end=codec.end,
+            pad=codec.pad,
+            action_tokens=settings.action_tokens,
+            temperature=settings.temperature,
+            seed=session.seed % 2**31,
+        )
+        rng = np.random.default_rng(session.seed)
+        problem = circuit_problem(session.task)
+        try:
+            prompt = codec.prompt(problem.prompt)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{self.folder}: the policy cannot read {session.task.id}: {error}"
+            ) from None
+        while session.remaining:
+            history = list(prompt)
+            for _ in range(self.turns):
+                for _ in range(_TRIES):
+                    action = sampler.sample([history], 1)[0][0]
+                    text = codec.action(action.ids)
+                    design = read_design(session.task, text)
+                    if design is not None:
+                        break
+                else:
+                    design = session.task.space.sample(rng)
+                evaluation = session.simulate(design)
+                outcome = outcome_of(session.task, evaluation)
+                if evaluation.feasible or not session.remaining:
+                    return
+                history += [*action.ids, *codec.observation(outcome.observation)]
+
+
+def agent(checkpoint: str) -> TlgrpoAgent:
+    """Policy trained by TL-GRPO or GRPO (tlgrpo:RUN)"""
+    return TlgrpoAgent(checkpoint)

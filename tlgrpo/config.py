@@ -1,0 +1,159 @@
+"""Everything that decides a training run: one record, from a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+Algorithm = Literal["tl-grpo", "grpo"]
+
+
+class ConfigError(ValueError):
+    """A setting that is wrong; the message names the file, the field and what is allowed."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DomainConfig(_Record):
+    """What is trained on.
+
+    Attributes:
+        name: `circuits`, `ballistics`, or `package.module:factory` of one of your own.
+        arguments: of the domain's factory.
+    """
+
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+class PolicyConfig(_Record):
+    """The model.
+
+    Attributes:
+        path: a folder with a `transformers` causal LM and its tokenizer; None makes a tiny one.
+        layers, width, heads, kv_heads: of the tiny Qwen3-style model.
+        codec: `words` for a policy with the domain's own vocabulary, `chat` for a model with a chat
+            template.
+        lora_rank: train a low-rank adapter of that rank through peft instead of all weights; 0 does
+            not.
+        dtype: of the weights; `bfloat16` on a GPU.
+        device: `cpu`, `cuda`.
+    """
+
+    path: Path | None = None
+    layers: PositiveInt = 4
+    width: PositiveInt = 96
+    heads: PositiveInt = 4
+    kv_heads: PositiveInt = 2
+    codec: Literal["words", "chat"] = "words"
+    lora_rank: Annotated[int, Field(ge=0)] = 0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    device: str = "cpu"
+
+
+class SftConfig(_Record):
+    """The warm start from self-generated demonstrations."""
+
+    episodes: Annotated[int, Field(ge=0)] = 2048
+    epochs: PositiveInt = 4
+    batch_tokens: PositiveInt = 2048
+    learning_rate: PositiveFloat = 1e-3
+
+
+class TrainConfig(_Record):
+    """A training run.
+
+    Attributes:
+        algorithm: `tl-grpo` groups the actions of one history, `grpo` whole episodes of one
+            problem.
+        turns: K, turns of an episode.
+        group: G, actions sampled of each history (tl-grpo) or episodes of each problem (grpo).
+        problems: of an update.
+        simulations: when to stop; every sibling counts, in both algorithms.
+        turn_reward: of a turn, for tl-grpo: its own `score` (as published), or `improvement`:
+            max(best so far, score).
+        episode_reward: of an episode, for grpo: its `best`, `last` or `mean` turn.
+        solved_bonus: added to a score that leaves nothing to improve.
+        continuation: which sibling the episode goes on with: a `random` one (as published) or the
+            `best`.
+        normalise: divide by the group's standard deviation, or only subtract its `mean`.
+        epsilon: added to the standard deviation.
+        clip_low, clip_high: of the probability ratio.
+        aggregation: average over `tokens`, or first within each action.
+        epochs: passes over each batch of episodes.
+        entropy_bonus, kl: coefficients; 0 turns them off. KL is to the policy after the warm start.
+        micro_tokens: packed tokens of one forward pass; gradients add up to the whole batch.
+        stop_when_solved: end an episode that cannot be improved.
+        waves: parts of a batch that are sampled in turn, so that one is simulated while the next is
+            sampled.
+    """
+
+    name: str = "run"
+    seed: int = 0
+    domain: DomainConfig
+    policy: PolicyConfig = PolicyConfig()
+    sft: SftConfig = SftConfig()
+    algorithm: Algorithm = "tl-grpo"
+    turns: PositiveInt = 5
+    group: Annotated[int, Field(ge=2)] = 8
+    problems: PositiveInt = 8
+    simulations: PositiveInt = 25_600
+    turn_reward: Literal["score", "improvement"] = "improvement"
+    episode_reward: Literal["best", "last", "mean"] = "best"
+    solved_bonus: Annotated[float, Field(ge=0)] = 1.0
+    continuation: Literal["random", "best"] = "random"
+    normalise: Literal["std", "mean"] = "std"
+    epsilon: PositiveFloat = 1e-4
+    clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    clip_high: PositiveFloat = 0.2
+    aggregation: Literal["tokens", "actions"] = "tokens"
+    epochs: PositiveInt = 1
+    learning_rate: PositiveFloat = 2e-4
+    warmup_updates: Annotated[int, Field(ge=0)] = 10
+    max_gradient_norm: PositiveFloat = 1.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    entropy_bonus: Annotated[float, Field(ge=0)] = 0.0
+    kl: Annotated[float, Field(ge=0)] = 0.0
+    temperature: PositiveFloat = 1.0
+    action_tokens: PositiveInt = 64
+    micro_tokens: PositiveInt = 16_384
+    stop_when_solved: bool = True
+    waves: PositiveInt = 2
+    workers: Annotated[int, Field(ge=0)] = 0
+    checkpoint_every: PositiveInt = 20
+    save_rollouts_every: Annotated[int, Field(ge=0)] = 0
+    mismatch_allowed: PositiveFloat = 1e-3
+
+    @classmethod
+    def read(cls, path: Path, changes: dict[str, Any] | None = None) -> TrainConfig:
+        """From a TOML file, with some settings replaced by dotted name. Raises ConfigError."""
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from None
+        for name, value in (changes or {}).items():
+            table = data
+            *parents, last = name.split(".")
+            for parent in parents:
+                table = table.setdefault(parent, {})
+            table[last] = value
+        return cls.of(data, str(path))
+
+    @classmethod
+    def of(cls, data: dict[str, Any], where: str) -> TrainConfig:
+        """From plain values; `where` names their source in a ConfigError."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            if first["type"] == "extra_forbidden":
+                raise ConfigError(f"{where}: no setting {place!r}") from None
+            raise ConfigError(f"{where}: {place}: {first['msg']}") from None

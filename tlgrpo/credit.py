@@ -1,0 +1,86 @@
+"""Rewards and advantages put into trees: which actions are compared, by the algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlgrpo.advantage import episode_reward, group_advantages, turn_reward
+from tlgrpo.config import TrainConfig
+from tlgrpo.tree import Episode
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatistics:
+    """Of the groups of a batch.
+
+    Attributes:
+        dead: share whose members were all worth the same, so that nothing is learnt from them.
+        idle: share in which no member improved on the history (turn-level).
+        spread: mean standard deviation of the rewards within a group.
+    """
+
+    dead: float
+    idle: float
+    spread: float
+
+
+def assign(episodes: Sequence[Episode], config: TrainConfig) -> GroupStatistics:
+    """Set every node's reward and advantage. Raises ValueError for a group of one."""
+    if config.algorithm == "tl-grpo":
+        return _by_turn(episodes, config)
+    return _by_trajectory(episodes, config)
+
+
+def _by_turn(episodes: Sequence[Episode], config: TrainConfig) -> GroupStatistics:
+    spreads, idle = [], 0
+    for episode in episodes:
+        for nodes in episode.turns:
+            for node in nodes:
+                node.reward = turn_reward(
+                    node.outcome.score,
+                    node.best_before,
+                    config.turn_reward,
+                    bonus=config.solved_bonus,
+                )
+            rewards = [n.reward for n in nodes]
+            found = group_advantages(rewards, normalise=config.normalise, epsilon=config.epsilon)
+            for node, advantage in zip(nodes, found, strict=True):
+                node.advantage = float(advantage)
+            spreads.append(float(np.std(rewards)))
+            idle += all(n.outcome.score <= n.best_before for n in nodes)
+    return _statistics(spreads, idle)
+
+
+def _by_trajectory(episodes: Sequence[Episode], config: TrainConfig) -> GroupStatistics:
+    """Groups are the runs of `config.group` episodes that `roll_out` makes of one problem."""
+    spreads = []
+    for start in range(0, len(episodes), config.group):
+        group = episodes[start : start + config.group]
+        if len({e.problem.key for e in group}) != 1:
+            raise ValueError("the episodes of a group are of different problems")
+        rewards = [
+            episode_reward(
+                [n.outcome.score for n in e.main_line],
+                config.episode_reward,
+                bonus=config.solved_bonus,
+            )
+            for e in group
+        ]
+        found = group_advantages(rewards, normalise=config.normalise, epsilon=config.epsilon)
+        for episode, reward, advantage in zip(group, rewards, found, strict=True):
+            for node in episode.nodes:
+                node.reward, node.advantage = reward, float(advantage)
+        spreads.append(float(np.std(rewards)))
+    return _statistics(spreads, 0)
+
+
+def _statistics(spreads: Sequence[float], idle: int) -> GroupStatistics:
+    count = max(1, len(spreads))
+    return GroupStatistics(
+        dead=sum(s == 0 for s in spreads) / count,
+        idle=idle / count,
+        spread=float(np.mean(spreads)) if spreads else 0.0,
+    )

@@ -1,0 +1,213 @@
+"""Training: problems in, episodes, credit, an update; again until the simulations are spent."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tlgrpo import checkpoint, distributed
+from tlgrpo.alarms import alarms
+from tlgrpo.checkpoint import Counters, Metrics
+from tlgrpo.config import TrainConfig
+from tlgrpo.credit import GroupStatistics, assign
+from tlgrpo.domain import Domain
+from tlgrpo.domains import build_domain
+from tlgrpo.learner import StepStatistics, update
+from tlgrpo.policy import Policy, build_policy
+from tlgrpo.rollout import Plan, roll_out
+from tlgrpo.samplers.hf import HfSampler
+from tlgrpo.sft import demonstrate, train_sft
+from tlgrpo.tree import Episode, save_episodes, total_simulations
+
+WARM = "warm"  # The folder of the policy after the warm start.
+Say = Callable[[str], None]
+
+
+def plan_of(config: TrainConfig) -> Plan:
+    return Plan(
+        turns=config.turns,
+        group=config.group,
+        per_turn=config.algorithm == "tl-grpo",
+        continuation=config.continuation,
+        stop_when_solved=config.stop_when_solved,
+        waves=config.waves,
+    )
+
+
+class Trainer:
+    """One run in one folder.
+
+    Args:
+        config: everything that decides it.
+        folder: where it is kept; one that holds a run of the same configuration is gone on with.
+        domain: another one than the configured, e.g. with a simulator of its own.
+        policy: another one than the configured; it is not warm-started then.
+        say: told a line now and then.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        *,
+        domain: Domain | None = None,
+        policy: Policy | None = None,
+        say: Say = lambda _: None,
+    ) -> None:
+        torch.set_num_threads(1)
+        self.config, self.folder, self.say = config, folder, say
+        checkpoint.begin(folder, config)
+        self.domain = domain if domain is not None else build_domain(config.domain)
+        seeds = np.random.SeedSequence(config.seed).generate_state(4)
+        self.policy = policy or self._warm_policy(int(seeds[0]), int(seeds[1]))
+        self.reference = copy.deepcopy(self.policy.model).eval() if config.kl else None
+        codec = self.policy.codec
+        self.sampler = HfSampler(
+            self.policy.model,
+            end=codec.end,
+            pad=codec.pad,
+            action_tokens=config.action_tokens,
+            temperature=config.temperature,
+            seed=int(seeds[2]) + distributed.rank(),
+        )
+        self.rng = np.random.default_rng((int(seeds[3]), distributed.rank()))
+        trained = [p for p in self.policy.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            trained, lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda k: min(1.0, (k + 1) / max(1, config.warmup_updates))
+        )
+        self.counters = Counters()
+        if (last := checkpoint.latest(folder)) is not None:
+            self.counters = checkpoint.restore(
+                last, self.policy, self.optimizer, self.schedule, self.sampler.generator, self.rng
+            )
+            say(f"going on from update {self.counters.update}")
+
+    def run(self) -> Iterator[dict[str, Any]]:
+        """Updates until the simulations are spent; yields each one's numbers."""
+        first = distributed.rank() == 0
+        metrics = Metrics(self.folder, keep=self.counters.update) if first else None
+        try:
+            while self.counters.simulations < self.config.simulations:
+                numbers = self.step()
+                if metrics is not None:
+                    metrics.write(numbers)
+                for alarm in alarms(numbers):
+                    self.say(f"update {self.counters.update}: {alarm}")
+                done = self.counters.simulations >= self.config.simulations
+                if done or self.counters.update % self.config.checkpoint_every == 0:
+                    self.save()
+                yield numbers
+        finally:
+            if metrics is not None:
+                metrics.close()
+
+    def step(self) -> dict[str, Any]:
+        """One update: sample, simulate, give credit, learn."""
+        config, counters = self.config, self.counters
+        start = time.perf_counter()
+        share = range(distributed.rank(), config.problems, distributed.size())
+        problems = [self.domain.problem(counters.problems + k, "train") for k in share]
+        episodes = roll_out(
+            self.domain,
+            self.policy.codec,
+            self.sampler,
+            problems,
+            plan_of(config),
+            rng=self.rng,
+            version=counters.update,
+        )
+        groups = assign(episodes, config)
+        sampled = time.perf_counter()
+        self.policy.model.train()
+        learnt = update(
+            self.policy.model,
+            self.optimizer,
+            episodes,
+            config,
+            pad=self.policy.codec.pad,
+            reference=self.reference,
+        )
+        self.schedule.step()
+        counters.update += 1
+        counters.problems += config.problems
+        spent = distributed.sum_numbers([total_simulations(episodes)])
+        counters.simulations += int(spent[0])
+        if config.save_rollouts_every and counters.update % config.save_rollouts_every == 0:
+            save_episodes(episodes, self.folder / "rollouts" / f"{counters.update:06d}.jsonl")
+        seconds = {
+            "sample_seconds": round(sampled - start, 4),
+            "learn_seconds": round(time.perf_counter() - sampled, 4),
+        }
+        return _numbers(counters, episodes, groups, learnt) | seconds
+
+    def save(self) -> Path:
+        return checkpoint.save(
+            self.folder, self.policy, self.optimizer, self.schedule, self.sampler.generator,
+            self.rng, self.counters,
+        )  # fmt: skip
+
+    def _warm_policy(self, model_seed: int, demonstration_seed: int) -> Policy:
+        """The policy after its warm start, which is kept: an interrupted run does not repeat it."""
+        config = self.config
+        policy = build_policy(config.policy, self.domain.grammar(), model_seed)
+        kept = self.folder / WARM / "weights.pt"
+        if not config.sft.episodes:
+            return policy
+        if kept.exists():
+            policy.model.load_state_dict(torch.load(kept, weights_only=True))
+            return policy
+        rng = np.random.default_rng(demonstration_seed)
+        # Problems of the training split that training itself will meet later, if ever.
+        episodes = demonstrate(
+            self.domain, policy, config.sft.episodes, config.turns, rng, first=1_000_000
+        )
+        # Every process does the same, so that all start from the same weights.
+        losses = list(train_sft(policy, episodes, config.sft, rng))
+        self.say(f"warm start: {losses[0]:.3f} to {losses[-1]:.3f} nats a token")
+        if distributed.rank() == 0:
+            policy.save(kept.parent)
+            torch.save(policy.model.state_dict(), kept)
+        distributed.wait()
+        return policy
+
+
+def _numbers(
+    counters: Counters,
+    episodes: list[Episode],
+    groups: GroupStatistics,
+    learnt: StepStatistics,
+) -> dict[str, Any]:
+    nodes = [n for e in episodes for n in e.nodes]
+    count = len(nodes)
+    values: Mapping[str, float] = {
+        "best_of_episode": float(np.mean([e.best for e in episodes])),
+        "first_turn": float(np.mean([n.outcome.score for e in episodes for n in e.turns[0]])),
+        "solved": float(np.mean([e.solved for e in episodes])),
+        "invalid_share": sum(not n.outcome.valid for n in nodes) / count,
+        "failed_share": sum(n.outcome.valid and n.outcome.score == 0 for n in nodes) / count,
+        "dead_groups": groups.dead,
+        "idle_groups": groups.idle,
+        "reward_spread": groups.spread,
+        "loss": learnt.loss,
+        "gradient_norm": learnt.gradient_norm,
+        "clip_fraction": learnt.clip_fraction,
+        "approximate_kl": learnt.approximate_kl,
+        "entropy": learnt.entropy,
+        "mismatch": learnt.mismatch,
+    }
+    return {
+        "update": counters.update,
+        "simulations": counters.simulations,
+        **{name: round(value, 6) for name, value in values.items()},
+        "tokens": learnt.tokens,
+        "packed_tokens": learnt.packed_tokens,
+    }

@@ -1,0 +1,115 @@
+"""Sampling from a `transformers` causal LM in this process.
+
+A history goes through the model once, whatever the number of actions sampled after it: its keys and
+values are repeated for them. Rows of different lengths are padded on the left.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tlgrpo.samplers.base import Sampled
+
+
+class HfSampler:
+    """Samples with a generator of its own, so that nothing else changes what it draws.
+
+    Args:
+        model: a causal LM; used in evaluation mode and without gradients.
+        end, pad: token ids.
+        action_tokens: the longest action.
+        temperature: log-probabilities are those at this temperature.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        end: int,
+        pad: int,
+        action_tokens: int,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.end, self.pad = model, end, pad
+        self.action_tokens, self.temperature = action_tokens, temperature
+        self.generator = torch.Generator(device="cpu").manual_seed(seed)
+        names = inspect.signature(model.forward).parameters
+        self._cache_name = "cache" if "cache" in names else "past_key_values"
+
+    @torch.no_grad()
+    def sample(self, histories: Sequence[Sequence[int]], count: int) -> list[list[Sampled]]:
+        """See `Sampler`. Draws depend on the histories' order and on the generator's state."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            ids, log_probs, lengths = self._draw(histories, count)
+        finally:
+            self.model.train(was_training)
+        rows = [
+            Sampled(tuple(ids[k][: lengths[k]]), tuple(log_probs[k][: lengths[k]]))
+            for k in range(len(lengths))
+        ]
+        return [rows[k : k + count] for k in range(0, len(rows), count)]
+
+    def _draw(
+        self, histories: Sequence[Sequence[int]], count: int
+    ) -> tuple[list[list[int]], list[list[float]], list[int]]:
+        from transformers import DynamicCache
+
+        device = next(self.model.parameters()).device
+        cache = DynamicCache(config=self.model.config)
+        given, mask = self._padded(histories, device)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        logits = self._forward(given, mask, positions, cache)
+        cache.batch_repeat_interleave(count)
+        logits = logits.repeat_interleave(count, 0)
+        mask = mask.repeat_interleave(count, 0)
+        rows = mask.shape[0]
+        alive = torch.ones(rows, dtype=torch.bool, device=device)
+        lengths = torch.zeros(rows, dtype=torch.long, device=device)
+        ids, log_probs = [], []
+        for step in range(self.action_tokens):
+            distribution = torch.log_softmax(logits.float() / self.temperature, dim=-1)
+            # Drawn on the CPU: the same numbers whatever the device.
+            drawn = torch.multinomial(distribution.exp().cpu(), 1, generator=self.generator)
+            token = torch.where(alive, drawn.to(device)[:, 0], self.pad)
+            ids.append(token)
+            log_probs.append(distribution.gather(1, token[:, None])[:, 0])
+            lengths += alive
+            alive = alive & (token != self.end)
+            if step + 1 == self.action_tokens or not alive.any():
+                break
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+            logits = self._forward(token[:, None], mask, mask.sum(-1, keepdim=True) - 1, cache)
+        return (
+            torch.stack(ids, 1).tolist(),
+            torch.stack(log_probs, 1).tolist(),
+            lengths.tolist(),
+        )
+
+    def _padded(self, histories: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor]:
+        length = max(len(h) for h in histories)
+        ids = torch.full((len(histories), length), self.pad, dtype=torch.long)
+        mask = torch.zeros((len(histories), length), dtype=torch.long)
+        for k, history in enumerate(histories):
+            ids[k, length - len(history) :] = torch.tensor(history, dtype=torch.long)
+            mask[k, length - len(history) :] = 1
+        return ids.to(device), mask.to(device)
+
+    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
+        """Logits of the last token of each row, shape (rows, vocabulary)."""
+        output = self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            use_cache=True,
+            logits_to_keep=1,
+            **{self._cache_name: cache},
+        )
+        return output.logits[:, -1]

@@ -60,9 +60,9 @@ class SftConfig(_Record):
     """The warm start from self-generated demonstrations."""
 
     episodes: Annotated[int, Field(ge=0)] = 2048
-    epochs: PositiveInt = 4
-    batch_tokens: PositiveInt = 2048
-    learning_rate: PositiveFloat = 1e-3
+    epochs: PositiveInt = 3
+    batch_tokens: PositiveInt = 1024
+    learning_rate: PositiveFloat = 3e-3
 
 
 class TrainConfig(_Record):

@@ -1,0 +1,64 @@
+"""A trained policy on the leaderboard."""
+
+import pytest
+
+from leaderboard.contract import agent_config
+from leaderboard.registry import build
+from tests.tlgrpo.conftest import SMALL
+from tlgrpo.agent import TlgrpoAgent
+from tlgrpo.checkpoint import CheckpointError
+from tlgrpo.config import TrainConfig
+from tlgrpo.loop import Trainer
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    config = TrainConfig.of(
+        {
+            "domain": {
+                "name": "circuits",
+                "arguments": {"tasks": ["ACS-OTA5T-v0"], "pdk": "generic", "workers": 1},
+            },
+            "policy": SMALL.model_dump(), "turns": 2, "group": 2, "problems": 2,
+            "simulations": 8, "action_tokens": 20,
+            "sft": {"episodes": 16, "epochs": 2, "batch_tokens": 512},
+        },
+        "test",
+    )  # fmt: skip
+    list(Trainer(config, folder).run())
+    return folder
+
+
+def test_it_spends_its_budget_deterministically(run, task_of_run):
+    histories = []
+    for _ in range(2):
+        with task_of_run.session(5, seed=3) as session:
+            build(f"tlgrpo:{run}").run(session)
+        histories.append(session.history)
+    assert histories[0] == histories[1] and len(histories[0]) == 5
+
+
+@pytest.fixture
+def task_of_run():
+    import acs_gym
+
+    return acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
+
+
+def test_its_weights_are_part_of_its_identity(run):
+    config = agent_config(build(f"tlgrpo:{run}"))
+    assert len(config["weights"]) == 64 and config["trained_on"] == ["ACS-OTA5T-v0"]
+
+
+def test_a_task_without_words_is_an_error_that_says_so(run):
+    import acs_gym
+
+    task = acs_gym.make_task("ACS-LDO-v0", pdk="generic")
+    with task.session(2) as session, pytest.raises(CheckpointError, match="cannot read ACS-LDO"):
+        TlgrpoAgent(str(run)).run(session)
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(Exception, match="of a training run"):
+        build(f"tlgrpo:{tmp_path}")

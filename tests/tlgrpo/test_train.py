@@ -1,0 +1,88 @@
+"""`python -m tlgrpo.train` and `python -m tlgrpo.evaluate`, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tlgrpo.config import ConfigError, TrainConfig
+
+ROOT = Path(__file__).parents[2]
+TEXT = """
+name = "small"
+turns = 2
+group = 2
+problems = 2
+simulations = 16
+action_tokens = 6
+[domain]
+name = "ballistics"
+[policy]
+layers = 1
+width = 16
+heads = 1
+kv_heads = 1
+[sft]
+episodes = 4
+epochs = 1
+"""
+
+
+def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_a_run_is_trained_gone_on_with_and_evaluated(tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text(TEXT)
+    out = tmp_path / "run"
+    first = run("tlgrpo.train", "--config", str(config), "--out", str(out))
+    assert first.returncode == 0, first.stderr
+    assert "python -m tlgrpo.evaluate" in first.stderr
+    again = run("tlgrpo.train", "--config", str(config), "--out", str(out))
+    assert "going on from update 2" in again.stderr and again.returncode == 0
+    assert len((out / "metrics.jsonl").read_text().splitlines()) == 2
+    found = run("tlgrpo.evaluate", str(out), "--problems", "5", "--json")
+    assert json.loads(found.stdout)["problems"] == 5
+    changed = run("tlgrpo.train", "--config", str(config), "--out", str(out), "--set", "seed=3")
+    assert changed.returncode == 2 and "other settings" in changed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--config", "nowhere.toml"), "nowhere.toml: cannot be read"),
+        (("--config", "{}", "--set", "grup=3"), "no setting 'grup'"),
+        (("--config", "{}", "--set", "group=1"), "group"),
+        (("--config", "{}", "--set", "seed"), "write NAME=VALUE"),
+        (("--config", "{}", "--set", "domain.name=moon"), "no domain 'moon'"),
+        (("--config", "{}", "--set", "policy.path=/nowhere"), "holds no policy"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, arguments, says):
+    config = tmp_path / "c.toml"
+    config.write_text(TEXT)
+    given = [a.format(config) for a in arguments]
+    found = run("tlgrpo.train", *given, "--out", str(tmp_path / "run"))
+    assert found.returncode == 2 and says in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_evaluating_nothing_is_an_error(tmp_path):
+    found = run("tlgrpo.evaluate", str(tmp_path))
+    assert found.returncode == 2 and "error:" in found.stderr
+
+
+def test_settings_are_replaced_by_name(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text(TEXT)
+    config = TrainConfig.read(path, {"policy.layers": 3, "seed": 7})
+    assert config.policy.layers == 3 and config.seed == 7
+    path.write_text("turns = ")
+    with pytest.raises(ConfigError, match=r"c\.toml"):
+        TrainConfig.read(path)

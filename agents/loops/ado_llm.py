@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from agents.config import LlmConfig
-from agents.loops.loop import LoopAgent, Sizes, Work, read_config
+from agents.loops.loop import LoopAgent, Sizes, Work
 from agents.loops.messages import (
     Numbered,
     designs_format,
@@ -143,8 +143,3 @@ class AdoLlm(LoopAgent[AdoLlmSizes]):
             batch = min(left, work.remaining, work.session.workers)
             optimizer.tell(work.simulate(optimizer.ask(batch)))
             left -= batch
-
-
-def ado_llm(config: str | None = None) -> AdoLlm:
-    """Chat model and a Gaussian process that propose in turn (ADO-LLM)"""
-    return AdoLlm(read_config(config))

@@ -32,7 +32,7 @@ import numpy as np
 from acs_gym.design import Design, DesignSpace
 from acs_gym.task import Task
 from agents.config import LlmConfig
-from agents.loops.loop import LoopAgent, Sizes, Work, read_config
+from agents.loops.loop import LoopAgent, Sizes, Work
 from agents.loops.messages import best_designs, ranges_format, request_message, task_message
 from agents.loops.ranges import inside, narrow, ranges_text, read_ranges
 from agents.model import ChatModel
@@ -131,11 +131,6 @@ class Ledro(LoopAgent[LedroSizes]):
                 turbo.tell([e for e in work.session.history if inside(space, e)])
             searches.append(_search(work, space, turbo, length))
         return work.over
-
-
-def ledro(config: str | None = None) -> Ledro:
-    """Chat model that narrows the ranges in which TuRBO searches (LEDRO)"""
-    return Ledro(read_config(config))
 
 
 def _turbo(space: DesignSpace, seed: int, initial: Sequence[Design]) -> Optimizer:

@@ -247,8 +247,3 @@ class LoopAgent(ABC, Generic[S]):
     @abstractmethod
     def _work(self, work: Work) -> str:
         """The loop, with at least one simulation left. Returns why it ended."""
-
-
-def read_config(path: str | None) -> LlmConfig:
-    """The settings in a TOML file, or those of the environment. Raises ConfigError."""
-    return LlmConfig.from_environment() if path is None else LlmConfig.read(Path(path))

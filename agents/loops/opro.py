@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from agents.loops.loop import LoopAgent, Sizes, Work, read_config
+from agents.loops.loop import LoopAgent, Sizes, Work
 from agents.loops.messages import best_designs, designs_format, request_message, task_message
 from agents.loops.proposals import read_proposals
 from baselines.initial import default_size, initial_designs
@@ -75,8 +75,3 @@ class Opro(LoopAgent[OproSizes]):
                 return work.given_up
             note = work.carry_out(answer)
         return work.over
-
-
-def opro(config: str | None = None) -> Opro:
-    """Chat model that is shown the best designs and writes new ones (OPRO)"""
-    return Opro(read_config(config))

@@ -14,11 +14,12 @@ from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Simulator
 from agents.chat_server import ChatServer
 from agents.config import LlmConfig
-from agents.loops.ado_llm import AdoLlm, ado_llm
-from agents.loops.ledro import Ledro, LedroSizes, ledro
+from agents.loops.ado_llm import AdoLlm
+from agents.loops.ledro import Ledro, LedroSizes
 from agents.loops.loop import Sizes
-from agents.loops.opro import Opro, OproSizes, opro
+from agents.loops.opro import Opro, OproSizes
 from agents.model import ModelError, Reply
+from agents.registry import ado_llm, ledro, opro
 from agents.tools import design_text
 from agents.transcript.records import End, Replied, Said, Simulated, read_transcript
 from agents.transcript.replay import replay

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -98,12 +98,21 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class DesignSpace:
-    """An ordered set of parameters; the only place that knows bounds, scales, grids and integers."""
+    """An ordered set of parameters; the only place that knows bounds, scales, grids and integers.
+
+    Attributes:
+        names: of the parameters, in order.
+    """
 
     parameters: tuple[Parameter, ...]
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _wanted: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        names = [p.name for p in self.parameters]
+        names = tuple(p.name for p in self.parameters)
+        # Kept, because every design is held against them.
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "_wanted", frozenset(names))
         if not names:
             raise ValueError("a design space needs at least one parameter")
         if twice := {n for n in names if names.count(n) > 1}:
@@ -121,10 +130,6 @@ class DesignSpace:
                 return parameter
         raise KeyError(self._unknown(name))
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(p.name for p in self.parameters)
-
     def canonicalize(self, design: Mapping[str, float]) -> Design:
         """`design` with every value snapped to its grid, in the order of the space.
 
@@ -136,22 +141,19 @@ class DesignSpace:
                 f"a design maps parameter names to numbers, got {type(design).__name__}; "
                 f"the parameters are: {', '.join(self.names)}"
             )
-        for name in design:
-            if name not in self.names:
-                raise InvalidDesign(self._unknown(name))
-        if missing := [n for n in self.names if n not in design]:
+        if design.keys() != self._wanted:
+            for name in design:
+                if name not in self._wanted:
+                    raise InvalidDesign(self._unknown(name))
+            missing = [n for n in self.names if n not in design]
             raise InvalidDesign(f"missing parameter: {', '.join(missing)}")
         return {p.name: self._checked(p, design[p.name]) for p in self.parameters}
 
     def _checked(self, parameter: Parameter, value: object) -> float:
-        if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
-            raise InvalidDesign(f"{parameter.name} is {value!r}, not a number")
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            raise InvalidDesign(
-                f"{parameter.name} is {str(value)[:80]!r}, not a real number"
-            ) from None
+        # Nearly every value is a float within its bounds, and this is done for every simulation.
+        number = value if type(value) is float else _number(parameter, value)
+        if parameter.low <= number <= parameter.high:
+            return parameter.snap(number)
         if not math.isfinite(number):
             raise InvalidDesign(f"{parameter.name} is {number}, not a finite number")
         slack = _BOUND_SLACK * max(abs(parameter.low), abs(parameter.high))
@@ -195,6 +197,15 @@ class DesignSpace:
     def key(self, design: Mapping[str, float]) -> tuple[float, ...]:
         """A hashable identity: equal exactly when two designs simulate alike."""
         return tuple(self.canonicalize(design).values())
+
+
+def _number(parameter: Parameter, value: object) -> float:
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
+        raise InvalidDesign(f"{parameter.name} is {value!r}, not a number")
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidDesign(f"{parameter.name} is {str(value)[:80]!r}, not a real number") from None
 
 
 def space_of(parameters: Sequence[Parameter]) -> DesignSpace:

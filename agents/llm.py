@@ -18,7 +18,7 @@ from agents.limits import LimitReached
 from agents.model import ChatModel, Message, Reply, ToolCall, read_json
 from agents.prompts import BEGIN, system_prompt
 from agents.text_format import read_calls, write_answers
-from agents.tools import HISTORY, Toolbox, definitions
+from agents.tools import HISTORY, ToolAnswer, Toolbox, definitions
 
 # Turns in a row in which nothing is simulated, after which a model is not getting anywhere.
 IDLE_TURNS_ALLOWED = 8
@@ -101,17 +101,23 @@ def _converse(
             reply = dialogue.ask(messages, tools, summary=lambda: toolbox.call(HISTORY, {}).text)
         except LimitReached as limit:
             return str(limit)
-        as_text, calls = _calls_of(reply)
         messages.append(_echo(reply, settings))
         before = len(session.history)
-        answers = [toolbox.call(call.name, _arguments(call)) for call in calls]
-        messages += _answer(reply, calls, [a.text for a in answers], as_text, session)
+        said, answers = carry_out(reply, toolbox)
+        messages += said
         if any(answer.finished for answer in answers):
             return "the model finished"
         idle = 0 if len(session.history) > before else idle + 1
         if idle >= IDLE_TURNS_ALLOWED:
             return f"{idle} turns in a row simulated nothing"
     return "the cap on turns is reached"
+
+
+def carry_out(reply: Reply, toolbox: Toolbox) -> tuple[list[Message], list[ToolAnswer]]:
+    """(the messages that answer a reply, what its calls gave). The same in training."""
+    as_text, calls = _calls_of(reply)
+    answers = [toolbox.call(call.name, _arguments(call)) for call in calls]
+    return _answer(reply, calls, [a.text for a in answers], as_text, toolbox.session), answers
 
 
 def _turns(session: Session, settings: LlmConfig) -> int:

@@ -342,4 +342,6 @@ def _quote(value: object) -> str:
 
 
 def _text(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # Half a surrogate pair, quoted from a call, could go into no request.
+    return text.encode("utf-8", "replace").decode("utf-8")

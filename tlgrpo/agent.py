@@ -40,7 +40,8 @@ class TlgrpoAgent:
             raise CheckpointError(f"{self.folder}: no checkpoint of a training run is here")
         if self.settings.domain.name != "circuits":
             raise CheckpointError(
-                f"{self.folder}: was trained on {self.settings.domain.name}, not on circuits"
+                f"{self.folder}: was trained on {self.settings.domain.name}, not on circuits; a chat "
+                "model is ranked by serving it and running the agent `llm` in its text format"
             )
         self.place = place
         self.turns = turns or self.settings.turns
@@ -67,6 +68,7 @@ class TlgrpoAgent:
         from tlgrpo.domains.circuits import circuit_problem, outcome_of, read_design
         from tlgrpo.evaluate import trained_policy
         from tlgrpo.samplers.hf import HfSampler
+        from tlgrpo.tokens import continued
 
         torch.set_num_threads(1)
         settings = self.settings
@@ -103,7 +105,7 @@ class TlgrpoAgent:
                 outcome = outcome_of(session.task, evaluation)
                 if evaluation.feasible or not session.remaining:
                     return
-                history += [*action.ids, *codec.observation(outcome.observation)]
+                history += [*action.ids, *continued(codec, action.ids, outcome.observation)]
 
 
 def agent(checkpoint: str) -> TlgrpoAgent:

@@ -62,7 +62,7 @@ def save(
         torch.save(
             {
                 # In their own precision; a saved model folder may round.
-                "weights": policy.model.state_dict(),
+                "weights": policy.weights(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
                 "generators": [state for state, _ in streams],
@@ -95,7 +95,7 @@ def restore(
     try:
         state = torch.load(checkpoint / _STATE, weights_only=True)
         kept = json.loads((checkpoint / _COUNTERS).read_text())
-        policy.model.load_state_dict(state["weights"])
+        policy.load_weights(state["weights"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         if len(kept["rngs"]) != distributed.size():

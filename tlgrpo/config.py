@@ -23,7 +23,7 @@ class DomainConfig(_Record):
     """What is trained on.
 
     Attributes:
-        name: `circuits`, `ballistics`, or `package.module:factory` of one of your own.
+        name: `circuits`, `chat-circuits`, `ballistics`, or `package.module:factory` of one of your own.
         arguments: of the domain's factory.
     """
 
@@ -86,7 +86,8 @@ class TrainConfig(_Record):
         clip_low, clip_high: of the probability ratio.
         aggregation: average over `tokens`, or first within each action.
         epochs: passes over each batch of episodes.
-        entropy_bonus, kl: coefficients; 0 turns them off. KL is to the policy after the warm start.
+        entropy_bonus, kl: coefficients; 0 turns them off. KL is to the policy after the warm start, or,
+            with an adapter, to the model under it.
         micro_tokens: packed tokens of one forward pass; gradients add up to the whole batch.
         stop_when_solved: end an episode that cannot be improved.
         waves: parts of a batch that are sampled in turn, so that one is simulated while the next is

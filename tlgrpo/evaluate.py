@@ -158,7 +158,7 @@ def trained_policy(run: Path, config: Any, domain: Domain, *, warm: bool = False
         if place is None:
             raise CheckpointError(f"{run}: no checkpoint; train first with python -m tlgrpo.train")
         weights = torch.load(place / "state.pt", weights_only=True)["weights"]
-    policy.model.load_state_dict(weights)
+    policy.load_weights(weights)
     return policy
 
 

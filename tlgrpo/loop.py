@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from tlgrpo.credit import GroupStatistics, assign
 from tlgrpo.domain import Domain
 from tlgrpo.domains import build_domain
 from tlgrpo.learner import StepStatistics, update
-from tlgrpo.policy import Policy, build_policy
+from tlgrpo.policy import Policy, build_policy, reference_of
 from tlgrpo.rollout import Plan, roll_out
 from tlgrpo.samplers.hf import HfSampler
 from tlgrpo.sft import demonstrate, train_sft
@@ -66,7 +65,7 @@ class Trainer:
         self.domain = domain if domain is not None else build_domain(config.domain)
         seeds = np.random.SeedSequence(config.seed).generate_state(4)
         self.policy = policy or self._warm_policy(int(seeds[0]), int(seeds[1]))
-        self.reference = copy.deepcopy(self.policy.model).eval() if config.kl else None
+        self.reference = reference_of(self.policy.model) if config.kl else None
         codec = self.policy.codec
         self.sampler = HfSampler(
             self.policy.model,
@@ -163,7 +162,7 @@ class Trainer:
         if not config.sft.episodes:
             return policy
         if kept.exists():
-            policy.model.load_state_dict(torch.load(kept, weights_only=True))
+            policy.load_weights(torch.load(kept, weights_only=True))
             return policy
         rng = np.random.default_rng(demonstration_seed)
         # Problems of the training split that training itself will meet later, if ever.
@@ -175,7 +174,7 @@ class Trainer:
         self.say(f"warm start: {losses[0]:.3f} to {losses[-1]:.3f} nats a token")
         if distributed.rank() == 0:
             policy.save(kept.parent)
-            torch.save(policy.model.state_dict(), kept)
+            torch.save(policy.weights(), kept)
         distributed.wait()
         return policy
 

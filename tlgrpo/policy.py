@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tlgrpo.config import ConfigError, PolicyConfig
-from tlgrpo.tokens import ChatCodec, Codec, WordCodec, read_codec, word_tokenizer
+from tlgrpo.tokens import Codec, WordCodec, read_codec, word_tokenizer
 
 _LONGEST = 8192
+_ADAPTER, _MODEL = "adapter_config.json", "config.json"
+_TOKENIZER = ("tokenizer*", "vocab*", "*.model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,18 @@ class Policy:
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
+    def weights(self) -> dict[str, Tensor]:
+        """What training changes, in its own precision: every weight, or those of the adapter."""
+        if not _adapted(self.model):
+            return dict(self.model.state_dict())
+        return {n: p.detach() for n, p in self.model.named_parameters() if p.requires_grad}
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over what `weights` gave. Raises RuntimeError where it is of another model."""
+        if differing := self.weights().keys() ^ weights.keys():
+            raise RuntimeError(f"the weights are of another model: {min(differing)} is not in both")
+        self.model.load_state_dict(weights, strict=not _adapted(self.model))
+
 
 def build_policy(config: PolicyConfig, grammar: Sequence[str], seed: int) -> Policy:
     """The policy that a run starts from. Raises ConfigError for a folder that holds no model."""
@@ -46,12 +62,31 @@ def build_policy(config: PolicyConfig, grammar: Sequence[str], seed: int) -> Pol
         if config.codec != "words":
             raise ConfigError("policy.codec: a policy without a path has the codec `words`")
         policy = tiny_policy(config, grammar, seed)
+        policy.model.to(dtype=getattr(torch, config.dtype))
     else:
         policy = load_policy(config.path, config)
-    model = policy.model.to(device=config.device, dtype=getattr(torch, config.dtype))
-    if config.lora_rank:
-        model = _adapter(model, config.lora_rank)
-    return Policy(model, policy.tokenizer, policy.codec)
+    model = _with_adapter(policy.model, config, seed)
+    return Policy(model.to(device=config.device), policy.tokenizer, policy.codec)
+
+
+def reference_of(model: Any) -> Callable[..., Any]:
+    """What a KL penalty compares with: a frozen copy, or of a model with an adapter the one under it,
+    which takes no memory.
+    """
+    if not _adapted(model):
+        return copy.deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def without_adapter(**inputs: Any) -> Any:
+        was_training = model.training
+        model.eval()
+        try:
+            with model.disable_adapter():
+                return model(**inputs)
+        finally:
+            model.train(was_training)
+
+    return without_adapter
 
 
 def tiny_policy(config: PolicyConfig, grammar: Sequence[str], seed: int) -> Policy:
@@ -83,29 +118,89 @@ def tiny_policy(config: PolicyConfig, grammar: Sequence[str], seed: int) -> Poli
 
 
 def load_policy(folder: Path, config: PolicyConfig | None = None) -> Policy:
-    """A saved policy, full or an adapter. Raises ConfigError naming the folder."""
-    from transformers import AutoModelForCausalLM
+    """A saved policy: a model folder, or an adapter folder, which names its model.
 
-    kind = config.codec if config is not None else "words"
+    Without `config` the codec is `chat` where there is a chat template, and weights are of the
+    precision they were saved in. Raises ConfigError naming the folder.
+    """
+    from safetensors import SafetensorError
+
+    dtype = getattr(torch, config.dtype) if config is not None else "auto"
     try:
-        codec = read_codec(folder, kind)
-        if (folder / "adapter_config.json").exists():
-            from peft import AutoPeftModelForCausalLM
-
-            model = AutoPeftModelForCausalLM.from_pretrained(folder, local_files_only=True)
-        else:
-            model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
+        codec = read_codec(_checked(folder), config.codec if config is not None else None)
+        model = _load(folder, dtype)
+    except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(f"{folder}: holds no policy: {error}") from None
-    assert isinstance(codec, (WordCodec, ChatCodec))
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(codec.tokenizer) > rows:
+        raise ConfigError(
+            f"{folder}: holds no policy: the tokenizer has {len(codec.tokenizer)} tokens, the model "
+            f"embeds {rows}"
+        )
     return Policy(model, codec.tokenizer, codec)
 
 
-def _adapter(model: Any, rank: int) -> Any:
+def _checked(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise OSError("there is no such folder; a model of a hub has to be downloaded first")
+    if not any((folder / name).exists() for name in (_MODEL, _ADAPTER)):
+        raise OSError(f"there is neither {_MODEL} (a model) nor {_ADAPTER} (an adapter)")
+    # Without its files `transformers` makes up an empty tokenizer.
+    if not any(path for pattern in _TOKENIZER for path in folder.glob(pattern)):
+        raise OSError("there is no tokenizer")
+    return folder
+
+
+def _load(folder: Path, dtype: Any) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    def load(place: Path) -> Any:
+        return AutoModelForCausalLM.from_pretrained(place, local_files_only=True, dtype=dtype)
+
+    if not (folder / _ADAPTER).exists():
+        return load(folder)
+    peft = _peft()
+    base = Path(peft.PeftConfig.from_pretrained(folder).base_model_name_or_path or "")
+    if not base.is_dir():
+        raise OSError(f"{_ADAPTER} names the model {str(base)!r}, which is no folder")
+    return peft.PeftModel.from_pretrained(load(base), folder, is_trainable=True)
+
+
+def _with_adapter(model: Any, config: PolicyConfig, seed: int) -> Any:
+    """The model with the adapter that the configuration asks for."""
+    if _adapted(model):
+        rank = model.peft_config[model.active_adapter].r
+        if config.lora_rank != rank:
+            raise ConfigError(
+                f"policy.lora_rank: {config.path} holds an adapter of rank {rank}; set it to {rank} to "
+                "go on with that, or merge the adapter into its model first"
+            )
+        return model
+    if not config.lora_rank:
+        return model
+    peft = _peft()
+    # What an adapter folder says of its model has to be true wherever it is read.
+    if config.path is not None:
+        model.name_or_path = str(config.path.resolve())
+    lora = peft.LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=2 * config.lora_rank,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        # The adapter is in float32 whatever the model is in, so that small steps are not lost.
+        return peft.get_peft_model(model, lora)
+
+
+def _adapted(model: Any) -> bool:
+    return hasattr(model, "peft_config") and hasattr(model, "disable_adapter")
+
+
+def _peft() -> Any:
     try:
-        from peft import LoraConfig, get_peft_model
+        import peft
     except ImportError as error:
         raise ConfigError(f"policy.lora_rank: {error}; pip install 'acs-gym[train]'") from None
-    return get_peft_model(
-        model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
-    )
+    return peft

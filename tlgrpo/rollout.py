@@ -20,7 +20,7 @@ import numpy as np
 
 from tlgrpo.domain import Domain, Outcome, Problem, State
 from tlgrpo.samplers.base import Sampled, Sampler
-from tlgrpo.tokens import Codec
+from tlgrpo.tokens import Codec, continued
 from tlgrpo.tree import Episode, Node
 
 
@@ -119,7 +119,7 @@ class _Wave:
             episode.turns.append(nodes)
             ends = len(episode.turns) == plan.turns
             if not ends and not (plan.stop_when_solved and chosen.outcome.solved):
-                observation = self.codec.observation(chosen.outcome.observation)
+                observation = continued(self.codec, chosen.ids, chosen.outcome.observation)
                 episode.observations.append(tuple(observation))
         self.alive = [e for e in self.alive if len(e.observations) == len(e.turns)]
 

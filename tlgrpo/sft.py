@@ -67,10 +67,15 @@ def _together(
         outcomes = domain.evaluate(list(zip(states, actions, strict=True)))
         for known, action, outcome in zip(tried, actions, outcomes, strict=True):
             known.append((action, outcome))
-    return [
-        _episode(policy, problem, sorted(known, key=lambda t: t[1].score)[-turns:])
-        for problem, known in zip(problems, tried, strict=True)
-    ]
+    chosen = [sorted(known, key=lambda t: t[1].score)[-turns:] for known in tried]
+    states = [State(p) for p in problems]
+    for turn in range(turns):
+        # Once more, after the turns before it: what is observed may tell of them.
+        actions = [turns_of[turn][0] for turns_of in chosen]
+        outcomes = domain.evaluate(list(zip(states, actions, strict=True)))
+        triples = zip(states, actions, outcomes, strict=True)
+        states = [state.after(action, outcome) for state, action, outcome in triples]
+    return [_episode(policy, state.problem, state.turns) for state in states]
 
 
 def _episode(policy: Policy, problem: Problem, turns: Sequence[tuple[str, Outcome]]) -> Episode:

@@ -8,11 +8,35 @@ end token, which is sampled and trained like every other.
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 END, PAD = "<end>", "<pad>"
+# In the end of a chat action that reached its length limit. White space, so that a domain to which it
+# makes no difference need not know of it.
+CUT_OFF = "\x1f"
+Message = dict[str, str]
+
+# A ChatML template that leaves earlier turns as they were, reasoning included. `opening` is what the
+# assistant's message begins with; '<think>\n\n</think>\n\n' keeps a hybrid model from reasoning.
+CHATML = """\
+{%- set opening = '' -%}
+{%- for message in messages -%}
+{{ '<|im_start|>' + message.role + '\\n' -}}
+{%- if message.role == 'assistant' -%}{{ opening -}}{%- endif -%}
+{%- if message.reasoning_content -%}
+{{ '<think>\\n' + message.reasoning_content + '\\n</think>\\n\\n' -}}
+{%- endif -%}
+{{ message.content + '<|im_end|>\\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' + opening -}}{%- endif -%}
+"""
+# Marks in a conversation that a template is tried with; the tags are those of the text tool format.
+_SAID, _SEEN = "\u2402said\u2402", "<tool_response>\u2402seen\u2402</tool_response>"
+_THOUGHT, _CLOSED = "\u2402thought\u2402", "\n</think>\n\n"
 
 
 class Codec(Protocol):
@@ -38,14 +62,19 @@ class Codec(Protocol):
 class WordCodec:
     """One token a word of the domain's grammar: for a tiny policy of its own.
 
-    Raises ValueError (in `prompt` and `observation`) for a word that is not in the vocabulary.
+    Raises ValueError for a tokenizer that is none of words, and (in `prompt` and `observation`) for
+    a word that is not in the vocabulary.
     """
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self.end = int(tokenizer.convert_tokens_to_ids(END))
-        self.pad = int(tokenizer.convert_tokens_to_ids(PAD))
         self._ids = {word: int(k) for word, k in tokenizer.get_vocab().items()}
+        if missing := [word for word in (END, PAD) if word not in self._ids]:
+            raise ValueError(
+                f"its tokenizer has no token {missing[0]}, so it is none of words; a model with a "
+                "chat template has the codec `chat`"
+            )
+        self.end, self.pad = self._ids[END], self._ids[PAD]
         self._words = {k: word for word, k in self._ids.items()}
 
     def prompt(self, text: str) -> list[int]:
@@ -65,55 +94,158 @@ class WordCodec:
 
 
 class ChatCodec:
-    """A model with a chat template: the prompt is a user message, an observation the next one.
+    """A model with a chat template: an action is an assistant's message, an observation the next user's.
 
-    What stands between an action and the next is found once, by rendering a conversation with marks
-    in it, so that an action is never rendered again.
+    The prompt is a conversation (`write_conversation`), or any text, which is one user message. What
+    stands between an action and the next is found once, by rendering a conversation with marks in
+    it, so that an action is never rendered again. Reasoning is part of the action like every other
+    text of it.
+
+    Attributes:
+        keeps_reasoning: whether the template shows a model its earlier reasoning, as it stays in the
+            history here. Where it does not, a policy that reasons meets another history on a chat
+            server than in training; give the folder a template that keeps it, such as CHATML.
+
+    Raises ValueError where the template does not let a sampled action be continued exactly.
     """
 
-    _MARK, _OBSERVED = "\u2402action\u2402", "\u2402observed\u2402"
-
-    def __init__(self, tokenizer: Any, system: str = "") -> None:
+    def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self.end = int(tokenizer.eos_token_id)
-        self.pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end)
-        self._system = [{"role": "system", "content": system}] if system else []
-        start = [*self._system, {"role": "user", "content": "x"}]
-        turn = [
-            *start,
-            {"role": "assistant", "content": self._MARK},
-            {"role": "user", "content": self._OBSERVED},
-        ]
-        after = self._render(turn).partition(self._MARK)[2]
-        before, found, self._suffix = after.partition(self._OBSERVED)
-        end = tokenizer.eos_token
-        if not found or not before.startswith(end):
+        if not tokenizer.chat_template:
+            raise ValueError("its tokenizer has no chat template; was it trained to chat?")
+        before, found, self._suffix = self._after_action().partition(_SEEN)
+        ends = [t for t in _special_tokens(tokenizer) if before.startswith(t)]
+        if not found or not ends:
             raise ValueError(
-                "the chat template does not end an assistant's message with the tokenizer's end "
-                f"token {end!r}, so a sampled action cannot be continued exactly; "
-                f"after it the template writes {before!r:.80}"
+                "the chat template does not end an assistant's message with an end token, so a "
+                f"sampled action cannot be continued exactly; after it the template writes {before!r:.80}"
             )
-        self._prefix = before.removeprefix(end)
+        self._end = max(ends, key=len)
+        self._prefix = before.removeprefix(self._end)
+        self.end = int(tokenizer.convert_tokens_to_ids(self._end))
+        # Padding is masked wherever it stands, so that any token will do.
+        self.pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end)
+        # Some templates open the reasoning for the model, whose actions then have to close it.
+        differences = [
+            self._difference(action) for action in (_SAID, f"{_THOUGHT}{_CLOSED}{_SAID}")
+        ]
+        if all(differences):
+            raise ValueError(
+                "the chat template renders earlier turns otherwise than it began them, so a sampled "
+                f"action cannot be continued exactly: {differences[0]}. Give the folder a template "
+                "that leaves them as they were, such as tlgrpo.tokens.CHATML"
+            )
+        reasoned = f"<think>\n{_THOUGHT}{_CLOSED}{_SAID}"
+        self.keeps_reasoning = _THOUGHT in self._render(_talk(reasoned, _SEEN))
 
     def prompt(self, text: str) -> list[int]:
-        return self._encode(self._render([*self._system, {"role": "user", "content": text}]))
+        return self._encode(self._render(read_conversation(text)))
 
     def observation(self, text: str) -> list[int]:
-        return self._encode(self._prefix + text + self._suffix)
+        # Encoded after the end token, which some tokenizers let change what follows it.
+        return self._encode(self._end + self._prefix + text + self._suffix)[1:]
 
     def action(self, ids: Sequence[int]) -> str:
-        kept = [int(k) for k in ids if int(k) not in (self.end, self.pad)]
-        return str(self.tokenizer.decode(kept, skip_special_tokens=False))
-
-    def _render(self, messages: Sequence[dict[str, str]]) -> str:
-        return str(
-            self.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=True
-            )
+        """As a server gives it: without special tokens, and CUT_OFF in the end where that is so."""
+        ended = bool(ids) and int(ids[-1]) == self.end
+        text = self.tokenizer.decode(
+            [int(k) for k in ids if int(k) != self.end],
+            skip_special_tokens=True,
+            clean_up_tokenization_spaces=False,
         )
+        return str(text) + ("" if ended else CUT_OFF)
+
+    def _after_action(self) -> str:
+        return self._render(_talk(_SAID, _SEEN)).partition(_SAID)[2]
+
+    def _difference(self, action: str) -> str:
+        """How two turns put together here differ from the whole conversation; empty if they do not."""
+        talk = _talk()
+        text, ids = self._render(talk), self.prompt(write_conversation(talk))
+        after = [self.end, *self.observation(_SEEN)]
+        turns = _talk(action, _SEEN, action, _SEEN)
+        text += 2 * (action + self._end + self._prefix + _SEEN + self._suffix)
+        whole = self._render(turns)
+        if whole != text:
+            pairs = zip(whole, text, strict=False)
+            place = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+            return f"{text[place : place + 40]!r} becomes {whole[place : place + 40]!r}"
+        rest = self._encode(whole)
+        for expected in (ids, after, after):
+            if rest[: len(expected)] != expected:
+                return "its tokenizer splits a whole conversation elsewhere than its parts"
+            rest = rest[len(expected) :]
+            # The action, which the policy may write in other tokens.
+            rest = rest[rest.index(self.end) :] if self.end in rest else rest
+        return ""
+
+    def _render(self, messages: Sequence[Message]) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    list(messages), tokenize=False, add_generation_prompt=True
+                )
+            )
+        except TemplateError as error:
+            roles = ", ".join(dict.fromkeys(m["role"] for m in messages))
+            raise ValueError(
+                f"the chat template cannot render messages of {roles}: {error}"
+            ) from None
 
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _talk(*texts: str) -> list[Message]:
+    """A conversation for trying a template: a prompt, then actions and observations in turn."""
+    roles = itertools.cycle(("assistant", "user"))
+    turns = [_message(role, text) for role, text in zip(roles, texts, strict=False)]
+    return [_message("system", "s"), _message("user", "u"), *turns]
+
+
+def _message(role: str, content: str) -> Message:
+    return {"role": role, "content": content}
+
+
+def _special_tokens(tokenizer: Any) -> set[str]:
+    added = tokenizer.added_tokens_decoder.values()
+    return {*tokenizer.all_special_tokens, *(t.content for t in added if t.special)}
+
+
+def write_conversation(messages: Sequence[Message]) -> str:
+    """The prompt that these messages are: a JSON list of them."""
+    return json.dumps(list(messages), ensure_ascii=False)
+
+
+def read_conversation(prompt: str) -> list[Message]:
+    """The messages of a prompt; any text that is no conversation is one of the user's."""
+    try:
+        data = json.loads(prompt)
+    except (ValueError, RecursionError):
+        data = None
+    if isinstance(data, list) and data and all(_is_message(m) for m in data):
+        return data
+    return [_message("user", prompt)]
+
+
+def _is_message(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"role", "content"}
+        and all(isinstance(v, str) for v in value.values())
+    )
+
+
+def continued(codec: Codec, action: Sequence[int], observation: str) -> list[int]:
+    """The ids between the last one of a sampled action and the first one of the next.
+
+    An action that was cut off lacks the end token, which no conversation lacks; it is put here, where
+    nothing is trained.
+    """
+    ended = bool(action) and action[-1] == codec.end
+    return [*([] if ended else [codec.end]), *codec.observation(observation)]
 
 
 def word_tokenizer(grammar: Sequence[str]) -> Any:
@@ -131,9 +263,14 @@ def word_tokenizer(grammar: Sequence[str]) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END)
 
 
-def read_codec(folder: Path, kind: str, system: str = "") -> Codec:
-    """The codec of a saved policy."""
+def read_codec(folder: Path, kind: str | None = None) -> WordCodec | ChatCodec:
+    """The codec of a saved policy: `words`, `chat`, or None for `chat` where it has a chat template.
+
+    Raises OSError or ValueError, which say why there is none.
+    """
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return WordCodec(tokenizer) if kind == "words" else ChatCodec(tokenizer, system)
+    if kind is None:
+        kind = "chat" if tokenizer.chat_template else "words"
+    return WordCodec(tokenizer) if kind == "words" else ChatCodec(tokenizer)

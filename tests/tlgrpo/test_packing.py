@@ -150,7 +150,7 @@ def test_loss_and_gradient_are_those_of_naive_rows(policy, domain, aggregation):
                 torch.zeros(size, dtype=torch.long), total=total, aggregation=aggregation,
             )  # fmt: skip
             parts.loss.backward()
-            naive += float(parts.loss)
+            naive += float(parts.loss.detach())
     expected = [p.grad.clone() for p in policy.model.parameters()]
 
     for tokens in (10_000, 60):  # In one part, and in many.
@@ -165,7 +165,7 @@ def test_loss_and_gradient_are_those_of_naive_rows(policy, domain, aggregation):
                 aggregation=aggregation,
             )  # fmt: skip
             parts.loss.backward()
-            loss += float(parts.loss)
+            loss += float(parts.loss.detach())
         assert loss == pytest.approx(naive, abs=1e-5)
         for mine, theirs in zip(policy.model.parameters(), expected, strict=True):
             assert torch.allclose(mine.grad, theirs, atol=1e-5)

@@ -108,6 +108,18 @@ def test_an_ill_formed_action_scores_nothing_and_is_charged(policy, domain):
     assert all(n.outcome == Outcome(0.0, False, "bad :", valid=False) for n in nodes)
 
 
+def test_an_action_that_was_cut_off_is_ended_before_what_is_observed(policy, domain):
+    """No conversation goes on in the middle of a message; the end that nobody sampled is not trained."""
+    words = tuple(policy.codec.prompt("angle =3"))
+    episodes = roll_out(
+        domain, policy.codec, ScriptedSampler(lambda history, k: words), [domain.problem(0, "train")],
+        Plan(turns=2, group=2, per_turn=True), rng=np.random.default_rng(0),
+    )  # fmt: skip
+    (episode,) = episodes
+    assert all(n.ids == words for n in episode.nodes)
+    assert episode.observations[0] == (policy.codec.end, *policy.codec.observation("bad :"))
+
+
 def test_a_solved_episode_ends_when_asked_to(policy, domain):
     class Solves(Counting):
         def evaluate(self, tries):

@@ -10,6 +10,7 @@ from tlgrpo.domain import Domain
 
 DOMAINS = {
     "circuits": "tlgrpo.domains.circuits:Circuits",
+    "chat-circuits": "tlgrpo.domains.chat_circuits:ChatCircuits",
     "ballistics": "tlgrpo.domains.ballistics:Ballistics",
 }
 

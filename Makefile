@@ -45,6 +45,7 @@ bench: develop models ## the studies of benchmarks/ (about an hour)
 	$(BIN)/python benchmarks/difficulty.py
 	$(BIN)/python benchmarks/generic_vs_sky130.py --json benchmarks/results/generic_vs_sky130.json
 	$(BIN)/python benchmarks/simulation.py --json benchmarks/results/simulation.json
+	$(BIN)/python benchmarks/wire_overhead.py --json benchmarks/results/wire_overhead.json
 	$(BIN)/python benchmarks/robustness.py --json benchmarks/results/robustness.json
 
 setup: $(VENV)/.installed ## create .venv, install ngspice and what the demo needs, pinned

@@ -201,7 +201,7 @@ class DesignSpace:
 
 def _number(parameter: Parameter, value: object) -> float:
     if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
-        raise InvalidDesign(f"{parameter.name} is {value!r}, not a number")
+        raise InvalidDesign(f"{parameter.name} is {repr(value)[:80]}, not a number")
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):

@@ -7,7 +7,7 @@
 A run is (task, method, seed): one method spends the budget on one task, in a process of its own, one
 process a core. Finished runs are appended to `--runs` as they end, and the same command goes on with
 those that are neither there nor in `--json`, so it may be stopped at any time; several may not write to
-one file at once. Methods that fit Gaussian processes run `--gp-seeds` of the seeds. Seeds are those
+one file at once. Methods that fit models run `--model-seeds` of the seeds. Seeds are those
 of `python -m leaderboard.run`: methods share their initial designs, and a run here is the cell there.
 Seeds outermost, so that an interrupted study has all methods at a few seeds. A run ends when every
 spec is met, since its score can rise no further.
@@ -50,10 +50,10 @@ from leaderboard.suites import resolve_task, suite_tasks
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 HARNESS_CHECKS = ("constant", "oracle")
-# A run of these is half a minute and more; of the others, some seconds.
-FIT_GAUSSIAN_PROCESSES = (
-    "skopt-gp", "skopt-gp-hedge", "botorch-logei", "botorch-cei", "botorch-composite",
-    "turbo", "scbo", "optuna-gp",
+# These fit models, which takes a run half a minute and more; the others take some seconds.
+FIT_MODELS = (
+    "skopt-gp", "skopt-gp-hedge", "skopt-forest", "botorch-logei", "botorch-cei",
+    "botorch-composite", "turbo", "scbo", "optuna-gp",
 )  # fmt: skip
 LIBRARIES = ("numpy", "scipy", "scikit-optimize", "torch", "botorch", "optuna", "cma")
 
@@ -287,7 +287,7 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(searching), help="with commas")
     parser.add_argument("--tasks", help="with commas; default: every training task")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--gp-seeds", type=int, default=5, help="at most, for the slow methods")
+    parser.add_argument("--model-seeds", type=int, default=5, help="for methods that fit models")
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--pdk", default="sky130")
     parser.add_argument("--tier", default="tt")
@@ -310,7 +310,7 @@ def main() -> None:
         for seed in range(arguments.seeds)
         for task, digest in tasks.items()
         for method in methods
-        if method.name not in FIT_GAUSSIAN_PROCESSES or seed < arguments.gp_seeds
+        if method.name not in FIT_MODELS or seed < arguments.model_seeds
     ]
     known = load_results(arguments.json)
     done = {d.run for d in (*known, *load(arguments.runs))}

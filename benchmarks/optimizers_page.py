@@ -22,7 +22,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
-from optimizers import FIT_GAUSSIAN_PROCESSES, Finished, load_results, table
+from optimizers import FIT_MODELS, Finished, load_results, table
 
 from baselines.registry import get_method
 from leaderboard.statistics import (
@@ -178,8 +178,8 @@ def page(
     order = sorted(runs, key=lambda m: -score(runs[m]))
     budget = finished[0].run.budget
     seeds = {m: min(len(d) for d in runs[m].values()) for m in runs}
-    slow = sorted({seeds[m] for m in runs if m in FIT_GAUSSIAN_PROCESSES})
-    quick = sorted({seeds[m] for m in runs if m not in FIT_GAUSSIAN_PROCESSES})
+    slow = sorted({seeds[m] for m in runs if m in FIT_MODELS})
+    quick = sorted({seeds[m] for m in runs if m not in FIT_MODELS})
     versions = ", ".join(f"{k} {v}" for k, v in libraries.items())
     return "\n".join(
         [
@@ -188,7 +188,7 @@ def page(
             "",
             f"Every method on the {len({d.run.task for d in finished})} training tasks, "
             f"{budget} simulations a run on SKY130 at nominal. Seeds a task: {_range(quick)} for the "
-            f"quick methods, {_range(slow)} for those that fit Gaussian processes. All methods of a "
+            f"quick methods, {_range(slow)} for those that fit models. All methods of a "
             "seed start from the same initial designs.",
             "",
             f"`{command}` made the result ([optimizers.json](../benchmarks/results/optimizers.json); "

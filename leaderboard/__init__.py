@@ -14,6 +14,9 @@
     standings.py     numbers from stored cells: ranks, per-task rows, curves
     run.py           python -m leaderboard.run
     report.py        python -m leaderboard.report
+    wire/            agents in any language, as processes that speak JSON lines
+    analytic.py      a task without ngspice
+    check_agent.py   python -m leaderboard.check_agent
 
 Importing this package imports no agent and no optimisation library.
 """

@@ -21,7 +21,13 @@ from acs_gym.session import BudgetExhausted, Call, Session
 from acs_gym.simulation.pool import WorkerPool
 from acs_gym.task import Task, make_task
 from leaderboard.cells import CellSpec, run_key, session_seed
-from leaderboard.contract import Agent, agent_config, agent_track, offer_folder
+from leaderboard.contract import (
+    Agent,
+    agent_config,
+    agent_isolation,
+    agent_track,
+    offer_folder,
+)
 from leaderboard.fingerprint import fingerprint, simulator_version
 from leaderboard.records import (
     CellStatus,
@@ -100,7 +106,7 @@ def run_cell(spec: CellSpec, key: str, store: Store, on_progress: Progress) -> R
         task=task_card(task),
         trace_sha256=digest,
         timing=_timing(start, session.usage.simulator_seconds),
-        fingerprint=fingerprint(task.pdk.digest()),
+        fingerprint=fingerprint(task.pdk.digest(), agent_isolation(agent)),
     )
 
 

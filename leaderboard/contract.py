@@ -51,6 +51,12 @@ def agent_config(agent: Agent) -> Mapping[str, Any]:
     return dict(config)
 
 
+def agent_isolation(agent: Agent) -> Mapping[str, Any]:
+    """What keeps the agent apart from the harness: `tier`, and what was found to hold."""
+    record = getattr(agent, "isolation_record", None)
+    return dict(record()) if callable(record) else {"tier": "inprocess"}
+
+
 def offer_folder(agent: Agent, folder: Path) -> None:
     """Tell the agent where its files go, if it wants to know."""
     if callable(keep := getattr(agent, "keep_files_in", None)):

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from acs_gym.simulation import version
 from acs_gym.simulation.driver import SimulatorNotFound
 from leaderboard.errors import LeaderboardError
 
-# The agent shares the process of the meter; the strongest statement this runner can make.
-ISOLATION = "inprocess"
+# What is recorded of an agent that says nothing: it shares the process of the meter.
+IN_PROCESS: Mapping[str, Any] = {"tier": "inprocess"}
 _PACKAGES = ("acs-gym", "numpy", "scipy", "scikit-optimize", "scikit-learn", "pydantic")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -29,8 +30,11 @@ def simulator_version() -> str:
         raise LeaderboardError(str(error)) from None
 
 
-def fingerprint(pdk_digest: str) -> dict[str, Any]:
-    """Everything about this process and machine that a reader of a result may ask for."""
+def fingerprint(pdk_digest: str, isolation: Mapping[str, Any] = IN_PROCESS) -> dict[str, Any]:
+    """Everything about this process and machine that a reader of a result may ask for.
+
+    `isolation` is the agent's tier, and what was found to hold where it was probed.
+    """
     return {
         "packages": {name: v for name in _PACKAGES if (v := _version(name)) is not None},
         "git_commit": git_commit(),
@@ -40,7 +44,7 @@ def fingerprint(pdk_digest: str) -> dict[str, Any]:
         "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
         "simulator": simulator_version(),
         "pdk_digest": pdk_digest,
-        "isolation": ISOLATION,
+        "isolation": dict(isolation),
     }
 
 

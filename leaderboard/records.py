@@ -53,6 +53,7 @@ class EvaluationRecord(_Record):
     feasible: bool
     cost: Count
     message: str
+    spread: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> EvaluationRecord:

@@ -2,6 +2,7 @@
 
     sobol                     an id from the `leaderboard.agents` entry points: its factory is called
     llm:my_model.toml         an id and an argument: its factory is called with that text
+    stdio:python mine.py      a command, in any language, that speaks docs/wire-protocol.md
     package.module:factory    anything that can be imported: called without arguments
 
 A factory returns an agent. Third parties register theirs in their own package's metadata; nobody
@@ -22,6 +23,8 @@ from leaderboard.contract import Agent
 from leaderboard.errors import LeaderboardError, unknown
 
 GROUP = "leaderboard.agents"
+# How an agent is reached, rather than which it is.
+_TRANSPORTS = {"stdio": "leaderboard.wire.stdio:StdioAgent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ def _factory(spec: str) -> tuple[Callable[..., Any], str | None]:
     """The factory that a name means, and the argument that the name gives it."""
     points = registered()
     name, colon, argument = spec.partition(":")
+    if name in _TRANSPORTS:
+        return _import(spec, _TRANSPORTS[name]), argument
     if name in points:
         return _import(spec, points[name].value), argument if colon else None
     if not colon:

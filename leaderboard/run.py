@@ -66,7 +66,8 @@ def main(
     agents: Annotated[
         str,
         typer.Option(
-            help="Agents, with commas: ids, id:argument (llm:my_model.toml), or "
+            help="Agents, with commas: ids, id:argument (llm:my_model.toml), "
+            '"stdio:COMMAND", or '
             "package.module:factory for your own."
         ),
     ] = DEFAULT_AGENTS,
@@ -245,7 +246,8 @@ def _agent_table() -> Table:
         )
         table.add_row(found.id, found.summary or found.location, state)
     table.caption = (
-        "Yours: --agents package.module:factory, or the entry-point group leaderboard.agents"
+        'Yours: --agents package.module:factory, "stdio:COMMAND" (docs/wire-protocol.md), or the '
+        "entry-point group leaderboard.agents"
     )
     table.caption_justify = "left"
     return table

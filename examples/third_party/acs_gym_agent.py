@@ -1,8 +1,8 @@
 """Everything a Python agent needs to speak ACS-Gym's protocol v1. Copy this file; it imports nothing.
 
-    with connect("my agent") as session:
-        while session.remaining:
-            session.simulate(my_design(session.task))
+with connect("my agent") as session:
+    while session.remaining:
+        session.simulate(my_design(session.task))
 """
 
 import json
@@ -17,12 +17,11 @@ class Session:
     """task, budget, seed: what is to be done. remaining: designs left. usage: what was spent."""
 
     def __init__(self, name, version):
-        self._read = open(3, encoding="utf-8", closefd=False)
-        request = json.loads(self._read.readline())
-        params = request["params"]
+        self._read = os.fdopen(3, encoding="utf-8", closefd=False)
+        params = json.loads(self._read.readline())["params"]
         self.task, self.seed, self.budget = params["task"], params["seed"], params["budget"]
         self.remaining, self.usage, self._id, self._finished = self.budget, {}, 0, False
-        self._send({"id": request["id"], "result": {"name": name, "version": version}})
+        self._send({"id": 1, "result": {"name": name, "version": version}})
 
     def simulate(self, designs):
         """Simulate a design (a dict) and get its evaluation, or a list of designs and a list."""

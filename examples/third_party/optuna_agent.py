@@ -1,6 +1,6 @@
 """An ordinary Optuna script that sizes a circuit. Try it from the repository:
 
-    python -m leaderboard.check_agent "stdio:python examples/third_party/optuna_agent.py"
+python -m leaderboard.check_agent "stdio:python examples/third_party/optuna_agent.py"
 """
 
 import optuna

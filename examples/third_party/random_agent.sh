@@ -3,7 +3,7 @@
 #
 #     python -m leaderboard.check_agent "stdio:sh examples/third_party/random_agent.sh"
 #
-# With WIRE_LOG=FILE every line, either way, is also kept in that file.
+# Before `sh`, `env WIRE_LOG=/dev/stderr` puts every line, either way, into the agent's log.
 set -eu
 
 receive() {

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+import acs_gym
+from leaderboard.records import EvaluationRecord
 from leaderboard.store import RESULT, TRACE, Corrupt, NewerResult, write_atomically
 
 
@@ -26,6 +28,17 @@ def test_a_finished_cell_reads_back_as_it_was_written(store, finish):
     assert cell.result == result
     assert [line.index for line in cell.trace] == list(range(6))
     assert max(line.evaluation.score for line in cell.trace) == result.best.score
+
+
+def test_what_lies_behind_the_metrics_of_a_tier_is_kept():
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="mc2")
+    with task.session(2) as session:
+        evaluation = session.simulate(
+            task.reference or task.space.from_unit([0.5] * len(task.space))
+        )
+    record = EvaluationRecord.of(evaluation)
+    assert EvaluationRecord.model_validate_json(record.model_dump_json()) == record
+    assert record.spread["sigma"].keys() == evaluation.spread.sigma.keys()
 
 
 def test_a_cell_is_not_done_until_its_result_is_there(stored):

@@ -1,0 +1,210 @@
+"""What is answered to each line of an agent. Knows no process and no descriptor.
+
+Every line gets one line back. A line that cannot be carried out is answered with an error that says
+what is allowed; nothing is simulated or charged for it, and enough of them in a row end the run.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from acs_gym.evaluation import Evaluation
+from acs_gym.session import BudgetExhausted, Session
+from leaderboard.wire import messages as m
+from leaderboard.wire.strict_json import NotStrictJson, encode, parse, quote
+
+Record = TypeVar("Record", bound=BaseModel)
+_INITIALIZE_ID = 1
+_FAILURES_KEPT = 100
+# Simulations that our own failure took are not charged, so they would go on for ever.
+_UNCHARGED_ALLOWED = 3
+_MESSAGE = 300
+
+
+class AgentFailed(RuntimeError):
+    """The run cannot go on, because of what the agent did; what was simulated until then counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What is put up with.
+
+    Attributes:
+        start_s: seconds until `initialize` is answered.
+        answer_s: seconds without a line from the agent while it is its turn.
+        leave_s: seconds to end after `finish`.
+        errors: that many in a row end the run.
+        idle_calls: that many calls in a row that simulate nothing end the run.
+    """
+
+    start_s: float = 120.0
+    answer_s: float = 600.0
+    leave_s: float = 5.0
+    errors: int = 20
+    idle_calls: int = 1000
+
+
+class _Refused(Exception):
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message[:_MESSAGE])
+        self.code = code
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One run's conversation, as the harness has it.
+
+    Attributes:
+        agent: the agent's answer to `initialize`; None before it.
+        finish: what `finish` said; None before it.
+        failures: (code, message) of the first errors answered.
+        refusal: the message of the last line's answer, when that was over budget; empty otherwise.
+    """
+
+    session: Session
+    track: Literal["score", "metrics"] = "metrics"
+    patience: Patience = field(default_factory=Patience)
+    agent: m.Hello | None = None
+    finish: m.Finish | None = None
+    failures: list[tuple[int, str]] = field(default_factory=list)
+    refusal: str = ""
+    _in_a_row: int = 0
+    _idle: int = 0
+    _uncharged: int = 0
+
+    def opening(self) -> bytes:
+        """The harness's first line."""
+        params = m.initialize(self.session, self.track)
+        return encode(
+            {
+                "jsonrpc": "2.0", "id": _INITIALIZE_ID, "method": "initialize",
+                "params": params.model_dump(),
+            }
+        )  # fmt: skip
+
+    def reply(self, line: bytes | None) -> bytes | None:
+        """The line to answer with; None when the line was the agent's answer to `initialize`.
+
+        `line` None stands for one that was too long. Raises AgentFailed after too many errors or idle
+        calls in a row (BudgetExhausted when the last error was that), and what simulating raises.
+        """
+        identity = None
+        try:
+            value = self._parse(line)
+            if self.agent is None and _is_answer(value):
+                self.agent = _validated(m.Answer, value, m.INVALID_REQUEST).result
+                self._in_a_row = 0
+                return None
+            if self.agent is None and _is_answer(value, "error"):
+                raise AgentFailed(f"it declined initialize: {quote(str(value['error']))}")
+            request = _validated(m.Request, value, m.INVALID_REQUEST)
+            identity = request.id
+            result = self._carry_out(request)
+        except _Refused as refused:
+            self._count_error(refused)
+            error = {"code": refused.code, "message": str(refused)}
+            return encode({"jsonrpc": "2.0", "id": identity, "error": error})
+        self._in_a_row, self.refusal = 0, ""
+        return encode({"jsonrpc": "2.0", "id": identity, "result": result})
+
+    def _parse(self, line: bytes | None) -> Any:
+        if line is None:
+            raise _Refused(
+                m.PARSE_ERROR, f"a line is at most {m.MAX_LINE} bytes; this one is longer"
+            )
+        try:
+            return parse(line)
+        except NotStrictJson as error:
+            raise _Refused(
+                m.PARSE_ERROR,
+                f"{error}. Descriptor 4 takes one JSON object a line; print to standard output instead",
+            ) from None
+
+    def _carry_out(self, request: m.Request) -> dict[str, Any]:
+        if self.agent is None:
+            raise _Refused(
+                m.NOT_INITIALIZED,
+                "answer initialize first: "
+                '{"jsonrpc":"2.0","id":1,"result":{"name":"my agent","version":"1"}}',
+            )
+        if request.method not in m.METHODS:
+            close = difflib.get_close_matches(request.method, m.METHODS, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise _Refused(
+                m.UNKNOWN_METHOD,
+                f"no method {quote(request.method)}{hint} Methods: {', '.join(m.METHODS)}",
+            )
+        record, _ = m.METHODS[request.method]
+        params = _validated(record, request.params, m.INVALID_PARAMS)
+        if isinstance(params, m.Simulate):
+            return self._simulate(params)
+        if isinstance(params, m.Finish):
+            return self._finish(params)
+        self._idle += 1
+        if self._idle >= self.patience.idle_calls:
+            raise AgentFailed(f"{self._idle} calls in a row that simulate nothing")
+        used = len(self.session.history)
+        best = _json(self.session.best)
+        return {"remaining": int(self.session.remaining), "used": used, "best": best}
+
+    def _simulate(self, params: m.Simulate) -> dict[str, Any]:
+        before = self.session.budget.used
+        try:
+            evaluations = self.session.simulate(params.designs)
+        except BudgetExhausted:
+            left = int(self.session.remaining)
+            raise _Refused(
+                m.OVER_BUDGET,
+                f"{len(params.designs)} designs asked for, {left} remain; nothing was simulated or "
+                f"charged. Ask for at most {left}" + ("" if left else ": that is, send finish"),
+            ) from None
+        self._idle = 0
+        self._uncharged = self._uncharged + 1 if self.session.budget.used == before else 0
+        if self._uncharged >= _UNCHARGED_ALLOWED:
+            raise AgentFailed(f"the simulator failed: {evaluations[-1].message}")
+        return {
+            "evaluations": [e.to_json() for e in evaluations],
+            "remaining": int(self.session.remaining),
+        }
+
+    def _finish(self, params: m.Finish) -> dict[str, Any]:
+        if params.usage is not None:
+            self.session.log_usage(tokens=params.usage.tokens, money=params.usage.money)
+        self.finish = params
+        return {"best": _json(self.session.best)}
+
+    def _count_error(self, refused: _Refused) -> None:
+        if len(self.failures) < _FAILURES_KEPT:
+            self.failures.append((refused.code, str(refused)))
+        self.refusal = str(refused) if refused.code == m.OVER_BUDGET else ""
+        self._in_a_row += 1
+        if self._in_a_row >= self.patience.errors:
+            message = f"{self._in_a_row} errors in a row, the last: {refused}"
+            raise (
+                BudgetExhausted(message) if refused.code == m.OVER_BUDGET else AgentFailed(message)
+            )
+
+
+def _is_answer(value: Any, outcome: str = "result") -> bool:
+    return isinstance(value, dict) and "method" not in value and outcome in value
+
+
+def _json(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    return None if evaluation is None else evaluation.to_json()
+
+
+def _validated(record: type[Record], value: Any, code: int) -> Record:
+    try:
+        return record.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        fields = ", ".join(record.model_fields) or "nothing"
+        raise _Refused(
+            code,
+            f"{quote(place) + ': ' if place else ''}{first['msg']}. Allowed: {fields}",
+        ) from None

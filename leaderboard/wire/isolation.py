@@ -1,0 +1,259 @@
+"""The `subprocess` tier: a command in a process that holds little and can reach little.
+
+What the kernel allows differs from machine to machine. So everything is tried, the process itself
+says what was done (`Confined.holds`), and `probe.py` runs a small program inside that tries to get out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TIER = "subprocess"
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_KEPT = ("PATH", "LANG", "LC_ALL", "TZ")
+# One thread and one hash seed, as every other agent of a run has.
+_FIXED = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+}
+_END_S = 10.0
+
+
+class CannotRun(ValueError):
+    """A command that cannot be started; the message says what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What an agent's process may use.
+
+    Attributes:
+        cpu_seconds: of each of its processes.
+        memory_bytes: address space of each process. Generous, because runtimes reserve much more than
+            they use.
+        file_bytes: size of any file that it writes.
+        open_files: of each process.
+        processes: of the agent altogether; only where it has a user namespace of its own.
+        log_bytes: of its standard output and error that are kept.
+        network: leave the network as it is, for an agent that calls a model on a server.
+        environment: variables to pass on, beside a short list that every agent gets.
+        namespaces: use the kernel's namespaces where it has them.
+    """
+
+    cpu_seconds: int = 24 * 3600
+    memory_bytes: int = 64 << 30
+    file_bytes: int = 1 << 30
+    open_files: int = 1024
+    processes: int = 256
+    log_bytes: int = 1 << 20
+    network: bool = False
+    environment: tuple[str, ...] = ()
+    namespaces: bool = True
+
+    def limits(self) -> dict[str, int]:
+        return {
+            "RLIMIT_CPU": self.cpu_seconds,
+            "RLIMIT_AS": self.memory_bytes,
+            "RLIMIT_FSIZE": self.file_bytes,
+            "RLIMIT_NOFILE": self.open_files,
+            "RLIMIT_NPROC": self.processes,
+            "RLIMIT_CORE": 0,
+        }
+
+
+def split_command(command: str) -> tuple[str, ...]:
+    """The words of a command line, as a shell splits them. Raises CannotRun."""
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise CannotRun(f"{command!r} is no command line: {error}") from None
+    if not words:
+        raise CannotRun("no command; write stdio:COMMAND, for example stdio:'python mine.py'")
+    return words
+
+
+def resolve(words: Sequence[str]) -> tuple[str, ...]:
+    """The command so that it can be run from another folder: programs and files by absolute path.
+
+    Raises CannotRun when there is no such program, or when it is a file that cannot be executed.
+    """
+    program, *arguments = words
+    found = shutil.which(program)
+    if found is None:
+        if not Path(program).exists():
+            raise CannotRun(f"there is no program {program}; give its path, or install it")
+        raise CannotRun(
+            f"{program} cannot be executed; name its interpreter (python {program}), or give it a first "
+            f"line #!/usr/bin/env ... and chmod +x {program}"
+        )
+    # Not resolved through links: a virtual environment's interpreter is one.
+    return os.path.abspath(found), *(
+        os.path.abspath(word) if _is_path(word) else word for word in arguments
+    )
+
+
+def _is_path(word: str) -> bool:
+    return Path(word).is_file() or ("/" in word and Path(word).exists())
+
+
+@dataclass(slots=True)
+class Confined:
+    """A command that runs, as the harness sees it.
+
+    Attributes:
+        read, write: our ends of its descriptors 4 and 3.
+        folder: its own, where it starts and may write; removed in the end.
+    """
+
+    process: subprocess.Popen[bytes]
+    read: int
+    write: int
+    folder: Path
+    _report: int
+    _lifeline: int
+    _said: dict[str, Any] = field(default_factory=dict)
+    _ended: bool = False
+    _write_ended: bool = False
+
+    @property
+    def holds(self) -> Mapping[str, bool]:
+        """What of the isolation is really there; empty before the process said so."""
+        return dict(self._said.get("holds", {}))
+
+    @property
+    def failure(self) -> str:
+        """Why the command could not be run; empty when it could."""
+        return str(self._said.get("failed", ""))
+
+    @property
+    def ending(self) -> str:
+        """How the command ended, for a person."""
+        code = self._said.get("exit")
+        if code is None:
+            return "it was ended"
+        if code >= 0:
+            return f"it ended with exit code {code}"
+        return f"it was ended by {_signal_name(-code)}"
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the command; negative for a signal; None when the harness ended it."""
+        return self._said.get("exit")
+
+    def end_writing(self) -> None:
+        """Nothing more will be written to the agent; it reads the end of its descriptor 3."""
+        if not self._write_ended:
+            self._write_ended = True
+            os.close(self.write)
+
+    def close(self, grace_s: float = 0.0) -> None:
+        """End everything that the command started, after `grace_s` seconds to end by itself."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if grace_s > 0:
+                    self.process.wait(grace_s)
+            os.close(self._lifeline)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_END_S)
+        finally:
+            _kill_group(self.process)
+            self._read_report()
+            for descriptor in (self.read, self._report):
+                os.close(descriptor)
+            self.end_writing()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _read_report(self) -> None:
+        os.set_blocking(self._report, False)
+        data = b""
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self._report, 1 << 16):
+                data += chunk
+        for line in data.splitlines():
+            with contextlib.suppress(ValueError):  # Cut short when it was killed.
+                self._said |= json.loads(line)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    # Before it is reaped, so that its number cannot be another's; after that it has no group.
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def start(command: Sequence[str], isolation: Isolation, log: int) -> Confined:
+    """Start a resolved command. `log`: descriptor that its output is written to.
+
+    Whether it could be executed is known when it is closed (`failure`).
+    """
+    with contextlib.ExitStack() as undo:
+        folder = tempfile.mkdtemp(prefix="acs-gym-agent-")
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        their_read, write = _pipe(undo)
+        read, their_write = _pipe(undo)
+        report, their_report = _pipe(undo)
+        their_lifeline, lifeline = _pipe(undo)
+        environment = _environment(folder, isolation)
+        order = {
+            "command": list(command),
+            "environment": environment,
+            "folder": folder,
+            "limits": isolation.limits(),
+            "log_bytes": isolation.log_bytes,
+            "network": isolation.network,
+            "namespaces": isolation.namespaces,
+            "read": their_read,
+            "write": their_write,
+            "report": their_report,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_SUPERVISOR), json.dumps(order)],
+            stdin=their_lifeline,
+            stdout=log,
+            stderr=log,
+            pass_fds=(their_read, their_write, their_report),
+            # Its own variables can be read through /proc where nothing hides them.
+            env=environment,
+            start_new_session=True,
+        )
+        undo.pop_all()
+    for descriptor in (their_read, their_write, their_report, their_lifeline):
+        os.close(descriptor)
+    return Confined(process, read, write, Path(folder), report, lifeline)
+
+
+def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
+    reader, writer = os.pipe()
+    undo.callback(os.close, reader)
+    undo.callback(os.close, writer)
+    return reader, writer
+
+
+def _environment(folder: str, isolation: Isolation) -> dict[str, str]:
+    passed = {n: os.environ[n] for n in (*_KEPT, *isolation.environment) if n in os.environ}
+    return {**_FIXED, **passed, "HOME": folder, "TMPDIR": folder}

@@ -1,0 +1,274 @@
+"""The program between the harness and an agent: confines it, keeps its output, ends all of it.
+
+    python -I -S supervisor.py ORDER     (ORDER: the JSON object of isolation.py)
+
+Three processes, so that an agent that signals its parent hits neither the harness nor this one:
+
+    supervisor   ends everybody when descriptor 0 ends (the harness is done or gone), or with `init`
+    init         process 1 of a process namespace where the kernel allows one: what the agent started
+                 dies with it, wherever it hid; signals from inside do not reach it
+    agent        the command
+
+Standard library only and no import of this package: it starts in a few milliseconds, and what it has
+in memory is nobody's secret. What holds is tried, never assumed, and reported as a line of JSON on the
+descriptor `report`: {"holds": {...}}, then {"exit": N} (negative: signal) or {"failed": "why"}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import struct
+import sys
+import time
+from typing import Any
+
+_NEW_NS, _NEW_IPC, _NEW_USER = 0x00020000, 0x08000000, 0x10000000
+_NEW_PID, _NEW_NET = 0x20000000, 0x40000000
+_SET_PDEATHSIG, _SET_DUMPABLE, _SET_NO_NEW_PRIVS, _DROP_CAPABILITY = 1, 4, 38, 24
+_SET_CHILD_SUBREAPER = 36
+_NOSUID_NODEV_NOEXEC, _BIND, _RECURSIVE, _PRIVATE = 0xE, 0x1000, 0x4000, 0x40000
+_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _READ_ONLY = 442, -100, 0x8000, 1
+_SET_INTERFACE_FLAGS, _INTERFACE_UP = 0x8914, 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_KILL_S = 5.0
+_CHUNK = 1 << 16
+
+
+def main(order: dict[str, Any]) -> None:
+    """Run the command of an order to its end, and leave nothing of it behind."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    holds = _confine(order)
+    output, write_output = os.pipe()
+    ended, write_ended = os.pipe()
+    init = os.fork()
+    if init == 0:
+        os.close(output)
+        os.close(ended)
+        _init(order, holds, write_output)
+    os.close(write_output)
+    os.close(write_ended)
+    for descriptor in (order["read"], order["write"], order["report"]):
+        os.close(descriptor)
+    left = _keep_output(output, ended, order["log_bytes"])
+    _kill_all(init, walk=not holds["processes"])
+    _drain(output, left)
+    # Here, because the harness may be gone.
+    shutil.rmtree(order["folder"], ignore_errors=True)
+
+
+# --- what the kernel allows ---------------------------------------------------------------------
+
+
+def _confine(order: dict[str, Any]) -> dict[str, bool]:
+    """Enter namespaces, each on its own; True for those that hold."""
+    uid, gid = os.getuid(), os.getgid()
+    _call("prctl", _SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    holds = {"user": order["namespaces"] and _call("unshare", _NEW_USER)}
+    if holds["user"]:
+        # The same ids inside as outside: the agent's files stay its own.
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{uid} {uid} 1")
+        _write("/proc/self/gid_map", f"{gid} {gid} 1")
+        _call("unshare", _NEW_IPC)
+    holds["network"] = holds["user"] and not order["network"] and _call("unshare", _NEW_NET)
+    if holds["network"]:
+        _loopback_up()
+    holds["processes"] = holds["user"] and _call("unshare", _NEW_PID)
+    # Others of this user may not trace this process or read its memory and descriptors.
+    _call("prctl", _SET_DUMPABLE, 0, 0, 0, 0)
+    return holds
+
+
+def _mount(folder: str, holds: dict[str, bool]) -> None:
+    """A /proc of the agent's own processes; everything but its own folder read-only.
+
+    In `init`, because the supervisor needs the /proc it has.
+    """
+    holds["proc"] = holds["read_only"] = False
+    if not (holds["user"] and _call("unshare", _NEW_NS)):
+        return
+    _call("mount", None, b"/", None, _RECURSIVE | _PRIVATE, None)
+    if holds["processes"]:
+        holds["proc"] = _call("mount", b"proc", b"/proc", b"proc", _NOSUID_NODEV_NOEXEC, None)
+    own = folder.encode()
+    if _call("mount", own, own, None, _BIND, None) and _set_read_only(b"/", True, _AT_RECURSIVE):
+        holds["read_only"] = _set_read_only(own, False, 0)
+        _call("mount", b"tmpfs", b"/dev/shm", b"tmpfs", _NOSUID_NODEV_NOEXEC, b"size=256m")
+
+
+def _set_read_only(path: bytes, read_only: bool, flags: int) -> bool:
+    attributes = struct.pack("QQQQ", *((_READ_ONLY, 0) if read_only else (0, _READ_ONLY)), 0, 0)
+    size = ctypes.c_size_t(len(attributes))
+    return _call("syscall", _MOUNT_SETATTR, _AT_FDCWD, path, flags, attributes, size)
+
+
+def _loopback_up() -> None:
+    """The agent may talk to itself through 127.0.0.1, as some libraries do."""
+    with contextlib.suppress(OSError), socket.socket() as any_socket:
+        request = struct.pack("16sH22x", b"lo", _INTERFACE_UP)
+        fcntl.ioctl(any_socket, _SET_INTERFACE_FLAGS, request)
+
+
+def _call(name: str, *arguments: Any) -> bool:
+    """A C function that returns 0 (or more) when it worked; False where there is no such function."""
+    function = getattr(_LIBC, name, None)
+    return function is not None and sys.platform == "linux" and function(*arguments) >= 0
+
+
+def _write(path: str, text: str) -> None:
+    with contextlib.suppress(OSError), open(path, "w") as stream:
+        stream.write(text)
+
+
+def _limit(limits: dict[str, int], *, own_user: bool) -> dict[str, bool]:
+    """Set resource limits, the lower of ours and what already holds; True for those that were."""
+    done = {}
+    for name, value in limits.items():
+        which = getattr(resource, name, None)
+        done[name] = False
+        # Without a namespace of users the number of processes is counted over all of this user's.
+        if which is not None and (name != "RLIMIT_NPROC" or own_user):
+            _, hard = resource.getrlimit(which)
+            lower = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(which, (lower, lower))
+                done[name] = True
+    return done
+
+
+# --- init and the agent -------------------------------------------------------------------------
+
+
+def _init(order: dict[str, Any], holds: dict[str, bool], output: int) -> None:
+    """Start the agent, adopt what it leaves, say how it ended. Never returns."""
+    _call("prctl", _SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    os.setsid()
+    _mount(order["folder"], holds)
+    ready, write_ready = os.pipe()
+    agent = os.fork()
+    if agent == 0:
+        _become_agent(order, holds, output, write_ready)
+    os.close(write_ready)
+    for descriptor in (0, 1, order["read"], order["write"], output):
+        os.close(descriptor)
+    said = _read_all(ready)
+    os.write(order["report"], said)
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == agent:
+            code = os.waitstatus_to_exitcode(status)
+            os.write(order["report"], json.dumps({"exit": code}).encode() + b"\n")
+            os._exit(0)
+
+
+def _become_agent(order: dict[str, Any], holds: dict[str, bool], output: int, say: int) -> None:
+    """Turn into the command, with nothing of this process but descriptors 3 and 4. Never returns."""
+    say, read, write, output = (
+        fcntl.fcntl(d, fcntl.F_DUPFD, 16) for d in (say, order["read"], order["write"], output)
+    )
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (output, 1), (output, 2), (read, 3), (write, 4)):
+        os.dup2(source, target)
+    os.closerange(5, 16)
+    # Anything above but `say`, which exec closes.
+    os.closerange(16, say)
+    os.closerange(say + 1, 1 << 20)
+    fcntl.fcntl(say, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    _call("prctl", _SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    try:
+        os.chdir(order["folder"])
+        limited = _limit(order["limits"], own_user=holds["user"])
+        _call("prctl", _SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        for capability in range(64):
+            _call("prctl", _DROP_CAPABILITY, capability, 0, 0, 0)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.write(say, json.dumps({"holds": {**holds, **limited}}).encode() + b"\n")
+        os.execve(order["command"][0], order["command"], order["environment"])
+    except OSError as error:
+        failure = f"{order['command'][0]} cannot be run: {error.strerror}"
+        os.write(say, json.dumps({"failed": failure}).encode() + b"\n")
+    os._exit(127)
+
+
+def _read_all(descriptor: int) -> bytes:
+    found = b""
+    while data := os.read(descriptor, _CHUNK):
+        found += data
+    os.close(descriptor)
+    return found
+
+
+# --- output, and the end ------------------------------------------------------------------------
+
+
+def _keep_output(output: int, ended: int, left: int) -> int:
+    """Copy the agent's output to descriptor 1 until the end; how many bytes may still be kept."""
+    poll = select.poll()
+    for descriptor in (0, output, ended):
+        poll.register(descriptor, select.POLLIN)
+    while True:
+        ready = [descriptor for descriptor, _ in poll.poll()]
+        if output in ready:
+            data = os.read(output, _CHUNK)
+            if not data:
+                poll.unregister(output)
+            left = _keep(data, left)
+        if 0 in ready or ended in ready:
+            return left
+
+
+def _keep(data: bytes, left: int) -> int:
+    if left >= 0:
+        with contextlib.suppress(OSError):  # A full disk is no reason to stop the agent.
+            os.write(1, data[:left])
+            if len(data) > left:
+                os.write(1, b"\n[the rest of the output was not kept]\n")
+    return left - len(data)
+
+
+def _drain(output: int, left: int) -> None:
+    os.set_blocking(output, False)
+    with contextlib.suppress(BlockingIOError):
+        while data := os.read(output, _CHUNK):
+            left = _keep(data, left)
+
+
+def _kill_all(init: int, *, walk: bool) -> None:
+    """End `init`, which takes its namespace along; without one, every descendant is looked for."""
+    deadline = time.monotonic() + _KILL_S
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(init, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(init, signal.SIGKILL)
+    while time.monotonic() < deadline:
+        for pid in _descendants(os.getpid()) if walk else ():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.002)
+        except ChildProcessError:
+            return
+
+
+def _descendants(pid: int) -> list[int]:
+    """Ids of the processes below one; those orphaned are below this one, which adopts them."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as stream:
+            direct = [int(child) for child in stream.read().split()]
+    except (OSError, ValueError):
+        return []
+    return direct + [below for child in direct for below in _descendants(child)]
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

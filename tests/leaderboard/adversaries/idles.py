@@ -1,0 +1,7 @@
+"""Asks how it stands, for ever."""
+
+from raw import call, hello
+
+hello()
+while call("status"):
+    pass

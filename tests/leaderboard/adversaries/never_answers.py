@@ -1,0 +1,5 @@
+"""Does not answer initialize."""
+
+import time
+
+time.sleep(600)

@@ -1,0 +1,86 @@
+"""Running a command as an agent on the analytic task, for the tests of the wire."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from acs_gym.session import Session
+from acs_gym.task import make_task
+from leaderboard.analytic import AnalyticSimulator
+from leaderboard.wire.exchange import Patience
+from leaderboard.wire.isolation import Isolation
+from leaderboard.wire.stdio import LOG, RECORD, StdioAgent
+
+ADVERSARIES = Path(__file__).parent / "adversaries"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "third_party"
+PATIENT = Patience(start_s=60, answer_s=60, leave_s=30)
+BUDGET = 6
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left. `error`: what `run` raised; None when it returned."""
+
+    session: Session
+    error: Exception | None
+    log: str
+    record: dict
+
+    @property
+    def said(self) -> list:
+        """The lines of JSON in the log."""
+        return [json.loads(line) for line in self.log.splitlines()]
+
+
+def task():
+    return make_task("ACS-OTA5T-v0", pdk="generic")
+
+
+def analytic_session(budget: int | None = BUDGET, seed: int = 1) -> Session:
+    sized = task()
+    return sized.session(budget, seed=seed, simulator=AnalyticSimulator(sized))
+
+
+def drive(
+    command: str,
+    folder: Path,
+    *,
+    patience: Patience = PATIENT,
+    isolation: Isolation | None = None,
+    budget: int = BUDGET,
+    seed: int = 1,
+) -> Run:
+    """Run a command to its end."""
+    agent = StdioAgent(command, patience=patience, isolation=isolation)
+    agent.keep_files_in(folder)
+    error = None
+    with analytic_session(budget, seed) as session:
+        try:
+            agent.run(session)
+        except Exception as raised:  # noqa: BLE001 - it is what the test is about
+            error = raised
+    record = json.loads((folder / RECORD).read_text())
+    return Run(session, error, (folder / LOG).read_text(), record)
+
+
+def adversary(name: str, *arguments: object) -> str:
+    """The command line of an adversary."""
+    return shlex.join([sys.executable, str(ADVERSARIES / f"{name}.py"), *map(str, arguments)])
+
+
+def running(token: str) -> list[str]:
+    """Processes of this machine with a word in their command line; those that are dead apart."""
+    found = []
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            command = Path(f"/proc/{process}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if token.encode() in command:
+            found.append(process)
+    return found

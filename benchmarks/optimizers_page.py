@@ -52,6 +52,16 @@ def score(tasks: Mapping[str, Sequence[Finished]]) -> float:
     return float(interquartile_mean([d.score for runs in tasks.values() for d in runs]))
 
 
+def ranked(runs: Runs) -> list[str]:
+    """Methods, best first: by score, then by how many runs met every spec."""
+
+    def key(method: str) -> tuple[float, int]:
+        done = [d for found in runs[method].values() for d in found]
+        return -score(runs[method]), -sum(d.first_met is not None for d in done)
+
+    return sorted(runs, key=key)
+
+
 def curve(done: Finished) -> NDArray[np.float64]:
     """Best score after 1, 2, ... simulations, shape (budget,)."""
     found = np.zeros(done.run.budget)
@@ -175,7 +185,7 @@ def page(
     finished: Sequence[Finished], command: str, ngspice: str, libraries: Mapping[str, str]
 ) -> str:
     runs = by_method_and_task(finished)
-    order = sorted(runs, key=lambda m: -score(runs[m]))
+    order = ranked(runs)
     budget = finished[0].run.budget
     seeds = {m: min(len(d) for d in runs[m].values()) for m in runs}
     slow = sorted({seeds[m] for m in runs if m in FIT_MODELS})
@@ -236,7 +246,7 @@ def main() -> None:
         sys.exit(f"{arguments.result}: no result; python benchmarks/optimizers.py --json makes one")
     data = json.loads(arguments.result.read_text())
     runs = by_method_and_task(finished)
-    order = sorted(runs, key=lambda m: -score(runs[m]))
+    order = ranked(runs)
     draw_curves(runs, order, arguments.docs / "images" / CURVES)
     draw_tasks(runs, order, arguments.docs / "images" / HEAT)
     text = page(finished, data["command"], data["ngspice"], data["libraries"])

@@ -34,6 +34,7 @@ from leaderboard.statistics import (
 
 RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parents[1] / "docs"
+OPAMP = "optimizers_opamp.json"
 PAGE, CURVES, HEAT = "optimizer-study.md", "optimizer-curves.svg", "optimizer-tasks.svg"
 DRAWN = 7  # Methods in the picture of curves; more cannot be told apart.
 FLOOR = ("skopt-gp", "random")
@@ -112,8 +113,8 @@ def _save(figure: plt.Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def findings(runs: Runs, order: Sequence[str], budget: int) -> list[str]:
-    """The questions people ask, answered by the numbers."""
+def findings(runs: Runs, order: Sequence[str], budget: int, opamp: Runs) -> list[str]:
+    """The questions people ask, answered by the numbers. `opamp`: runs of that task with more seeds."""
     intervals = {
         m: iqm_interval([[d.score for d in done] for done in runs[m].values()]) for m in runs
     }
@@ -130,13 +131,14 @@ def findings(runs: Runs, order: Sequence[str], budget: int) -> list[str]:
             + ("do not overlap." if apart else "overlap.")
         )
     for method in ("scbo", "botorch-composite"):
-        done = runs.get(method, {}).get("ACS-OpAmp-v0", [])
+        done = opamp.get(method, {}).get("ACS-OpAmp-v0", [])
         if done:
             met = sum(d.first_met is not None for d in done)
             share = wilson_interval(met, len(done))
             lines.append(
                 f"* `{method}` meets every spec of `ACS-OpAmp-v0` within {budget} simulations in "
-                f"{met} of {len(done)} seeds [{share.low:.0%}, {share.high:.0%}]."
+                f"{met} of {len(done)} seeds [{share.low:.0%}, {share.high:.0%}] "
+                f"([{OPAMP}](../benchmarks/results/{OPAMP}), with its command)."
             )
     most = max(runs, key=lambda m: max(d.memory_mib for t in runs[m].values() for d in t))
     memory = max(d.memory_mib for t in runs[most].values() for d in t)
@@ -214,7 +216,7 @@ def page(
             "",
             "## Findings",
             "",
-            *findings(runs, order, budget),
+            *findings(runs, order, budget, by_method_and_task(load_results(RESULTS / OPAMP))),
             "",
             "## Task by task",
             "",

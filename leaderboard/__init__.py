@@ -14,6 +14,13 @@
     standings.py     numbers from stored cells: ranks, per-task rows, curves
     run.py           python -m leaderboard.run
     report.py        python -m leaderboard.report
+    findings.py      one thing that does not hold
+    verification.py  what must hold of a finished cell
+    verify.py        python -m leaderboard.verify
+    perturbations.py hidden conditions and targets, drawn from a salt
+    merge.py         python -m leaderboard.merge
+    export.py        python -m leaderboard.export
+    submission.py    python -m leaderboard.submission
     wire/            agents in any language, as processes that speak JSON lines
     analytic.py      a task without ngspice
     check_agent.py   python -m leaderboard.check_agent

@@ -207,7 +207,7 @@ def _verify(
 
 def _simulate_afresh(task: Task, design: Mapping[str, float]) -> Evaluation:
     for _ in range(_VERIFY_ATTEMPTS):
-        with WorkerPool(1) as pool, task.session(1, simulator=pool) as session:
+        with WorkerPool(1) as pool, task.session(task.cost, simulator=pool) as session:
             evaluation = session.simulate(design)
         if evaluation.status is not Status.INFRA_ERROR:
             break

@@ -121,7 +121,7 @@ def standings(cells: Iterable[StoredCell]) -> Standings:
     Where a cell was run more than once (its agent or its task has changed since), the one finished
     last counts. Raises ValueError for no cells, or cells of different conditions.
     """
-    chosen, omitted = _newest(cells)
+    chosen, omitted = newest(cells)
     if not chosen:
         raise ValueError("no finished cells")
     conditions = {Conditions.of(c) for c in chosen}
@@ -149,7 +149,7 @@ def standings(cells: Iterable[StoredCell]) -> Standings:
     )
 
 
-def _newest(cells: Iterable[StoredCell]) -> tuple[list[StoredCell], int]:
+def newest(cells: Iterable[StoredCell]) -> tuple[list[StoredCell], int]:
     """One cell per (task, agent, repetition), all of a task's newest digest; how many were left out."""
     pool = sorted(cells, key=lambda c: (c.result.timing.finished, c.result.key))
     digest = {c.result.spec.task: c.result.task.digest for c in pool}
@@ -188,7 +188,7 @@ def _row(agent: str, cells: Sequence[StoredCell], wanted: int) -> Row:
 def _figures(strata: Sequence[Sequence[StoredCell]]) -> Figures:
     cells = [cell for stratum in strata for cell in stratum]
     scores = [[c.result.score for c in stratum] for stratum in strata]
-    curves = [np.array([_curve(c) for c in stratum]) for stratum in strata]
+    curves = [np.array([curve(c) for c in stratum]) for stratum in strata]
     successes = sum(c.result.feasible for c in cells)
     budget = cells[0].result.spec.budget
     return Figures(
@@ -197,13 +197,13 @@ def _figures(strata: Sequence[Sequence[StoredCell]]) -> Figures:
         interval=st.iqm_interval(scores),
         successes=successes,
         success_interval=st.wilson_interval(successes, len(cells)),
-        simulations_to_spec=st.median_simulations_to_spec([_first_met(c) for c in cells], budget),
-        area=_mean(st.area_under(curve) for stratum in curves for curve in stratum),
+        simulations_to_spec=st.median_simulations_to_spec([first_met(c) for c in cells], budget),
+        area=_mean(st.area_under(one) for stratum in curves for one in stratum),
         curve=st.iqm_curve(curves),
     )
 
 
-def _curve(cell: StoredCell) -> NDArray[np.float64]:
+def curve(cell: StoredCell) -> NDArray[np.float64]:
     """Best score after each simulation charged; zero throughout when the cell counts as 0."""
     if cell.result.status in _COUNTS_AS_ZERO:
         return np.zeros(cell.result.spec.budget)
@@ -211,7 +211,7 @@ def _curve(cell: StoredCell) -> NDArray[np.float64]:
     return st.best_so_far(scores, cell.result.spec.budget)
 
 
-def _first_met(cell: StoredCell) -> int | None:
+def first_met(cell: StoredCell) -> int | None:
     """Simulations charged until the specs were first met, or None."""
     if not cell.result.feasible:
         return None

@@ -106,8 +106,3 @@ class TlgrpoAgent:
                 if evaluation.feasible or not session.remaining:
                     return
                 history += [*action.ids, *continued(codec, action.ids, outcome.observation)]
-
-
-def agent(checkpoint: str) -> TlgrpoAgent:
-    """Policy trained by TL-GRPO or GRPO (tlgrpo:RUN)"""
-    return TlgrpoAgent(checkpoint)

@@ -3,6 +3,7 @@
 import pytest
 
 from leaderboard.contract import agent_config
+from leaderboard.errors import LeaderboardError
 from leaderboard.registry import build
 from tests.tlgrpo.conftest import SMALL
 from tlgrpo.agent import TlgrpoAgent
@@ -57,6 +58,11 @@ def test_a_task_without_words_is_an_error_that_says_so(run):
     task = acs_gym.make_task("ACS-LDO-v0", pdk="generic")
     with task.session(2) as session, pytest.raises(CheckpointError, match="cannot read ACS-LDO"):
         TlgrpoAgent(str(run)).run(session)
+
+
+def test_which_policy_has_to_be_said():
+    with pytest.raises(LeaderboardError, match="tlgrpo:RUN"):
+        build("tlgrpo")
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):

@@ -1,0 +1,20 @@
+"""The factory that the leaderboard's entry point names; importing it imports no torch."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+
+def agent(run: str | None = None) -> Any:
+    """Policy trained by TL-GRPO or GRPO (tlgrpo:RUN)"""
+    needed = ("torch", "transformers", "tenacity")
+    if missing := [m for m in needed if importlib.util.find_spec(m) is None]:
+        raise ModuleNotFoundError(
+            f"needs {' and '.join(missing)}: pip install 'acs-gym[train]'", name=missing[0]
+        )
+    if not run:
+        raise ValueError("which policy? Write tlgrpo:RUN, the folder of a training run")
+    from tlgrpo.agent import TlgrpoAgent
+
+    return TlgrpoAgent(run)

@@ -134,13 +134,18 @@ def test_no_worker_outlives_its_parent_however_it_goes(number: signal.Signals) -
     parent = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        # A background job of a shell ignores ^C, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
-    assert parent.stdout is not None
-    words = parent.stdout.readline().split()
-    pids, folders = tuple(int(w) for w in words[:2]), [Path(w) for w in words[2:]]
-    parent.send_signal(number)
-    parent.wait(timeout=20)
-    parent.stdout.close()
+    try:
+        assert parent.stdout is not None
+        words = parent.stdout.readline().split()
+        pids, folders = tuple(int(w) for w in words[:2]), [Path(w) for w in words[2:]]
+        parent.send_signal(number)
+        parent.wait(timeout=20)
+        parent.stdout.close()
+    finally:
+        parent.kill()
     assert gone_within(pids, 10)
     end = time.monotonic() + 5
     while any(f.exists() for f in folders) and time.monotonic() < end:

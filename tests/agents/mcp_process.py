@@ -36,6 +36,13 @@ def run(*options: str, env: dict[str, str] | None = None) -> subprocess.Complete
     )  # fmt: skip
 
 
+def _is_worker(pid: str) -> bool:
+    try:
+        return b"acs_gym.simulation.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 class ServerProcess:
     """A server that is killed with this block at the latest; its standard error is read as it comes."""
 
@@ -80,12 +87,15 @@ class ServerProcess:
         self.process.stdin.flush()
 
     def workers(self) -> list[int]:
-        """Process ids of its simulation workers, once there are some."""
+        """Process ids of its simulation workers, once there are some: a call has then begun.
+
+        Looking for libraries starts processes too, so not every child is one.
+        """
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children")
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
-            if found := [int(p) for p in children.read_text().split()]:
+            if found := [int(p) for p in children.read_text().split() if _is_worker(p)]:
                 return found
             time.sleep(0.02)
         raise AssertionError("no worker was ever started")

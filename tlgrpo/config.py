@@ -122,7 +122,7 @@ class TrainConfig(_Record):
     kl: Annotated[float, Field(ge=0)] = 0.0
     temperature: PositiveFloat = 1.0
     action_tokens: PositiveInt = 64
-    micro_tokens: PositiveInt = 16_384
+    micro_tokens: PositiveInt = 4_096
     stop_when_solved: bool = True
     waves: PositiveInt = 2
     workers: Annotated[int, Field(ge=0)] = 0

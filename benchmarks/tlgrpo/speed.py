@@ -1,19 +1,20 @@
 """What does training cost: packed trees against naive rows, and simulation beside sampling.
 
-python benchmarks/tlgrpo/speed.py --json benchmarks/results/tlgrpo_speed.json
+    python benchmarks/tlgrpo/speed.py --json benchmarks/results/tlgrpo_speed.json
 
-packing    one update's loss and gradient on the study's shapes (8 episodes, K = 5, G = 8),
-packed and with every
-           action in a padded row of its own, the largest difference of the log-probabilities
-           with it; in turns, medians
+packing    loss and gradient of one update on the study's shapes (8 episodes, K = 5, G = 8), packed
+           and with every action in a padded row of its own; both in parts of as many tokens, for
+           several sizes of a part; and the same trees with a prompt as long as one for a chat model.
+           In turns, medians; with the largest difference of log-probabilities from the sampler's.
 overlap    whole updates with real simulation, and with the same updates' outcomes from memory:
-what simulation
-           adds where two cores work on both
+           what simulation adds where two cores work on both
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import itertools
 import json
 import statistics
 import sys
@@ -38,6 +39,9 @@ from tlgrpo.packing import collate, micro_batches, naive_rows, pack
 from tlgrpo.policy import Policy
 from tlgrpo.rollout import roll_out
 from tlgrpo.tree import Episode
+
+PARTS = (1024, 4096, 16_384)
+LONG = 512
 
 
 def config(task: str, pdk: str) -> TrainConfig:
@@ -118,6 +122,12 @@ def naive_step(policy: Policy, episodes: Sequence[Episode], settings: TrainConfi
     return torch.stack(found).max()
 
 
+def _longer(episode: Episode) -> Episode:
+    """The same tree below a prompt of LONG tokens."""
+    repeated = episode.prompt * (LONG // len(episode.prompt) + 1)
+    return dataclasses.replace(episode, prompt=repeated[:LONG])
+
+
 def timed(work: Any, *arguments: Any) -> tuple[float, Any]:
     start = time.perf_counter()
     result = work(*arguments)
@@ -149,25 +159,40 @@ def main() -> None:
 
         episodes = sample()
         assign(episodes, settings)
-        times: dict[str, list[float]] = {
-            k: [] for k in ("packed", "naive", "simulated", "remembered")
-        }
+        shapes = {"study": episodes, "long prompt": [_longer(e) for e in episodes]}
+        times: dict[str, list[float]] = {}
         differences = {}
         for _ in range(options.rounds):
-            for name, step in (("packed", packed_step), ("naive", naive_step)):
-                policy.model.zero_grad()
-                seconds, difference = timed(step, policy, episodes, settings)
-                times[name].append(seconds)
-                differences[name] = float(difference)
+            for shape, size in itertools.product(shapes, PARTS):
+                part = settings.model_copy(update={"micro_tokens": size})
+                for name, step in (("packed", packed_step), ("naive", naive_step)):
+                    policy.model.zero_grad()
+                    seconds, difference = timed(step, policy, shapes[shape], part)
+                    times.setdefault(f"{name}, {shape}, {size}", []).append(seconds)
+                    if shape == "study":
+                        differences[name] = float(difference)
             for name, recording in (("simulated", True), ("remembered", False)):
                 domain.recording = recording
-                times[name].append(timed(sample)[0])
+                times.setdefault(name, []).append(timed(sample)[0])
     middle = {name: statistics.median(values) for name, values in times.items()}
-    update = middle["remembered"] + middle["packed"]
+    ratios = {
+        f"{shape}, parts of {size}": round(
+            middle[f"naive, {shape}, {size}"] / middle[f"packed, {shape}, {size}"], 2
+        )
+        for shape, size in itertools.product(shapes, PARTS)
+    }
+    update = middle["remembered"] + middle[f"packed, study, {settings.micro_tokens}"]
     result = {
         "command": "python benchmarks/tlgrpo/speed.py " + " ".join(sys.argv[1:]),
         "seconds": {k: round(v, 4) for k, v in middle.items()},
-        "naive_over_packed": round(middle["naive"] / middle["packed"], 2),
+        "naive_over_packed": ratios,
+        "tokens": {
+            shape: {
+                "packed": sum(len(pack(e)) for e in chosen),
+                "naive": sum(len(ids) for e in chosen for ids, _, _ in naive_rows(e)),
+            }
+            for shape, chosen in shapes.items()
+        },
         "simulation_adds": round((middle["simulated"] - middle["remembered"]) / update, 4),
         "largest_log_prob_difference": differences,
         "tokens_trained": sum(len(n.ids) for e in episodes for n in e.nodes),

@@ -1,9 +1,8 @@
 """Does turn-level credit beat trajectory-level credit at equal simulations?
 
     python benchmarks/tlgrpo/study.py --json benchmarks/results/tlgrpo_study.json
-    python benchmarks/tlgrpo/study.py --set ablations --json
-    benchmarks/results/tlgrpo_ablations.json python benchmarks/tlgrpo/study.py --table --json ...
-    # of what is done so far; runs nothing
+    python benchmarks/tlgrpo/study.py --set ablations --json benchmarks/results/tlgrpo_ablations.json
+    python benchmarks/tlgrpo/study.py --table --json ...    # of what is done so far; runs nothing
 
 Goal-conditioned sizing on real ngspice: a policy reads targets, proposes a sizing, reads by how
 much each spec is missed, and proposes again, `turns` times. Every arm of a seed starts from the
@@ -89,6 +88,8 @@ def settings(arm: Mapping[str, Any], seed: int, options: argparse.Namespace) -> 
         "learning_rate": 3e-4,
         "action_tokens": 64,
         "checkpoint_every": 20,
+        # A row at a time: on a CPU the attention of several is slower than one after the other.
+        "micro_tokens": 1024,
         "domain": {
             "name": "circuits",
             "arguments": {
@@ -154,22 +155,22 @@ def _curve(lines: Sequence[dict[str, Any]], points: int = 20) -> list[dict[str, 
     ]
 
 
-def warm_starts(runs: Sequence[Run], root: Path) -> None:
-    """One a seed, for all arms: it depends on the seed and not on the arm."""
+def warm_start(job: tuple[Run, str]) -> None:
+    """Of a seed, for all arms: it depends on the seed and not on the arm. In a process of its own."""
     from tlgrpo.config import TrainConfig
     from tlgrpo.loop import WARM, Trainer
 
-    for seed in sorted({r.seed for r in runs}):
-        kept = root / f"warm-{seed}"
-        if kept.exists():
-            continue
-        first = next(r for r in runs if r.seed == seed)
-        config = json.loads(first.settings) | {"simulations": 1, "name": "warm"}
-        folder = root / f".warming-{seed}"
-        shutil.rmtree(folder, ignore_errors=True)
-        Trainer(TrainConfig.of(config, "warm start"), folder, say=_say)
-        shutil.copytree(folder / WARM, kept)
-        shutil.rmtree(folder)
+    run, root = job
+    kept = Path(root) / f"warm-{run.seed}"
+    if kept.exists():
+        return
+    config = json.loads(run.settings) | {"simulations": 1, "name": "warm"}
+    folder = Path(root) / f".warming-{run.seed}"
+    shutil.rmtree(folder, ignore_errors=True)
+    Trainer(TrainConfig.of(config, "warm start"), folder, say=_say)
+    shutil.copytree(folder / WARM, folder / "whole")
+    os.replace(folder / "whole", kept)
+    shutil.rmtree(folder)
 
 
 def interquartile_mean(values: NDArray[np.float64], axis: int) -> Any:
@@ -207,8 +208,9 @@ def report(found: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> list[str]
     for run in found:
         by_arm.setdefault(run["arm"], {})[run["seed"]] = run
     lines = [
-        "| arm | seeds | best@1 | best@5 (IQM) | solved | no action | simulations | s a run |",
-        "|---" * 8 + "|",
+        "| arm | seeds | best@1 | area | best@5 (IQM) | solved | turns to solve | no action "
+        "| simulations | s a run |",
+        "|---" * 10 + "|",
     ]
 
     def scores(arm: str, seeds: Sequence[int]) -> NDArray[np.float64]:
@@ -221,11 +223,14 @@ def report(found: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> list[str]
         low, high = interval(grid, None, "iqm")
         won, most = interval(grid, None, "success")
         one = np.mean([runs[s]["evaluated"]["best_at"][0] for s in seeds])
+        area = np.mean([np.mean(runs[s]["evaluated"]["best_at"]) for s in seeds])
+        turns = [t for s in seeds if (t := runs[s]["evaluated"]["turns_to_solve"]) is not None]
         bad = np.mean([runs[s]["evaluated"]["invalid"] for s in seeds])
         lines.append(
-            f"| {arm} | {len(seeds)} | {one:.3f} "
+            f"| {arm} | {len(seeds)} | {one:.3f} | {area:.3f} "
             f"| {statistic(grid, 'iqm'):.4f} [{low:.4f}, {high:.4f}] "
-            f"| {statistic(grid, 'success'):.1%} [{won:.1%}, {most:.1%}] | {bad:.1%} "
+            f"| {statistic(grid, 'success'):.1%} [{won:.1%}, {most:.1%}] "
+            f"| {np.mean(turns) if turns else float('nan'):.1f} | {bad:.1%} "
             f"| {runs[seeds[0]]['simulations']} | {np.mean([runs[s]['seconds'] for s in seeds]):.0f} |"
         )
     lines += ["", f"Differences, `{BASELINE}` less the other, by the same seeds and problems:", ""]
@@ -253,7 +258,7 @@ def main() -> None:
     parser.add_argument("--set", choices=sorted(SETS), default="main")
     parser.add_argument("--arms", help="some of the set's arms, with commas")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--simulations", type=int, default=25_600)
+    parser.add_argument("--simulations", type=int, default=16_000)
     parser.add_argument("--demonstrations", type=int, default=2048)
     parser.add_argument("--problems", type=int, default=256, help="held-out problems")
     parser.add_argument("--tasks", default="ACS-OTA5T-v0")
@@ -284,8 +289,8 @@ def main() -> None:
                 found.append(json.loads(path.read_text()))
     else:
         os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        warm_starts(runs, options.runs)
         jobs = [(run, str(options.runs), options.problems) for run in runs]
+        firsts = {run.seed: (run, str(options.runs)) for run in reversed(runs)}
         context = multiprocessing.get_context("spawn")
         with context.Pool(
             options.jobs,
@@ -294,6 +299,7 @@ def main() -> None:
             maxtasksperchild=1,
         ) as pool:
             try:
+                pool.map(warm_start, firsts.values(), chunksize=1)
                 for done in pool.imap_unordered(execute, jobs):
                     found.append(done)
                     success, best = done["evaluated"]["success"], done["evaluated"]["best_at"][-1]

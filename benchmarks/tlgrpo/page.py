@@ -1,0 +1,284 @@
+"""The page of findings of the TL-GRPO study, from its committed results; trains nothing.
+
+    python benchmarks/tlgrpo/page.py          # writes docs/tlgrpo-study.md and its pictures
+
+Every number in the page's text is computed here, so that it cannot disagree with the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import against_optimizers
+import matplotlib.pyplot as plt
+import numpy as np
+import study
+
+from leaderboard.statistics import Interval, iqm_interval
+
+RESULTS = Path(__file__).parents[1] / "results"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE, TRAINING, AGAINST = "tlgrpo-study.md", "tlgrpo-training.svg", "tlgrpo-against.svg"
+MAIN, ABLATIONS, SPEED = "tlgrpo_study.json", "tlgrpo_ablations.json", "tlgrpo_speed.json"
+# Trained circuits first.
+OPPONENTS = ("tlgrpo_against.json", "tlgrpo_against_unseen.json")
+CONTROL = "grpo best"
+
+Result = Mapping[str, Any]
+
+
+def read(name: str) -> dict[str, Any] | None:
+    path = RESULTS / name
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def by_arm(result: Result) -> dict[str, list[Result]]:
+    found: dict[str, list[Result]] = {}
+    for run in result["runs"]:
+        found.setdefault(run["arm"], []).append(run)
+    return found
+
+
+def draw_training(result: Result, path: Path) -> None:
+    """Training problems against simulations, and held-out ones against turns."""
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+    for number, (arm, runs) in enumerate(by_arm(result).items()):
+        style = {"color": f"C{number}", "linewidth": 1.8}
+        turns = np.array([r["evaluated"]["best_at"] for r in runs])
+        _band(axes[2], np.arange(1, turns.shape[1] + 1), turns, arm, style)
+        if not runs[0]["curve"]:
+            continue
+        at = [p["simulations"] for p in runs[0]["curve"]]
+        for axis, name in ((axes[0], "best_of_episode"), (axes[1], "entropy")):
+            _band(axis, at, np.array([[p[name] for p in r["curve"]] for r in runs]), arm, style)
+    axes[0].set(title="while training", xlabel="simulations", ylabel="best score of an episode")
+    axes[1].set(title="while training", xlabel="simulations", ylabel="entropy, nats a token")
+    axes[2].set(title="held-out targets", xlabel="turns", ylabel="best score so far")
+    axes[2].legend(frameon=False, fontsize=8)
+    for axis in axes:
+        axis.grid(alpha=0.25)
+    _save(figure, path)
+
+
+def _band(
+    axis: Any, at: Sequence[float], values: Any, label: str, style: Mapping[str, Any]
+) -> None:
+    """The mean over seeds, and every seed from the lowest to the highest."""
+    axis.plot(at, values.mean(0), label=label, **style)
+    axis.fill_between(
+        at, values.min(0), values.max(0), alpha=0.12, color=style["color"], linewidth=0
+    )
+
+
+def draw_against(results: Sequence[Result], path: Path) -> None:
+    figure, row = plt.subplots(
+        1, len(results), figsize=(6 * len(results), 4), layout="constrained", squeeze=False
+    )
+    for axis, result in zip(row[0], results, strict=True):
+        for number, method in enumerate(methods_of(result)):
+            points = [figures_of(result, method, k) for k in range(len(against_optimizers.BUDGETS))]
+            policy = any(r["policy"] for r in result["rows"] if r["method"] == method)
+            axis.plot(
+                against_optimizers.BUDGETS, [m for m, _ in points], marker="o", label=method,
+                color=f"C{number}", linestyle="-" if policy else "--",
+            )  # fmt: skip
+            low, high = ([getattr(i, end) for _, i in points] for end in ("low", "high"))
+            axis.fill_between(
+                against_optimizers.BUDGETS, low, high, alpha=0.12, color=f"C{number}", linewidth=0
+            )
+        axis.set(title=result["task"], xlabel="simulations", ylabel="best score (IQM)")
+        axis.set_xticks(against_optimizers.BUDGETS)
+        axis.grid(alpha=0.25)
+        axis.legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # No date and no random ids, so that the same result is the same file.
+    with plt.rc_context({"svg.hashsalt": "acs-gym"}):
+        figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def methods_of(result: Result) -> list[str]:
+    """Policies first, then optimisers."""
+    found = {r["method"]: bool(r["policy"]) for r in result["rows"]}
+    return sorted(found, key=lambda m: (not found[m], m))
+
+
+def figures_of(result: Result, method: str, k: int) -> tuple[float, Interval]:
+    """IQM at the k-th budget over problems and repetitions, and its interval."""
+    problems: dict[int, list[float]] = {}
+    for row in result["rows"]:
+        if row["method"] == method:
+            problems.setdefault(row["problem"], []).append(row["scores"][k])
+    values = np.array([s for scores in problems.values() for s in scores])
+    return float(study.interquartile_mean(values, 0)), iqm_interval(list(problems.values()))
+
+
+def answers(result: Result, opponents: Sequence[Result]) -> list[str]:
+    """The questions that the study was made for."""
+    arms = by_arm(result)
+    lines = []
+    for arm in ("tl-grpo improvement", "tl-grpo score"):
+        for other in (CONTROL, "grpo last", "sft"):
+            if arm not in arms or other not in arms:
+                continue
+            seeds = sorted({r["seed"] for r in arms[arm]} & {r["seed"] for r in arms[other]})
+            mine, theirs = (
+                np.array(
+                    [r["evaluated"]["scores"] for s in seeds for r in arms[a] if r["seed"] == s]
+                )
+                for a in (arm, other)
+            )
+            said = []
+            for kind, name, form in (
+                ("iqm", "IQM of best@5", "{:+.4f}"), ("success", "solved", "{:+.1%}")
+            ):  # fmt: skip
+                low, high = study.interval(mine, theirs, kind)
+                middle = study.statistic(mine, kind) - study.statistic(theirs, kind)
+                verdict = "excludes" if low > 0 or high < 0 else "includes"
+                said.append(
+                    f"{name} {form.format(middle)} [{form.format(low)}, {form.format(high)}], which "
+                    f"{verdict} 0"
+                )
+            lines.append(f"* `{arm}` less `{other}`, {len(seeds)} seeds: {'; '.join(said)}.")
+    for opponent in opponents:
+        first = {m: figures_of(opponent, m, 0) for m in methods_of(opponent)}
+        policies = {
+            m for m in first if any(r["policy"] for r in opponent["rows"] if r["method"] == m)
+        }
+        best = max(policies, key=lambda m: first[m][0])
+        rest = [m for m in first if m not in policies]
+        strongest = max(rest, key=lambda m: first[m][0])
+        apart = first[best][1].low > first[strongest][1].high
+        above = first[best][0] > first[strongest][0]
+        lines.append(
+            f"* {opponent['task']} at {against_optimizers.BUDGETS[0]} simulations: the best policy, "
+            f"`{best}`, {_with(first[best])}; the best optimiser, `{strongest}`, "
+            f"{_with(first[strongest])}: the policy is {'above' if above else 'not above'}, and the "
+            f"intervals {'do not overlap' if apart else 'overlap'}."
+        )
+    return lines
+
+
+def _with(figures: tuple[float, Interval]) -> str:
+    middle, interval = figures
+    return f"{middle:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def speed_lines(result: Result) -> list[str]:
+    ratios = "; ".join(f"{name}: {ratio:g}" for name, ratio in result["naive_over_packed"].items())
+    tokens = result["tokens"]["study"]
+    return [
+        f"`{result['command']}`: naive rows take so many times as long as packed trees: {ratios}. The "
+        f"study's update has {tokens['naive']} tokens in rows and {tokens['packed']} packed, "
+        f"{tokens['naive'] / tokens['packed']:.1f} times fewer: with prompts of a dozen words there is "
+        "no more to share. Simulation adds "
+        f"{result['simulation_adds']:.0%} to an update. Largest difference between the sampler's "
+        f"log-probabilities and the learner's: {result['largest_log_prob_difference']['packed']:.1g}.",
+        "",
+    ]
+
+
+def page() -> str:
+    result = read(MAIN)
+    if result is None:
+        sys.exit(f"{RESULTS / MAIN}: no result; python benchmarks/tlgrpo/study.py --json makes one")
+    opponents = [r for r in map(read, OPPONENTS) if r is not None]
+    settings = json.loads(result["runs"][0]["settings"])
+    domain = settings["domain"]["arguments"]
+    arms = list(by_arm(result))
+    spent = max(r["simulations"] for r in result["runs"])
+    lines = [
+        "<!-- Made by `python benchmarks/tlgrpo/page.py`. -->",
+        "# Turn-level against trajectory-level credit, on real simulation",
+        "",
+        f"A policy of half a million parameters, made and initialised on the spot, sizes "
+        f"{', '.join(domain['tasks'])} on {domain['pdk']} for targets that are told to it: "
+        f"K = {settings['turns']} turns, G = {settings['group']}, {settings['problems']} problems an "
+        f"update, {spent} simulations an arm and seed, siblings counted. Every arm of a seed starts "
+        f"from the same warm start ({settings['sft']['episodes']} demonstrations made by chance and "
+        "variation). Tried on held-out targets, from designs that training never saw, one sampled "
+        "action a turn. Collapsed runs stay in.",
+        "",
+        f"`{result['command']}` made the result ([{MAIN}](../benchmarks/results/{MAIN}); "
+        f"{result['ngspice']}, {result['cores']} cores).",
+        "",
+        *study.report(result["runs"], arms),
+        "",
+        "A score is 1 when every spec is met. best@1: mean score of the first turn. area: mean over "
+        "the turns of the best score so far. IQM: mean of the "
+        "middle half of the best scores over seeds and problems. Intervals: 95 % bootstrap over seeds "
+        "and problems.",
+        "",
+        f"![Score and entropy while training, held-out score over turns](images/{TRAINING})",
+        "",
+        "Lines are means over seeds, bands go from the lowest seed to the highest.",
+        "",
+        "## Answers",
+        "",
+        *answers(result, opponents),
+        "",
+    ]
+    for opponent in opponents:
+        lines += [
+            f"## Against optimisers: {opponent['task']}",
+            "",
+            f"`{opponent['command']}`. Each held-out problem is a task of its own; every method has the "
+            "same budget on it. The policies have seen thousands of simulations of the "
+            "circuit before, the optimisers none: this is what training buys, and not which is the "
+            "better optimiser."
+            if opponent["task"] in domain["tasks"]
+            else f"`{opponent['command']}`. The policies know this circuit's words and have never "
+            "been trained on it.",
+            "",
+            *against_optimizers.table(opponent["rows"], methods_of(opponent)),
+            "",
+        ]
+    if opponents:
+        lines += [f"![Best score after 5, 10 and 20 simulations](images/{AGAINST})", ""]
+    if (ablations := read(ABLATIONS)) is not None:
+        lines += [
+            "## Ablations",
+            "",
+            f"`{ablations['command']}`, {max(r['simulations'] for r in ablations['runs'])} simulations "
+            "an arm and seed.",
+            "",
+            *study.report(ablations["runs"], list(by_arm(ablations))),
+            "",
+        ]
+    if (speed := read(SPEED)) is not None:
+        lines += ["## What training costs", "", *speed_lines(speed)]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--docs", type=Path, default=DOCS)
+    arguments = parser.parse_args()
+    text = page()
+    images = arguments.docs / "images"
+    result = read(MAIN)
+    assert result is not None
+    draw_training(result, images / TRAINING)
+    if opponents := [r for r in map(read, OPPONENTS) if r is not None]:
+        draw_against(opponents, images / AGAINST)
+    (arguments.docs / PAGE).write_text(text)
+    print(arguments.docs / PAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -47,6 +47,8 @@ bench: develop models ## the studies of benchmarks/ (about an hour)
 	$(BIN)/python benchmarks/simulation.py --json benchmarks/results/simulation.json
 	$(BIN)/python benchmarks/wire_overhead.py --json benchmarks/results/wire_overhead.json
 	$(BIN)/python benchmarks/robustness.py --json benchmarks/results/robustness.json
+	$(BIN)/python benchmarks/kill_and_resume.py --json benchmarks/results/kill_and_resume.json
+	$(BIN)/python benchmarks/report.py --json benchmarks/results/report.json
 
 setup: $(VENV)/.installed ## create .venv, install ngspice and what the demo needs, pinned
 

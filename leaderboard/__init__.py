@@ -9,10 +9,20 @@
     fingerprint.py   what produced a result: versions, machine, simulator
     cell_runner.py   one cell, metered, verified
     cell_process.py  a process that runs cells it is handed
-    runner.py        many such processes, and what happens when one dies
+    replay.py        what an interrupted cell had is not simulated again
+    plan.py          the cells of a run, and how long such cells took
+    progress.py      what is seen of a run, with the time left
+    dry_run.py       what a run would do
+    backends/        where cells run: processes of this machine, Ray, Slurm
     statistics.py    numbers from scores
+    comparison.py    which agent is better: paired tests, ranks over tasks
     standings.py     numbers from stored cells: ranks, per-task rows, curves
+    chosen.py        the comparable cells of a folder
+    waveforms.py     what is kept of a winner's curves
+    figures.py       charts as plain data; drawing.py makes SVG of them
+    page.py          the report's HTML, from templates/
     run.py           python -m leaderboard.run
+    summary.py       the standings for a terminal and as JSON
     report.py        python -m leaderboard.report
     findings.py      one thing that does not hold
     verification.py  what must hold of a finished cell

@@ -11,15 +11,18 @@ import math
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.session import BudgetExhausted, Call, Session
-from acs_gym.simulation.pool import WorkerPool
+from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.pool import Job, Simulator, WorkerPool
 from acs_gym.task import Task, make_task
+from leaderboard import waveforms
 from leaderboard.cells import CellSpec, run_key, session_seed
 from leaderboard.contract import (
     Agent,
@@ -39,7 +42,8 @@ from leaderboard.records import (
     TraceLine,
     Usage,
 )  # fmt: skip
-from leaderboard.registry import build
+from leaderboard.registry import build, origin
+from leaderboard.replay import CellSession, recall
 from leaderboard.store import Store, TraceWriter
 
 VERIFY_RTOL = 1e-6
@@ -49,6 +53,7 @@ _INFRA_ERRORS_ALLOWED = 3
 _TRACEBACK_LINES = 6
 
 Progress = Callable[[int, float], None]
+_Drawn = tuple[Job, Outcome]
 
 
 class CellChanged(Exception):
@@ -68,8 +73,9 @@ class _Verdict:
 
 
 def run_cell(spec: CellSpec, key: str, store: Store, on_progress: Progress) -> Result:
-    """Run a cell from its beginning and return its result, which the caller then stores.
+    """Run a cell and return its result, which the caller then stores.
 
+    What an interrupted attempt recorded is not simulated again (`leaderboard.replay`).
     `on_progress(simulations, best score)` is called after every design. Raises LeaderboardError for
     an agent that cannot be built, PdkError and its like for a task that cannot be made, CellChanged,
     TraceFailed; KeyboardInterrupt passes through and leaves the cell undone.
@@ -79,25 +85,31 @@ def run_cell(spec: CellSpec, key: str, store: Store, on_progress: Progress) -> R
     config, track = agent_config(agent), agent_track(agent)
     if run_key(spec, config, task.digest, simulator_version()) != key:
         raise CellChanged("its task or its agent has changed since the run began; run it again")
-    start = time.perf_counter()
     with store.begin(key, spec) as trace:
         offer_folder(agent, store.cell(key))
-        recorder = _Recorder(trace, on_progress, start)
-        with Session(task, spec.budget, session_seed(spec), on_call=recorder) as session:
+        recorder = _Recorder(trace, on_progress, time.perf_counter())
+        known = recall(task, trace.recorded)
+        with CellSession(
+            task, spec.budget, session_seed(spec), on_call=recorder, recall=known
+        ) as session:
             verdict = _run_agent(agent, session)
             if (failure := recorder.failure) is not None:
                 raise TraceFailed(f"{type(failure).__name__}: {failure}") from failure
-        digest = trace.sha256
+        digest = trace.seal()
     winner = _winner(session)
-    verified, verdict = _verify(task, winner, _blame(session, verdict))
+    verified, drawn, verdict = _verify(task, winner, _blame(session, verdict))
     counts = verdict.status is not CellStatus.INVALID and verified is not None
+    waveforms.write(
+        store.cell(key),
+        waveforms.record(key, task, *drawn) if counts and drawn is not None else None,
+    )
     return Result(
         key=key,
         spec=spec,
         agent_config=dict(config),
         track=_as_track(track),
         status=verdict.status,
-        message=verdict.message,
+        message="\n".join(filter(None, (verdict.message, _attempts(store.attempts(key))))),
         score=verified.score if counts and verified is not None else 0.0,
         feasible=verified.feasible if counts and verified is not None else False,
         best=_record(winner),
@@ -105,8 +117,8 @@ def run_cell(spec: CellSpec, key: str, store: Store, on_progress: Progress) -> R
         usage=_usage(session),
         task=task_card(task),
         trace_sha256=digest,
-        timing=_timing(start, session.usage.simulator_seconds),
-        fingerprint=fingerprint(task.pdk.digest(), agent_isolation(agent)),
+        timing=_timing(recorder.start, session.usage.simulator_seconds),
+        fingerprint=fingerprint(task.pdk.digest(), agent_isolation(agent), origin(spec.agent)),
     )
 
 
@@ -116,14 +128,14 @@ def crashed_result(
     """The result of a cell whose process died twice: it stays in the denominator, with 0."""
     task = make_task(spec.task, pdk=spec.pdk, tier=spec.tier)
     with store.begin(key, spec) as trace:
-        digest = trace.sha256
+        digest = trace.seal()
     return Result(
         key=key, spec=spec, agent_config=dict(config), track=_as_track(track),
         status=CellStatus.CRASHED, message=message, score=0.0, feasible=False,
         best=None, verified=None,
         usage=Usage(simulations=0, calls=0, duplicates=0, failed={}, tokens=0, money=0.0),
         task=task_card(task), trace_sha256=digest, timing=_timing(time.perf_counter(), 0.0),
-        fingerprint=fingerprint(task.pdk.digest()),
+        fingerprint=fingerprint(task.pdk.digest(), origin=origin(spec.agent)),
     )  # fmt: skip
 
 
@@ -145,7 +157,7 @@ class _Recorder:
     """The session's hook: one trace line a design, written before the agent sees the answer."""
 
     def __init__(self, trace: TraceWriter, on_progress: Progress, start: float) -> None:
-        self._trace, self._on_progress, self._start = trace, on_progress, start
+        self._trace, self._on_progress, self.start = trace, on_progress, start
         self._best = 0.0
         self.failure: Exception | None = None
 
@@ -155,9 +167,11 @@ class _Recorder:
                 index=self._trace.lines,
                 evaluation=EvaluationRecord.of(call.evaluation),
                 duplicate=call.duplicate,
-                seconds=round(time.perf_counter() - self._start, 3),
+                seconds=round(time.perf_counter() - self.start, 3),
             )
-            self._trace.write(line)
+            stands = self._trace.write(line)
+            if stands is not line:  # From an earlier attempt: the clock goes on from its time.
+                self.start = time.perf_counter() - stands.seconds
         except Exception as error:
             # Kept, because this is raised through the agent, which may swallow it, and because
             # it must not be taken for an error of the agent's.
@@ -196,22 +210,41 @@ def _winner(session: Session) -> Evaluation | None:
 
 def _verify(
     task: Task, winner: Evaluation | None, verdict: _Verdict
-) -> tuple[Evaluation | None, _Verdict]:
+) -> tuple[Evaluation | None, _Drawn | None, _Verdict]:
     if winner is None:
-        return None, verdict
-    again = _simulate_afresh(task, winner.design)
+        return None, None, verdict
+    again, drawn = _simulate_afresh(task, winner.design)
     if why := difference(winner, again):
-        return again, _Verdict(CellStatus.INVALID, f"the best design simulates differently: {why}")
-    return again, verdict
+        why = f"the best design simulates differently: {why}"
+        return again, None, _Verdict(CellStatus.INVALID, why)
+    return again, drawn, verdict
 
 
-def _simulate_afresh(task: Task, design: Mapping[str, float]) -> Evaluation:
+def _simulate_afresh(task: Task, design: Mapping[str, float]) -> tuple[Evaluation, _Drawn | None]:
+    """What a new simulator process makes of the design, and what it gave at the first condition."""
     for _ in range(_VERIFY_ATTEMPTS):
-        with WorkerPool(1) as pool, task.session(task.cost, simulator=pool) as session:
-            evaluation = session.simulate(design)
+        with WorkerPool(1) as pool:
+            simulator = _KeepsWaveforms(pool)
+            with task.session(task.cost, simulator=simulator) as session:
+                evaluation = session.simulate(design)
         if evaluation.status is not Status.INFRA_ERROR:
             break
-    return evaluation
+    return evaluation, simulator.first
+
+
+class _KeepsWaveforms(Simulator):
+    """Passes jobs on, and asks for the waveforms of the first: no simulation more is run for them."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self.first: _Drawn | None = None
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        if self.first is not None or not jobs:
+            return self._simulator.run(jobs)
+        outcomes = self._simulator.run([replace(jobs[0], waveforms=True), *jobs[1:]])
+        self.first = jobs[0], outcomes[0]
+        return outcomes
 
 
 def difference(claimed: Evaluation, again: Evaluation) -> str:
@@ -225,6 +258,13 @@ def difference(claimed: Evaluation, again: Evaluation) -> str:
         if not same and not (math.isnan(first) and math.isnan(second)):
             return f"{name} {first:.9g}, then {second:.9g}"
     return ""
+
+
+def _attempts(kept: Sequence[Path]) -> str:
+    """What a reader must know of attempts that were interrupted and not continued."""
+    if not kept:
+        return ""
+    return f"attempt {len(kept) + 1}; earlier ones are kept: {', '.join(p.name for p in kept)}"
 
 
 def _usage(session: Session) -> Usage:

@@ -1,6 +1,7 @@
 """python -m leaderboard.check_agent SPEC: what is wrong with an agent, and how to mend it, in seconds.
 
-Works for `stdio:COMMAND`, registered ids and `package.module:factory` alike, and needs no ngspice.
+Works for `stdio:COMMAND`, `mcp:COMMAND`, registered ids and `package.module:factory` alike, and needs no
+ngspice.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def main(
     spec: Annotated[
         str,
         typer.Argument(
-            help="The agent: stdio:COMMAND, a registered id, or package.module:factory."
+            help="The agent: stdio:COMMAND, mcp:COMMAND, a registered id, or package.module:factory."
         ),
     ],
     budget: Annotated[int, typer.Option(help="Designs of a run.")] = 12,
@@ -47,6 +48,8 @@ def main(
     [bold]Examples[/bold]
 
       python -m leaderboard.check_agent "stdio:python my_agent.py"
+
+      python -m leaderboard.check_agent "mcp:python my_client.py mcp.json"
 
       python -m leaderboard.check_agent my_package.my_module:MyAgent
     """

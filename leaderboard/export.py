@@ -17,17 +17,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from leaderboard import statistics as st
+from leaderboard.chosen import (
+    BudgetOption,
+    Chosen,
+    PdkOption,
+    RunsArgument,
+    SubmissionsOption,
+    SuiteSeedOption,
+    TierOption,
+    choose,
+)
 from leaderboard.errors import LeaderboardError
 from leaderboard.perturbations import RobustRecord
-from leaderboard.report import load_comparable
-from leaderboard.standings import Standings, curve, first_met, newest, standings
-from leaderboard.statistics import ENOUGH_SEEDS
-from leaderboard.store import Store, StoredCell, write_atomically
+from leaderboard.standings import Standings, curve, first_met, newest
+from leaderboard.store import StoredCell, write_atomically
 from leaderboard.summary import interval_text, notes, pdk_label, rank_text, sims_text
-from leaderboard.verify import ROBUST
 
 EXIT_USAGE = 2
 
@@ -55,7 +61,8 @@ class CellRow:
         area_under_curve: mean best-so-far score over the budget.
         tokens, money: what the agent says that it spent on a model (US dollars).
         total_seconds, simulator_seconds: wall-clock; finished: when, UTC, ISO 8601.
-        simulator, git_commit, isolation: what it ran on, and what kept the agent apart.
+        simulator, git_commit, isolation: what it ran on, and what kept the agent apart; origin: the
+            distribution that registered the agent.
         task_digest: sha256 of what decides the result.
         design: the winning design, SI units; metrics: its verified metrics, SI units.
     """
@@ -90,6 +97,7 @@ class CellRow:
     simulator: str | None
     git_commit: str | None
     isolation: str | None
+    origin: str | None
     task_digest: str
     design: dict[str, float | None] | None
     metrics: dict[str, float | None] | None
@@ -102,10 +110,10 @@ _RANKING = (
 )  # fmt: skip
 
 
-def rows(cells: Sequence[StoredCell], store: Store) -> list[CellRow]:
+def rows(chosen: Chosen) -> list[CellRow]:
     """A row of every cell that counts, by task, agent and repetition."""
-    chosen, _ = newest(cells)
-    return [_row(cell, _robust(store.cell(cell.result.key) / ROBUST)) for cell in chosen]
+    cells, _ = newest(chosen.cells)
+    return [_row(cell, chosen.robust.get(cell.result.key)) for cell in cells]
 
 
 def to_csv(table: Sequence[CellRow]) -> str:
@@ -147,8 +155,8 @@ def to_markdown(board: Standings) -> str:
         "verified design meets every spec, Wilson interval; to spec: median simulations until then "
         "(Kaplan–Meier); AUC: area under the best-so-far curve.",
     ]
-    if any(r.provisional for r in board.rows):
-        lines.append(f"~ provisional: fewer than {ENOUGH_SEEDS} seeds, or cells missing.")
+    if any(not r.ranked for r in board.rows):
+        lines.append("~ shown, not ranked; the notes say why.")
     return "\n".join(lines) + "\n"
 
 
@@ -180,18 +188,11 @@ def _row(cell: StoredCell, robust: RobustRecord | None) -> CellRow:
         simulator=_text(prints.get("simulator")),
         git_commit=_text(prints.get("git_commit")),
         isolation=_text(isolation.get("tier")) if isinstance(isolation, dict) else None,
+        origin=_text(prints.get("origin")),
         task_digest=result.task.digest,
         design=None if result.verified is None else result.verified.design,
         metrics=None if result.verified is None else result.verified.metrics,
     )
-
-
-def _robust(path: Path) -> RobustRecord | None:
-    """The robust score beside a result; a damaged one is for `leaderboard.verify` to name."""
-    try:
-        return RobustRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
 
 
 def _text(value: object) -> str | None:
@@ -209,38 +210,33 @@ def _markdown(text: str) -> str:
 
 
 def main(
-    runs: Annotated[Path, typer.Argument(help="Folder that leaderboard.run wrote to (its --out).")],
+    runs: RunsArgument,
     kind: Annotated[
         Format, typer.Option("--format", help="csv and jsonl: a row a cell; markdown: the ranking.")
     ],
     out: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="standard output")
     ] = None,
-    pdk: Annotated[str | None, typer.Option(help="Only cells on this PDK.")] = None,
-    budget: Annotated[int | None, typer.Option(help="Only cells of this budget.")] = None,
-    tier: Annotated[str | None, typer.Option(help="Only cells of this tier.")] = None,
-    suite_seed: Annotated[int | None, typer.Option(help="Only cells of this suite seed.")] = None,
+    pdk: PdkOption = None,
+    budget: BudgetOption = None,
+    tier: TierOption = None,
+    suite_seed: SuiteSeedOption = None,
+    submissions: SubmissionsOption = None,
 ) -> None:
     """Write the results in a folder as a table. Nothing is simulated, and nothing verified."""
-    wanted = {"pdk": pdk, "budget": budget, "tier": tier, "suite_seed": suite_seed}
     try:
-        if not runs.is_dir():
-            raise LeaderboardError(f"no folder {runs}; give the --out of leaderboard.run")
-        store = Store(runs)
-        cells, damage = load_comparable(store, **{k: v for k, v in wanted.items() if v is not None})
-        for text in damage:
+        chosen = choose(
+            runs, submissions or (), pdk=pdk, budget=budget, tier=tier, suite_seed=suite_seed
+        )
+        for text in chosen.damage:
             print(f"corrupt, left out: {text}", file=sys.stderr)
-        if not cells:
-            raise LeaderboardError(
-                f"no finished cells in {runs}; run leaderboard.run --out {runs} first"
-            )
         match kind:
             case Format.CSV:
-                text = to_csv(rows(cells, store))
+                text = to_csv(rows(chosen))
             case Format.JSONL:
-                text = to_jsonl(rows(cells, store))
+                text = to_jsonl(rows(chosen))
             case Format.MARKDOWN:
-                text = to_markdown(standings(cells))
+                text = to_markdown(chosen.board())
         if out is None:
             print(text, end="")
         else:

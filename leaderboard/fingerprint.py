@@ -16,9 +16,10 @@ from acs_gym.simulation import version
 from acs_gym.simulation.driver import SimulatorNotFound
 from leaderboard.errors import LeaderboardError
 
+DISTRIBUTION, INPROCESS = "acs-gym", "inprocess"
 # What is recorded of an agent that says nothing: it shares the process of the meter.
-IN_PROCESS: Mapping[str, Any] = {"tier": "inprocess"}
-_PACKAGES = ("acs-gym", "numpy", "scipy", "scikit-optimize", "scikit-learn", "pydantic")
+IN_PROCESS: Mapping[str, Any] = {"tier": INPROCESS}
+_PACKAGES = (DISTRIBUTION, "numpy", "scipy", "scikit-optimize", "scikit-learn", "pydantic")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -30,10 +31,13 @@ def simulator_version() -> str:
         raise LeaderboardError(str(error)) from None
 
 
-def fingerprint(pdk_digest: str, isolation: Mapping[str, Any] = IN_PROCESS) -> dict[str, Any]:
+def fingerprint(
+    pdk_digest: str, isolation: Mapping[str, Any] = IN_PROCESS, origin: str | None = None
+) -> dict[str, Any]:
     """Everything about this process and machine that a reader of a result may ask for.
 
-    `isolation` is the agent's tier, and what was found to hold where it was probed.
+    `isolation` is the agent's tier, and what was found to hold where it was probed; `origin` the
+    distribution that registered the agent.
     """
     return {
         "packages": {name: v for name in _PACKAGES if (v := _version(name)) is not None},
@@ -45,6 +49,7 @@ def fingerprint(pdk_digest: str, isolation: Mapping[str, Any] = IN_PROCESS) -> d
         "simulator": simulator_version(),
         "pdk_digest": pdk_digest,
         "isolation": dict(isolation),
+        "origin": origin,
     }
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from acs_gym.circuit import CircuitError
 from acs_gym.pdks import PdkError, pdk_names
-from acs_gym.task import TIERS, make_task
+from acs_gym.task import TIERS, Task, make_task
+from acs_gym.tiers import get_tier
 from leaderboard.cells import CellSpec, grid, run_key
 from leaderboard.contract import agent_config, agent_track
 from leaderboard.errors import LeaderboardError, unknown
@@ -24,6 +27,44 @@ class PlannedCell:
     key: str
     config: Mapping[str, Any]
     track: str
+
+    @property
+    def designs(self) -> int:
+        """Designs that the budget pays for: each costs a simulation per condition of the tier."""
+        return self.spec.budget // get_tier(self.spec.tier).cost
+
+
+class Durations:
+    """How long finished cells took. Seconds, scaled to the budget that is asked about."""
+
+    def __init__(self) -> None:
+        self._spent: defaultdict[tuple[str, ...], tuple[float, int]] = defaultdict(lambda: (0.0, 0))
+
+    def add(self, spec: CellSpec, seconds: float) -> None:
+        for group in _groups(spec):
+            total, budget = self._spent[group]
+            self._spent[group] = total + seconds, budget + spec.budget
+
+    def same(self, spec: CellSpec) -> float | None:
+        """The mean over cells of the same agent on the same task; None without one."""
+        return self._mean(_groups(spec)[0], spec.budget)
+
+    def same_agent(self, spec: CellSpec) -> float | None:
+        return self._mean(_groups(spec)[1], spec.budget)
+
+    def same_task(self, spec: CellSpec) -> float | None:
+        return self._mean(_groups(spec)[2], spec.budget)
+
+    def _mean(self, group: tuple[str, ...], budget: int) -> float | None:
+        if group not in self._spent:
+            return None
+        seconds, simulations = self._spent[group]
+        return seconds / simulations * budget
+
+
+def _groups(spec: CellSpec) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    where = (spec.pdk, spec.tier)
+    return (*where, spec.agent, spec.task), (*where, spec.agent, ""), (*where, "", spec.task)
 
 
 def plan_cells(
@@ -50,9 +91,10 @@ def plan_cells(
         raise LeaderboardError(f"--suite-seed is {suite_seed}; it must be at least 0")
     if pdk not in pdk_names():
         raise unknown("PDK", pdk, pdk_names())
-    if tier not in TIERS:
-        raise unknown("tier", tier, TIERS)
-    digests = {task: _digest(task, pdk, tier) for task in dict.fromkeys(tasks)}
+    _check_tier(tier, budget)
+    made = {task: _make(task, pdk, tier) for task in dict.fromkeys(tasks)}
+    _check_proved(list(made.values()))
+    digests = {task: made[task].digest for task in made}
     declared = {}
     for name in dict.fromkeys(agents):
         agent = build(name)
@@ -73,8 +115,38 @@ def plan_cells(
     ]
 
 
-def _digest(task: str, pdk: str, tier: str) -> str:
+def _make(task: str, pdk: str, tier: str) -> Task:
     try:
-        return make_task(task, pdk=pdk, tier=tier).digest
+        return make_task(task, pdk=pdk, tier=tier)
     except (PdkError, CircuitError) as error:
         raise LeaderboardError(str(error)) from None
+
+
+def _check_tier(tier: str, budget: int) -> None:
+    if tier not in TIERS and not re.fullmatch(r"mc\d+", tier):
+        raise unknown("tier", tier, [*TIERS, "mcN for N mismatch draws"])
+    try:
+        cost = get_tier(tier).cost
+    except ValueError as error:
+        raise LeaderboardError(str(error)) from None
+    if budget < cost:
+        raise LeaderboardError(
+            f"--budget is {budget}, and one design in tier {tier} costs {cost} simulations; "
+            f"give at least {cost}"
+        )
+
+
+def _check_proved(tasks: Sequence[Task]) -> None:
+    """In a tier beside `tt` every task must be known to be feasible: it has a sizing that is."""
+    unproved = [t for t in tasks if t.conditions.kind != "tt" and t.reference is None]
+    if not unproved:
+        return
+    first = unproved[0]
+    kind, pdk = first.conditions.kind, first.pdk_name
+    have = [t.id for t in tasks if t not in unproved]
+    lacking = "; ".join(
+        f"{t.id} (has {', '.join(k for k in TIERS if t.circuit.reference(pdk, k)) or 'no tier'})"
+        for t in unproved
+    )
+    hint = f"; leave them out: --tasks {','.join(have)}" if have else ""
+    raise LeaderboardError(f"no sizing on {pdk} is known to meet tier {kind} of: {lacking}{hint}")

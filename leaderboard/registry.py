@@ -3,6 +3,7 @@
     sobol                     an id from the `leaderboard.agents` entry points: its factory is called
     llm:my_model.toml         an id and an argument: its factory is called with that text
     stdio:python mine.py      a command, in any language, that speaks docs/wire-protocol.md
+    mcp:python mine.py        a command that is an MCP client, on the same page
     package.module:factory    anything that can be imported: called without arguments
 
 A factory returns an agent. Third parties register theirs in their own package's metadata; nobody
@@ -24,7 +25,10 @@ from leaderboard.errors import LeaderboardError, unknown
 
 GROUP = "leaderboard.agents"
 # How an agent is reached, rather than which it is.
-_TRANSPORTS = {"stdio": "leaderboard.wire.stdio:StdioAgent"}
+_TRANSPORTS = {
+    "stdio": "leaderboard.wire.stdio:StdioAgent",
+    "mcp": "leaderboard.wire.mcp:McpAgent",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,13 @@ def build(spec: str) -> Agent:
     """
     factory, argument = _factory(spec)
     return _build(spec, factory, argument)
+
+
+def origin(spec: str) -> str | None:
+    """The distribution that registered this agent, as `acs-gym 0.1.0`; None where none did."""
+    point = registered().get(spec.partition(":")[0])
+    distribution = None if point is None else point.dist
+    return None if distribution is None else f"{distribution.name} {distribution.version}"
 
 
 def listings() -> list[Listing]:

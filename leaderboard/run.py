@@ -19,17 +19,19 @@ from rich.text import Text
 from acs_gym.pdks import get_pdk, pdk_names
 from acs_gym.registry import circuit_folders
 from acs_gym.session import available_cores
+from leaderboard.backends import make_backend
+from leaderboard.dry_run import durations_in, forecast, forecast_table, summary_text
 from leaderboard.errors import LeaderboardError
-from leaderboard.plan import PlannedCell, plan_cells
+from leaderboard.plan import Durations, PlannedCell, plan_cells
 from leaderboard.progress import CellProgress
 from leaderboard.registry import listings
-from leaderboard.runner import Runner
-from leaderboard.store import Corrupt, Store
+from leaderboard.store import Corrupt, Store, remove_unfinished
 from leaderboard.suites import SUITES, resolve_task, suite_tasks, suites_with
 
 EXIT_INCOMPLETE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 # Of the table in a file or a pipe, where nothing is gained by folding it to 80 columns.
 _LOG_WIDTH = 140
+_FAILURES_SHOWN = 10
 DEFAULT_SUITE, DEFAULT_AGENTS = "demo", "random,sobol,skopt-gp"
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
@@ -45,8 +47,10 @@ class _Options:
     seeds: int
     suite_seed: int
     pdk: str
+    tier: str
     out: Path
-    jobs: int
+    backend: str
+    jobs: int | None
     as_json: bool
 
 
@@ -67,12 +71,14 @@ def main(
         str,
         typer.Option(
             help="Agents, with commas: ids, id:argument (llm:my_model.toml), "
-            '"stdio:COMMAND", or '
+            '"stdio:COMMAND", "mcp:COMMAND", or '
             "package.module:factory for your own."
         ),
     ] = DEFAULT_AGENTS,
     budget: Annotated[int, typer.Option(help="Simulations each agent may spend on a task.")] = 40,
-    seeds: Annotated[int, typer.Option(help="Repetitions; fewer than 10 rank provisionally.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(help="Repetitions; fewer than 10 are shown, not ranked.")
+    ] = 3,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -81,10 +87,27 @@ def main(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Cells to run at once, one process each.", show_default="all cores"),
+        typer.Option(help="Cells to run at once.", show_default="all cores, or the backend's"),
     ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="Where cells run: local (processes), ray, slurm; options as "
+            "slurm:partition=cpu,time=60 (docs/scaling.md)."
+        ),
+    ] = "local",
     pdk: Annotated[str, typer.Option(help=f"Process: {', '.join(pdk_names())}.")] = "sky130",
+    tier: Annotated[
+        str,
+        typer.Option(
+            help="Conditions of each design: tt (nominal), pvt (45 corners), mc or mcN (N mismatch "
+            "draws). A design costs a simulation per condition."
+        ),
+    ] = "tt",
     suite_seed: Annotated[int, typer.Option(help="Seed that all others are drawn from.")] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run and how long; write nothing.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result on standard output, as JSON alone.")
     ] = False,
@@ -117,15 +140,16 @@ def main(
             raise LeaderboardError("give --suite or --tasks, not both")
         chosen = suite or DEFAULT_SUITE
         names = suite_tasks(chosen) if tasks is None else tuple(map(resolve_task, _split(tasks)))
-        count = available_cores() if jobs is None else jobs
-        if count < 1:
-            raise LeaderboardError(f"--jobs is {count}; it must be at least 1")
+        if jobs is None and backend == "local":
+            jobs = available_cores()
+        if jobs is not None and jobs < 1:
+            raise LeaderboardError(f"--jobs is {jobs}; it must be at least 1")
         options = _Options(
             tasks=names, agents=_split(agents), budget=budget, seeds=seeds, suite_seed=suite_seed,
-            pdk=pdk, out=out or Path("runs") / ("custom" if tasks else chosen), jobs=count,
-            as_json=as_json,
+            pdk=pdk, tier=tier, out=out or Path("runs") / ("custom" if tasks else chosen),
+            backend=backend, jobs=jobs, as_json=as_json,
         )  # fmt: skip
-        code = _run(options)
+        code = _forecast(options) if dry_run else _run(options)
     except LeaderboardError as error:
         print(f"error: {error}", file=sys.stderr)
         code = EXIT_USAGE
@@ -135,13 +159,43 @@ def main(
     raise typer.Exit(code)
 
 
-def _run(options: _Options) -> int:
-    progress = Console(stderr=True)
-    cells = plan_cells(
-        options.tasks, options.agents, repetitions=options.seeds, pdk=options.pdk, tier="tt",
-        budget=options.budget, suite_seed=options.suite_seed,
+def _plan(options: _Options) -> list[PlannedCell]:
+    return plan_cells(
+        options.tasks, options.agents, repetitions=options.seeds, pdk=options.pdk,
+        tier=options.tier, budget=options.budget, suite_seed=options.suite_seed,
     )  # fmt: skip
+
+
+def _forecast(options: _Options) -> int:
+    _check_folder(options.out)
+    cells, store = _plan(options), Store(options.out.resolve())
+    found = forecast(cells, store, durations_in(store), options.jobs or 1)
+    if options.as_json:
+        print(json.dumps({"out": str(options.out)} | found.to_json(), indent=2, allow_nan=False))
+        return 0
+    terminal = _terminal()
+    terminal.print(forecast_table(found))
+    _say(terminal, f"{summary_text(found)} -> {options.out} (nothing was written)")
+    return 0
+
+
+def _run(options: _Options) -> int:
+    cells = _plan(options)
     store = _open(options.out)
+    try:
+        with store.locked():
+            return _run_locked(options, cells, store)
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise LeaderboardError(
+            f"cannot write to --out {options.out}: {what}; put that right and run the same "
+            "command again: what is finished is kept"
+        ) from None
+
+
+def _run_locked(options: _Options, cells: Sequence[PlannedCell], store: Store) -> int:
+    progress = Console(stderr=True)
+    remove_unfinished(store.folder)
     todo = _undone(cells, store, progress)
     _announce(progress, options, cells, todo)
     # A polite `kill` ends the run as Ctrl-C does, not with orphans.
@@ -156,7 +210,13 @@ def _run(options: _Options) -> int:
     return _show(options, store, cells, failures, progress)
 
 
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise LeaderboardError(f"--out {folder} is a file; give a folder")
+
+
 def _open(folder: Path) -> Store:
+    _check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -193,8 +253,11 @@ def _announce(
 def _run_cells(
     todo: Sequence[PlannedCell], store: Store, options: _Options, console: Console
 ) -> list[str]:
-    with CellProgress(console, len(todo), options.budget) as observer:
-        runner = Runner(store, min(options.jobs, max(1, len(todo))), observer)
+    jobs = None if options.jobs is None else min(options.jobs, max(1, len(todo)))
+    recorded = {c.key: n for c in todo if (n := store.recorded(c.key))}
+    durations = durations_in(store) if todo else Durations()
+    with CellProgress(console, todo, jobs, durations, recorded) as observer:
+        runner = make_backend(options.backend, store, jobs, observer)
         runner.run(todo)
     return runner.failures
 
@@ -207,31 +270,37 @@ def _show(
     console: Console,
 ) -> int:
     # Here, because scipy.stats takes longer to import than everything else together.
-    from leaderboard.report import REPORT, load_comparable, write_report
-    from leaderboard.standings import Conditions, standings
+    from leaderboard.chosen import choose
+    from leaderboard.report import REPORT, best_waveforms, write_report
+    from leaderboard.standings import Conditions
     from leaderboard.summary import ranking_table, to_json
 
     finished = [c for c in cells if store.is_done(c.key)]
     if not finished:
-        raise LeaderboardError(f"no cell could be finished; the first failure: {failures[0]}")
-    conditions = Conditions(options.pdk, "tt", options.budget, options.suite_seed)
-    stored, damage = load_comparable(store, **asdict(conditions))
-    for text in damage:
+        raise LeaderboardError(
+            f"no cell could be finished; the first failure: {failures[0]}; put that right and run "
+            "the same command again: what was simulated is kept"
+        )
+    conditions = Conditions(options.pdk, options.tier, options.budget, options.suite_seed)
+    chosen = choose(options.out, **asdict(conditions))
+    for text in chosen.damage:
         _say(console, f"corrupt, left out: {text}")
-    board = standings(stored)
-    report = write_report(board, options.out / REPORT)
+    board = chosen.board()
+    report = write_report(board, options.out / REPORT, best_waveforms(board, chosen))
     if options.as_json:
         document = to_json(board) | {"report": str(report), "failures": list(failures)}
         print(json.dumps(document, indent=2, allow_nan=False))
     else:
-        terminal = Console()
-        if not terminal.is_terminal:
-            terminal.width = _LOG_WIDTH
+        terminal = _terminal()
         terminal.print()
         terminal.print(ranking_table(board))
         terminal.print(Text(f"Report: {report}"), soft_wrap=True)
-    for text in failures:
+    for text in failures[:_FAILURES_SHOWN]:
         _say(console, f"not run: {text}")
+    if len(failures) > _FAILURES_SHOWN:
+        _say(console, f"not run: {len(failures) - _FAILURES_SHOWN} more cells, see above")
+    if failures:
+        _say(console, "the same command runs these cells again; what they simulated is kept")
     return EXIT_INCOMPLETE if failures else 0
 
 
@@ -246,8 +315,8 @@ def _agent_table() -> Table:
         )
         table.add_row(found.id, found.summary or found.location, state)
     table.caption = (
-        'Yours: --agents package.module:factory, "stdio:COMMAND" (docs/wire-protocol.md), or the '
-        "entry-point group leaderboard.agents"
+        'Yours: --agents package.module:factory, "stdio:COMMAND", "mcp:COMMAND" '
+        "(docs/wire-protocol.md), or the entry-point group leaderboard.agents"
     )
     table.caption_justify = "left"
     return table
@@ -268,6 +337,13 @@ def _task_table() -> Table:
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _terminal() -> Console:
+    terminal = Console()
+    if not terminal.is_terminal:
+        terminal.width = _LOG_WIDTH
+    return terminal
 
 
 def _say(console: Console, text: str) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard import statistics as st
+from leaderboard.comparison import Comparison, Friedman, compare, friedman
+from leaderboard.fingerprint import DISTRIBUTION, INPROCESS
+from leaderboard.perturbations import RobustRecord
 from leaderboard.records import CellStatus, EvaluationRecord, TaskCard
 from leaderboard.store import StoredCell
 
+_Curves = Mapping[str, NDArray[np.float64]]  # Best so far, by the key of a cell.
 _COUNTS_AS_ZERO = (CellStatus.INVALID, CellStatus.CRASHED)
 
 
@@ -45,9 +50,11 @@ class Figures:
     """The numbers of one agent over a set of cells (all tasks, or one).
 
     Attributes:
-        score: interquartile mean of the verified scores; `interval` its 95 % bootstrap interval.
+        score: interquartile mean of the verified scores; `interval` its 95 % bootstrap interval over
+            seeds, `task_interval` over tasks and seeds.
         successes: cells whose verified design meets every spec; `success_interval` is Wilson's.
         simulations_to_spec: Kaplan-Meier median; None when fewer than half of the cells got there.
+        solved: Kaplan-Meier share of the cells that have met every spec, shape (budget,).
         area: mean over cells of the area under the best-so-far curve.
         curve: (IQM, low, high) of best-so-far, each of shape (budget,).
     """
@@ -55,9 +62,11 @@ class Figures:
     cells: int
     score: float
     interval: st.Interval
+    task_interval: st.Interval
     successes: int
     success_interval: st.Interval
     simulations_to_spec: float | None
+    solved: NDArray[np.float64]
     area: float
     curve: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
@@ -70,8 +79,15 @@ class Row:
         seeds: the fewest repetitions it has on any task.
         missing: cells that others have and it has not; such a row ranks below complete ones.
         failed, duplicates: shares of its simulations.
-        seconds, simulator_seconds: mean per cell.
+        seconds, simulator_seconds, agent_seconds: mean per cell; the last is the first less the second.
+        tokens, money: mean per cell, of what the agent says that it spent on a model (US dollars).
         statuses: cells by status, other than `complete`.
+        robust_score: mean at perturbed conditions, where every cell has one; `robust_label` says whether
+            these are `public` or `hidden`.
+        isolation: tiers that its cells ran in.
+        origin: the distribution whose agent it is, e.g. `acs-gym 0.1.0`; None when it is not recorded.
+        custom: it was trained on what is held out; listed after the others.
+        reasons: why it is not ranked, for a reader; empty when it is.
     """
 
     rank: int
@@ -85,12 +101,21 @@ class Row:
     duplicates: float
     seconds: float
     simulator_seconds: float
+    agent_seconds: float
+    tokens: float
+    money: float
     statuses: dict[str, int]
+    robust_score: float | None
+    robust_label: str | None
+    isolation: tuple[str, ...]
+    origin: str | None
+    custom: bool
+    reasons: tuple[str, ...]
 
     @property
-    def provisional(self) -> bool:
-        """Too few seeds, or cells missing: the rank is shown, not claimed."""
-        return self.seeds < st.ENOUGH_SEEDS or self.missing > 0
+    def ranked(self) -> bool:
+        """Whether the rank is claimed, and not only shown."""
+        return not self.reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +128,58 @@ class BestDesign:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """Share of an agent's cells with at least a score.
+
+    Attributes:
+        thresholds: shape (k,).
+        shares: agent -> (share, low, high) with its Wilson interval, each of shape (k,).
+    """
+
+    thresholds: NDArray[np.float64]
+    shares: dict[str, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Standings:
-    """Everything a leaderboard shows. `omitted` counts stored cells that a newer one supersedes."""
+    """Everything a leaderboard shows.
+
+    Attributes:
+        ecdf: agent -> share of (task, target) pairs reached, shape (budget,).
+        pairs: every two agents that share a cell, in the order of the rows.
+        friedman: None with fewer than three agents or two tasks, or nothing to tell them apart.
+        omitted: stored cells that a newer one supersedes.
+    """
 
     conditions: Conditions
     tasks: dict[str, TaskCard]
     rows: tuple[Row, ...]
     best: dict[str, BestDesign]
+    ecdf: dict[str, NDArray[np.float64]]
+    profile: Profile
+    pairs: tuple[Comparison, ...]
+    friedman: Friedman | None
     simulators: tuple[str, ...]
     commits: tuple[str, ...]
     omitted: int
 
 
-def standings(cells: Iterable[StoredCell]) -> Standings:
+def standings(
+    cells: Iterable[StoredCell],
+    *,
+    robust: Mapping[str, RobustRecord] | None = None,
+    held_out: Mapping[str, Sequence[str]] | None = None,
+) -> Standings:
     """The leaderboard of cells that share their conditions.
 
     Where a cell was run more than once (its agent or its task has changed since), the one finished
-    last counts. Raises ValueError for no cells, or cells of different conditions.
+    last counts.
+
+    Args:
+        robust: scores at perturbed conditions, by the key of their cell.
+        held_out: agent -> what it was trained on of what is held out, as its submission says.
+
+    Raises ValueError for no cells, or cells of different conditions.
     """
     chosen, omitted = newest(cells)
     if not chosen:
@@ -131,18 +191,26 @@ def standings(cells: Iterable[StoredCell]) -> Standings:
     for cell in chosen:
         by_agent[cell.result.spec.agent].append(cell)
     wanted = {(c.result.spec.task, c.result.spec.repetition) for c in chosen}
-    unranked = [_row(agent, own, len(wanted)) for agent, own in sorted(by_agent.items())]
-    ordered = sorted(
-        unranked, key=lambda r: (r.missing > 0, -r.overall.score, -r.overall.area, r.agent)
-    )
-    rows = tuple(_ranked(ordered))
+    curves = {c.result.key: curve(c) for c in chosen}
+    unordered = [
+        _row(agent, own, curves, len(wanted), robust or {}, (held_out or {}).get(agent, ()))
+        for agent, own in sorted(by_agent.items())
+    ]
+    rows = tuple(_with_ranks(sorted(unordered, key=_order)))
+    agents = [row.agent for row in rows]
     tasks = {c.result.spec.task: c.result.task for c in chosen}
     prints = [c.result.fingerprint for c in chosen]
     return Standings(
         conditions=conditions.pop(),
         tasks=dict(sorted(tasks.items())),
         rows=rows,
-        best=_best_designs(chosen, [r.agent for r in rows]),
+        best=_best_designs(chosen, agents),
+        ecdf={a: st.targets_reached(_by_task(by_agent[a], curves)) for a in agents},
+        profile=Profile(
+            st.THRESHOLDS, {a: st.profile([c.result.score for c in by_agent[a]]) for a in agents}
+        ),
+        pairs=compare({a: _scores(by_agent[a]) for a in agents}),
+        friedman=friedman({r.agent: {t: f.score for t, f in r.tasks.items()} for r in rows}),
         simulators=tuple(sorted({str(p.get("simulator")) for p in prints})),
         commits=tuple(sorted({str(p.get("git_commit")) for p in prints if p.get("git_commit")})),
         omitted=omitted,
@@ -161,46 +229,118 @@ def newest(cells: Iterable[StoredCell]) -> tuple[list[StoredCell], int]:
     return chosen, len(pool) - len(chosen)
 
 
-def _row(agent: str, cells: Sequence[StoredCell], wanted: int) -> Row:
+def _row(
+    agent: str,
+    cells: Sequence[StoredCell],
+    curves: _Curves,
+    wanted: int,
+    robust: Mapping[str, RobustRecord],
+    held_out: Sequence[str],
+) -> Row:
+    results = [c.result for c in cells]
     by_task: dict[str, list[StoredCell]] = defaultdict(list)
     for cell in cells:
         by_task[cell.result.spec.task].append(cell)
-    calls = sum(c.result.usage.calls for c in cells)
-    failed = sum(sum(c.result.usage.failed.values()) for c in cells)
-    statuses = Counter(str(c.result.status) for c in cells)
+    calls = sum(r.usage.calls for r in results)
+    failed = sum(sum(r.usage.failed.values()) for r in results)
+    statuses = Counter(str(r.status) for r in results)
     del statuses[str(CellStatus.COMPLETE)]
+    seconds = _mean(r.timing.total_seconds for r in results)
+    simulating = _mean(r.timing.simulator_seconds for r in results)
+    tokens, money = _mean(r.usage.tokens for r in results), _mean(r.usage.money for r in results)
+    records = [robust[r.key] for r in results if r.key in robust]
+    labels = {record.label for record in records}
+    complete = len(records) == len(results) and len(labels) == 1
+    seeds = min(len(own) for own in by_task.values())
+    isolation = tuple(sorted({_tier(r.fingerprint) for r in results}))
+    origins = {r.fingerprint.get("origin") for r in results}
+    origin = str(next(iter(origins))) if len(origins) == 1 and None not in origins else None
     return Row(
         rank=0,
         agent=agent,
-        track=cells[-1].result.track,
-        overall=_figures(list(by_task.values())),
-        tasks={task: _figures([own]) for task, own in sorted(by_task.items())},
-        seeds=min(len(own) for own in by_task.values()),
+        track=results[-1].track,
+        overall=_figures(list(by_task.values()), curves),
+        tasks={task: _figures([own], curves) for task, own in sorted(by_task.items())},
+        seeds=seeds,
         missing=wanted - len(cells),
         failed=failed / calls if calls else 0.0,
-        duplicates=sum(c.result.usage.duplicates for c in cells) / calls if calls else 0.0,
-        seconds=_mean(c.result.timing.total_seconds for c in cells),
-        simulator_seconds=_mean(c.result.timing.simulator_seconds for c in cells),
+        duplicates=sum(r.usage.duplicates for r in results) / calls if calls else 0.0,
+        seconds=seconds,
+        simulator_seconds=simulating,
+        agent_seconds=max(0.0, seconds - simulating),
+        tokens=tokens,
+        money=money,
         statuses=dict(sorted(statuses.items())),
+        robust_score=_mean(r.robust_score for r in records) if complete else None,
+        robust_label=labels.pop() if complete else None,
+        isolation=isolation,
+        origin=origin,
+        custom=bool(held_out),
+        reasons=tuple(
+            _reasons(
+                seeds, tokens > 0 or money > 0, wanted - len(cells), isolation, origin, held_out
+            )
+        ),
     )
 
 
-def _figures(strata: Sequence[Sequence[StoredCell]]) -> Figures:
+def _reasons(
+    seeds: int,
+    paid: bool,
+    missing: int,
+    isolation: Sequence[str],
+    origin: str | None,
+    held_out: Sequence[str],
+) -> Iterator[str]:
+    """Why a row is shown and not ranked."""
+    needed = st.ENOUGH_SEEDS_PAID if paid else st.ENOUGH_SEEDS
+    if seeds < needed:
+        yield f"{seeds} of {needed} seeds"
+    if missing:
+        yield f"{missing} cells missing"
+    # An agent of this package is code that its readers trust with the meter; another's is not.
+    if INPROCESS in isolation and not (origin or "").startswith(f"{DISTRIBUTION} "):
+        yield "shared the harness's process"
+    if held_out:
+        yield f"trained on {', '.join(held_out)}"
+
+
+def _tier(fingerprint: Mapping[str, Any]) -> str:
+    isolation = fingerprint.get("isolation")
+    return str(isolation.get("tier")) if isinstance(isolation, dict) else "not recorded"
+
+
+def _figures(strata: Sequence[Sequence[StoredCell]], curves: _Curves) -> Figures:
     cells = [cell for stratum in strata for cell in stratum]
     scores = [[c.result.score for c in stratum] for stratum in strata]
-    curves = [np.array([curve(c) for c in stratum]) for stratum in strata]
+    drawn = [np.array([curves[c.result.key] for c in stratum]) for stratum in strata]
     successes = sum(c.result.feasible for c in cells)
     budget = cells[0].result.spec.budget
+    met = [first_met(c) for c in cells]
     return Figures(
         cells=len(cells),
         score=float(st.interquartile_mean(np.concatenate(scores))),
         interval=st.iqm_interval(scores),
+        task_interval=st.iqm_interval_over_tasks(scores),
         successes=successes,
         success_interval=st.wilson_interval(successes, len(cells)),
-        simulations_to_spec=st.median_simulations_to_spec([first_met(c) for c in cells], budget),
-        area=_mean(st.area_under(one) for stratum in curves for one in stratum),
-        curve=st.iqm_curve(curves),
+        simulations_to_spec=st.median_simulations_to_spec(met, budget),
+        solved=st.share_solved(met, budget),
+        area=_mean(st.area_under(one) for stratum in drawn for one in stratum),
+        curve=st.iqm_curve(drawn),
     )
+
+
+def _by_task(cells: Sequence[StoredCell], curves: _Curves) -> list[NDArray[np.float64]]:
+    """One array a task, of shape (repetitions, budget)."""
+    found: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    for cell in cells:
+        found[cell.result.spec.task].append(curves[cell.result.key])
+    return [np.array(own) for own in found.values()]
+
+
+def _scores(cells: Sequence[StoredCell]) -> dict[tuple[str, int], float]:
+    return {(c.result.spec.task, c.result.spec.repetition): c.result.score for c in cells}
 
 
 def curve(cell: StoredCell) -> NDArray[np.float64]:
@@ -223,7 +363,11 @@ def first_met(cell: StoredCell) -> int | None:
     return None
 
 
-def _ranked(rows: Sequence[Row]) -> list[Row]:
+def _order(row: Row) -> tuple[bool, bool, float, float, str]:
+    return (*_merit(row), row.agent)
+
+
+def _with_ranks(rows: Sequence[Row]) -> list[Row]:
     """Ranks 1, 2, 2, 4: equal score and area share one."""
     ranked: list[Row] = []
     for position, row in enumerate(rows, start=1):
@@ -234,8 +378,8 @@ def _ranked(rows: Sequence[Row]) -> list[Row]:
     return ranked
 
 
-def _merit(row: Row) -> tuple[bool, float, float]:
-    return (row.missing > 0, row.overall.score, row.overall.area)
+def _merit(row: Row) -> tuple[bool, bool, float, float]:
+    return (row.custom, row.missing > 0, -row.overall.score, -row.overall.area)
 
 
 def _best_designs(cells: Sequence[StoredCell], order: Sequence[str]) -> dict[str, BestDesign]:

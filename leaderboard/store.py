@@ -2,20 +2,25 @@
 
 `trace.jsonl` is flushed after every evaluation; `result.json` is written under another name and
 renamed, so it is whole or absent, and its presence is the completion mark. Damage is noticed, named
-and moved aside as `*.corrupt-N`; the cell then counts as not done. Nothing else is touched.
+and moved aside as `*.corrupt-N`; the cell then counts as not done. An interrupted attempt that was
+not continued is kept as `trace.N.jsonl`. Nothing else is touched.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from pydantic import ValidationError
 
@@ -23,7 +28,9 @@ from leaderboard.cells import CellSpec, canonical_json
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import SCHEMA, Result, TraceLine
 
-SPEC, TRACE, RESULT = "spec.json", "trace.jsonl", "result.json"
+SPEC, TRACE, RESULT, LOCK = "spec.json", "trace.jsonl", "result.json", ".lock"
+# A cell process whose run was killed ends by itself; as long as this the next one waits for it.
+_PATIENCE_S = 10.0
 
 
 class Corrupt(Exception):
@@ -61,17 +68,22 @@ class Store:
 
     def load(self, key: str) -> StoredCell | None:
         """A finished cell, or None when it is not done. Raises Corrupt, NewerResult."""
-        path = self.cell(key) / RESULT
         if not self.is_done(key):
             return None
-        result = _read_result(path)
-        if result.key != key:
-            raise Corrupt(path, f"is the result of {result.key}")
+        result = self.result(key)
         trace_path = self.cell(key) / TRACE
         raw = _read_bytes(trace_path)
         if hashlib.sha256(raw).hexdigest() != result.trace_sha256:
             raise Corrupt(trace_path, "is not the trace that the result was made from")
         return StoredCell(result, tuple(_trace_lines(trace_path, raw)))
+
+    def result(self, key: str) -> Result:
+        """A finished cell's result alone. Raises Corrupt, NewerResult."""
+        path = self.cell(key) / RESULT
+        result = _read_result(path)
+        if result.key != key:
+            raise Corrupt(path, f"is the result of {result.key}")
+        return result
 
     def finished(self) -> list[str]:
         """Of every finished cell, sorted."""
@@ -79,25 +91,64 @@ class Store:
             return []
         return sorted(p.parent.name for p in self.folder.glob(f"*/{RESULT}"))
 
+    def recorded(self, key: str) -> int:
+        """Evaluations that an unfinished cell has on disk."""
+        try:
+            return (self.cell(key) / TRACE).read_bytes().count(b"\n")
+        except OSError:
+            return 0
+
+    def attempts(self, key: str) -> list[Path]:
+        """Traces of interrupted attempts that were not continued, oldest first."""
+        found = self.cell(key).glob("trace.*.jsonl")
+        return sorted(found, key=lambda p: (len(p.name), p.name))
+
     def set_aside(self, key: str) -> list[str]:
         """Move a cell's result and trace to `*.corrupt-N`; returns the new names."""
         moved = []
         for name in (RESULT, TRACE):
             path = self.cell(key) / name
             if path.exists():
-                number = 1
-                while (aside := path.with_name(f"{name}.corrupt-{number}")).exists():
-                    number += 1
+                aside = _unused(path.parent, f"{name}.corrupt-{{}}")
                 path.rename(aside)
                 moved.append(str(aside))
         return moved
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other run out of this folder for a while.
+
+        The lock ends with the process, however that ends. Raises LeaderboardError when another run
+        has it, OSError when the folder cannot be written to.
+        """
+        with (self.folder / LOCK).open("a+", encoding="utf-8") as stream:
+            if not _try_lock(stream):
+                stream.seek(0)
+                holder = stream.read().strip() or "unknown"
+                raise LeaderboardError(
+                    f"another run ({holder}) is writing to {self.folder}; wait for it, "
+                    "or choose another --out"
+                )
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            stream.flush()
+            yield
+
     def begin(self, key: str, spec: CellSpec) -> TraceWriter:
-        """Start a cell, forgetting whatever an interrupted run of it left."""
+        """Start a cell, or go on with what an interrupted attempt left of it.
+
+        Raises LeaderboardError when another process is at it, OSError.
+        """
         folder = self.cell(key)
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / SPEC, spec.model_dump_json(indent=2) + "\n")
-        return TraceWriter(folder / TRACE)
+        trace = TraceWriter(folder / TRACE)
+        try:
+            remove_unfinished(folder)
+            write_atomically(folder / SPEC, spec.model_dump_json(indent=2) + "\n")
+        except BaseException:
+            trace.close()
+            raise
+        return trace
 
     def finish(self, result: Result) -> None:
         """Write the result: the cell is done from here on."""
@@ -105,23 +156,47 @@ class Store:
 
 
 class TraceWriter:
-    """Appends lines to a trace, each one on disk before the next simulation starts."""
+    """Appends lines to a trace, each one on disk before the next simulation starts.
+
+    What an interrupted attempt left is in `recorded`. As long as the same evaluations are written
+    once more, its lines stand as they are, times included. Where another evaluation comes, or the
+    trace ends earlier, the attempt is kept as `trace.N.jsonl` and the lines that agreed are copied.
+
+    Raises LeaderboardError when another process is writing this trace, OSError.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._stream = path.open("wb")
+        self._path = path
+        self._stream = _open_locked(path)
         self._digest = hashlib.sha256()
         self.lines = 0
+        try:
+            self._raw, self.recorded = self._sound_part()
+        except BaseException:
+            self._stream.close()
+            raise
 
-    def write(self, line: TraceLine) -> None:
+    def write(self, line: TraceLine) -> TraceLine:
+        """Put a line at the end; returns the line that stands there, with the time it bears."""
+        if self.lines < len(self.recorded):
+            there = self.recorded[self.lines]
+            if (there.evaluation, there.duplicate) == (line.evaluation, line.duplicate):
+                self._count(self._raw[self.lines])
+                return there
+            self._part()
         data = (canonical_json(line.model_dump()) + "\n").encode()
-        self._stream.write(data)
-        self._stream.flush()
-        self._digest.update(data)
-        self.lines += 1
+        self._append(data)
+        self._count(data)
+        return line
 
-    @property
-    def sha256(self) -> str:
+    def seal(self) -> str:
+        """Say that the trace ends here; its sha256."""
+        if self.lines < len(self.recorded):
+            self._part()
         return self._digest.hexdigest()
+
+    def close(self) -> None:
+        self._stream.close()
 
     def __enter__(self) -> TraceWriter:
         return self
@@ -132,7 +207,45 @@ class TraceWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def _count(self, data: bytes) -> None:
+        self._digest.update(data)
+        self.lines += 1
+
+    def _append(self, data: bytes) -> None:
+        size = os.fstat(self._stream.fileno()).st_size
+        try:
+            while data:
+                data = data[self._stream.write(data) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._stream.truncate(size)  # Half a line is none.
+            raise
+
+    def _sound_part(self) -> tuple[list[bytes], tuple[TraceLine, ...]]:
+        """The lines up to the first that is none, raw and read; the file is cut there."""
+        raw = self._path.read_bytes()
+        whole, lines = raw.splitlines(keepends=True), list[TraceLine]()
+        torn = whole.pop() if whole and not raw.endswith(b"\n") else b""
+        with contextlib.suppress(Corrupt):
+            for line in _trace_lines(self._path, b"".join(whole)):
+                if line.index != len(lines):
+                    break
+                lines.append(line)
+        if len(lines) < len(whole):  # More than an interrupt does.
+            _unused(self._path.parent, f"{TRACE}.corrupt-{{}}").write_bytes(raw)
+        if torn or len(lines) < len(whole):
+            self._stream.truncate(sum(map(len, whole[: len(lines)])))
+        return whole[: len(lines)], tuple(lines)
+
+    def _part(self) -> None:
+        """Keep the attempt that was recorded; go on with a copy of the lines that agreed."""
+        self._path.rename(_unused(self._path.parent, "trace.{}.jsonl"))
         self._stream.close()
+        self._stream = _open_locked(self._path)
+        self.recorded = self.recorded[: self.lines]
+        self._append(b"".join(self._raw[: self.lines]))
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -150,6 +263,42 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed `write_atomically`s left in a folder that nobody else writes to now."""
+    for left in folder.glob(".*.*-*"):
+        left.unlink(missing_ok=True)
+
+
+def _open_locked(path: Path) -> IO[bytes]:
+    """A file to append to, which no other process appends to meanwhile."""
+    stream = path.open("ab", buffering=0)
+    deadline = time.monotonic() + _PATIENCE_S
+    while not _try_lock(stream):
+        if time.monotonic() > deadline:
+            stream.close()
+            raise LeaderboardError(f"{path} is being written by another process; run again later")
+        time.sleep(0.1)
+    return stream
+
+
+def _try_lock(stream: IO[Any]) -> bool:
+    """Whether we have the file to ourselves now; where it cannot be locked, that is assumed."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # Some network file systems have no locks.
+        pass
+    return True
+
+
+def _unused(folder: Path, form: str) -> Path:
+    number = 1
+    while (path := folder / form.format(number)).exists():
+        number += 1
+    return path
+
+
 def _read_result(path: Path) -> Result:
     data = _read_json(path, _read_bytes(path))
     version = data.get("schema_version") if isinstance(data, dict) else None
@@ -165,9 +314,13 @@ def _read_result(path: Path) -> Result:
 
 
 def _trace_lines(path: Path, raw: bytes) -> Iterator[TraceLine]:
+    # Where a field may hold anything, pydantic's own parser would let these through.
+    suspicious = b"NaN" in raw or b"Infinity" in raw
     for number, line in enumerate(raw.splitlines(), start=1):
+        if suspicious:
+            _read_json(path, line)
         try:
-            yield TraceLine.model_validate(_read_json(path, line))
+            yield TraceLine.model_validate_json(line)
         except ValidationError as error:
             raise Corrupt(path, f"line {number}: {_first_problem(error)}") from None
 

@@ -172,12 +172,12 @@ def _remarks(results: Sequence[Result]) -> list[str]:
             remarks.append(f"{task}: repetitions {numbers} are missing; every attempt belongs here")
         if len(own) < ENOUGH_SEEDS:
             remarks.append(
-                f"{task}: {len(own)} seeds; fewer than {ENOUGH_SEEDS} are shown as provisional"
+                f"{task}: {len(own)} seeds; fewer than {ENOUGH_SEEDS} are shown, not ranked"
             )
     if any(_isolation(r) == "inprocess" for r in results):
         remarks.append(
             "the agent shared the process of the meter, so nothing shows that it kept to it; "
-            "stdio:COMMAND keeps it apart"
+            "stdio:COMMAND or mcp:COMMAND keeps it apart"
         )
     return remarks
 

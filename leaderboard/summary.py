@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leaderboard.standings import Figures, Row, Standings
-from leaderboard.statistics import ENOUGH_SEEDS, Interval
+from leaderboard.statistics import Interval
 
 
 def ranking_table(board: Standings) -> Table:
@@ -46,8 +47,8 @@ def ranking_table(board: Standings) -> Table:
         "score: interquartile mean over tasks and seeds · met: cells that meet every spec\n"
         "to spec: median simulations until then · AUC: area under best-so-far"
     )
-    if any(r.provisional for r in board.rows):
-        caption += f"\n~ provisional: fewer than {ENOUGH_SEEDS} seeds, or cells missing"
+    if any(not r.ranked for r in board.rows):
+        caption += "\n~ shown, not ranked; the notes say why"
     table.caption, table.caption_justify = caption, "left"
     return table
 
@@ -59,7 +60,7 @@ def pdk_label(pdk: str) -> str:
 
 
 def rank_text(row: Row) -> str:
-    return f"{row.rank}{'~' if row.provisional else ''}"
+    return f"{row.rank}{'' if row.ranked else '~'}"
 
 
 def interval_text(interval: Interval, digits: int = 3) -> str:
@@ -76,10 +77,8 @@ def sims_text(figures: Figures, budget: int) -> str:
 
 def notes(row: Row) -> str:
     """What a reader should know before believing the row."""
-    said = [f"{n} {status.replace('_', ' ')}" for status, n in row.statuses.items()]
-    if row.missing:
-        said.append(f"{row.missing} cells missing")
-    return ", ".join(said)
+    statuses = [f"{n} {status.replace('_', ' ')}" for status, n in row.statuses.items()]
+    return ", ".join([*statuses, *row.reasons])
 
 
 def to_json(board: Standings) -> dict[str, Any]:
@@ -95,13 +94,21 @@ def to_json(board: Standings) -> dict[str, Any]:
         "agents": [
             {
                 "rank": row.rank,
-                "provisional": row.provisional,
+                "ranked": row.ranked,
+                "reasons": list(row.reasons),
                 "agent": row.agent,
                 "track": row.track,
+                "custom": row.custom,
+                "isolation": list(row.isolation),
+                "origin": row.origin,
                 "seeds": row.seeds,
                 "missing_cells": row.missing,
                 **_figures(row.overall),
                 "tasks": {task: _figures(figures) for task, figures in row.tasks.items()},
+                "robust_score": row.robust_score,
+                "robust_label": row.robust_label,
+                "tokens_per_cell": row.tokens,
+                "money_per_cell": row.money,
                 "failed_share": row.failed,
                 "duplicate_share": row.duplicates,
                 "seconds_per_cell": row.seconds,
@@ -110,6 +117,8 @@ def to_json(board: Standings) -> dict[str, Any]:
             }
             for row in board.rows
         ],
+        "pairs": [asdict(pair) | {"interval": _bounds(pair.interval)} for pair in board.pairs],
+        "friedman": None if board.friedman is None else asdict(board.friedman),
         "best": {
             task: {
                 "agent": best.agent,
@@ -126,6 +135,7 @@ def _figures(figures: Figures) -> dict[str, Any]:
         "cells": figures.cells,
         "score_iqm": figures.score,
         "score_interval": _bounds(figures.interval),
+        "score_interval_over_tasks": _bounds(figures.task_interval),
         "successes": figures.successes,
         "success_interval": _bounds(figures.success_interval),
         "median_simulations_to_spec": figures.simulations_to_spec,

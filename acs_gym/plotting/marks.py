@@ -12,8 +12,16 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import EngFormatter, LogLocator, MultipleLocator, NullFormatter
 from numpy.typing import NDArray
 
+from acs_gym.plotting.curves import (
+    decibels,
+    magnitude_label,
+    magnitude_range,
+    phase_degrees,
+    phase_range,
+    sweep_unit,
+)
 from acs_gym.plotting.panels import Panel, Picture, Trace
-from acs_gym.simulation.program import Analysis, Metric
+from acs_gym.simulation.program import Metric
 
 # Okabe and Ito's colours, told apart by everyone: signals, met, missed, target, band.
 SIGNALS = ("#0072B2", "#CC79A7", "#56B4E9", "#882255")
@@ -39,10 +47,8 @@ def draw_panel(figure: Figure, place: SubplotSpec, picture: Picture, panel: Pane
 
 def colour(picture: Picture, metric: Metric) -> str:
     """Green when the metric by itself meets its spec, red when not, grey without a spec."""
-    spec = picture.spec(metric)
-    if spec is None:
-        return GREY
-    return GREEN if spec.satisfaction(picture.value(metric)) == 1.0 else RED
+    met = picture.met(metric)
+    return GREY if met is None else GREEN if met else RED
 
 
 # --- over frequency -----------------------------------------------------------------------------
@@ -50,14 +56,12 @@ def colour(picture: Picture, metric: Metric) -> str:
 
 def _draw_magnitude(axes: Axes, picture: Picture, panel: Panel) -> None:
     trace = panel.traces[0]
-    db = 20.0 * np.log10(np.maximum(np.abs(trace.y), 1e-12))
+    db = decibels(trace)
     axes.semilogx(trace.x, db, color=SIGNALS[0], lw=2)
     axes.axhline(0.0, color=GREY, lw=0.8)
-    loop = panel.kind == "bode" and trace.measured_by("phase_margin")
-    axes.set_ylabel("loop gain (dB)" if loop else "magnitude (dB)")
+    axes.set_ylabel(magnitude_label(panel))
     _frequency_axis(axes, trace.x)
-    low, high = float(db.min()), float(db.max())
-    axes.set_ylim(max(low, high - 160.0) - 5.0, max(high, 0.0) + 8.0)
+    axes.set_ylim(*magnitude_range(db))
     for metric in trace.measured_by("magnitude_db", "rejection_db"):
         sign = -1.0 if metric.measure == "rejection_db" else 1.0
         _target(axes.axhline, picture, metric, factor=sign)
@@ -70,15 +74,14 @@ def _draw_magnitude(axes: Axes, picture: Picture, panel: Panel) -> None:
 
 
 def _draw_phase(axes: Axes, picture: Picture, trace: Trace) -> None:
-    phase = np.degrees(np.unwrap(np.angle(trace.y)))
+    phase = phase_degrees(trace)
     axes.semilogx(trace.x, phase, color=SIGNALS[0], lw=2)
     axes.axhline(-180.0, color=GREY, lw=0.8)
     axes.set_ylabel("phase (°)")
     _frequency_axis(axes, trace.x)
-    # Beyond two more poles nothing matters any more; below -270° the margin would be squeezed.
-    lowest = min(max(float(phase.min()), -300.0), -180.0)
-    axes.set_ylim(lowest - 25.0, max(float(phase.max()), 0.0) + 15.0)
-    axes.yaxis.set_major_locator(MultipleLocator(45.0 if lowest > -210.0 else 90.0))
+    low, high = phase_range(phase)
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(MultipleLocator(45.0 if low > -235.0 else 90.0))
     crossings = [picture.value(m) for m in trace.measured_by("unity_crossing")]
     at = next((v for v in crossings if math.isfinite(v)), math.nan)
     for metric in trace.measured_by("phase_margin"):
@@ -124,7 +127,7 @@ def _draw_curves(axes: Axes, picture: Picture, panel: Panel) -> None:
         _frequency_axis(axes, first.x)
     else:
         axes.set_xlim(float(first.x[0]), float(first.x[-1]))
-        axes.xaxis.set_major_formatter(EngFormatter(_sweep_unit(panel.analysis), sep=" "))
+        axes.xaxis.set_major_formatter(EngFormatter(sweep_unit(panel.analysis), sep=" "))
     axes.yaxis.set_major_formatter(EngFormatter(first.unit, sep=" "))
     axes.margins(y=0.12)
     axes.grid(alpha=0.3)
@@ -132,14 +135,6 @@ def _draw_curves(axes: Axes, picture: Picture, panel: Panel) -> None:
         axes.set_ylabel(first.text)
     else:
         axes.legend(loc="best", fontsize=8)
-
-
-def _sweep_unit(analysis: Analysis) -> str:
-    """Of the time, or of the source that a dc analysis sweeps."""
-    if analysis.kind == "tran":
-        return "s"
-    source = analysis.command.split()[1]
-    return {"t": "°C", "i": "A"}.get(source[0].lower(), "V")
 
 
 def _mark_settling(axes: Axes, picture: Picture, metric: Metric, trace: Trace) -> None:

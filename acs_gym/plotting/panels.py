@@ -3,7 +3,7 @@
 What is drawn follows from how a circuit measures its metrics, never from which circuit it is: a
 signal with a phase margin becomes a Bode plot, signals of one transient that are about as large share
 their axes. Metrics read off a single point or computed from others show in no panel. How a panel
-looks is in `panel_drawing.py`.
+looks is in `marks.py`.
 """
 
 from __future__ import annotations
@@ -103,6 +103,11 @@ class Picture:
             if spec.metric == metric.name or spec.metric in onward:
                 return spec
         return None
+
+    def met(self, metric: Metric) -> bool | None:
+        """Whether the metric by itself meets its spec; None without a spec."""
+        spec = self.spec(metric)
+        return None if spec is None else spec.satisfaction(self.value(metric)) == 1.0
 
     def note(self, metric: Metric) -> str:
         """`ugbw 11.9 MHz (≥ 10 MHz)`."""

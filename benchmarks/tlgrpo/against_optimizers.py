@@ -1,7 +1,6 @@
 """Trained policies against optimisers at 5, 10 and 20 simulations, on held-out targets.
 
-    python benchmarks/tlgrpo/against_optimizers.py --runs runs/tlgrpo-study --json
-    benchmarks/results/tlgrpo_against.json
+    python benchmarks/tlgrpo/against_optimizers.py --json benchmarks/results/tlgrpo_against.json
 
 Each held-out problem of the study is a task with its own targets. Every method spends the same
 budget on it through a `Session`, with the seeds of its repetition: the optimisers as the
@@ -110,14 +109,16 @@ def main() -> None:
     parser.add_argument("--task", default="ACS-OTA5T-v0")
     parser.add_argument("--pdk", default="sky130")
     parser.add_argument("--problems", type=int, default=32)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=5, help="of policies: the study's seeds")
+    parser.add_argument("--optimiser-repetitions", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=available_cores())
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     pairs = pairs_of(options.problems, options.repetitions)
     jobs: list[Job] = []
     methods = [m for m in options.methods.split(",") if m]
-    jobs += [Job(m, "", options.task, options.pdk, p, r) for m in methods for p, r in pairs]
+    few = pairs_of(options.problems, options.optimiser_repetitions)
+    jobs += [Job(m, "", options.task, options.pdk, p, r) for m in methods for p, r in few]
     for arm in (a for a in options.arms.split(",") if a):
         for p, r in pairs:
             folder = options.runs / f"{arm.replace(' ', '_')}-{r}"

@@ -1,4 +1,4 @@
-"""Agents in any language, as processes that speak JSON-RPC lines (docs/wire-protocol.md).
+"""Agents in any language, as processes that speak JSON-RPC lines or MCP (docs/wire-protocol.md).
 
     strict_json.py   one line to one JSON value, and nothing that is not JSON
     messages.py      the records of protocol v1
@@ -8,8 +8,13 @@
     isolation.py     a command in a process that holds little and can reach little
     probe.py         what such a process cannot do on this machine, found by trying
     supervisor.py    the program between the harness and the agent
+    command.py       what agents that are commands have in common
     stdio.py         the leaderboard's agent that drives a command
+    mcp_lines.py     what is answered to each line of an MCP client
+    door.py          where MCP clients come in: a socket, one client at a time
+    bridge.py        the program between an MCP client and that socket
+    mcp.py           the leaderboard's agent that drives a command that is an MCP client
     conformance.py   what is wrong with an agent of any kind, found by running it
 
-Nothing here is imported before an agent is named `stdio:COMMAND`.
+Nothing here is imported before an agent is named `stdio:COMMAND` or `mcp:COMMAND`.
 """

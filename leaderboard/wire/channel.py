@@ -54,7 +54,11 @@ class Channel:
             self._searched = len(self._pending)
             if not self._readable.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 raise Silent
-            if not (data := os.read(self._read, _CHUNK)):
+            try:
+                data = os.read(self._read, _CHUNK)
+            except ConnectionResetError:
+                raise ChannelClosed from None
+            if not data:
                 raise ChannelClosed
             self._pending += data
 
@@ -68,5 +72,5 @@ class Channel:
             except BlockingIOError:
                 if not self._writable.poll(max(0.0, deadline - time.monotonic()) * 1000):
                     raise Silent from None
-            except BrokenPipeError:
+            except (BrokenPipeError, ConnectionResetError):
                 raise ChannelClosed from None

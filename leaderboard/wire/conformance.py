@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,12 +21,27 @@ from acs_gym.task import make_task
 from leaderboard.analytic import AnalyticSimulator
 from leaderboard.contract import agent_config, agent_track, offer_folder
 from leaderboard.registry import build
-from leaderboard.wire.exchange import Exchange, Patience
+from leaderboard.wire.command import CommandAgent
+from leaderboard.wire.exchange import Exchange
 from leaderboard.wire.messages import PARSE_ERROR
-from leaderboard.wire.stdio import StdioAgent
 
 TASK, PDK, SEED = "ACS-OTA5T-v0", "generic", 1
 _WORDS = 400
+# By what comes before a command: its first check, how to pass it, and how to keep other lines out.
+_OPENING = {
+    "stdio": (
+        "starts and answers initialize",
+        "read one line from descriptor 3, answer on descriptor 4 with "
+        '{"jsonrpc":"2.0","id":1,"result":{"name":"..."}}',
+        "print to standard output or error; descriptor 4 is for one JSON object a line",
+    ),
+    "mcp": (
+        "starts and connects",
+        "start the server that mcp.json in its own folder names, and send it initialize, as any MCP "
+        "client does",
+        "write to the server's standard input one JSON-RPC object a line, and nothing else",
+    ),
+}
 
 
 class Verdict(StrEnum):
@@ -74,13 +89,15 @@ class Trial:
 
     Attributes:
         ended: empty when the agent returned; otherwise what it was ended by.
-        exchange: of a stdio agent.
+        exchange: of an agent that is a command.
+        transport: what it speaks; empty of an agent in this process.
     """
 
     session: Session
     refused: int
     ended: str = ""
     exchange: Exchange | None = None
+    transport: str = ""
 
     @property
     def history(self) -> list[Evaluation]:
@@ -103,8 +120,9 @@ def try_agent(
     """
     task = make_task(TASK, pdk=PDK)
     agent = build(spec)
-    if isinstance(agent, StdioAgent):
-        agent.patience = Patience(start_s=timeout_s, answer_s=timeout_s)
+    command = agent if isinstance(agent, CommandAgent) else None
+    if command is not None:
+        command.patience = replace(command.patience, start_s=timeout_s, answer_s=timeout_s)
     agent_config(agent)
     agent_track(agent)
     session = _WatchedSession(task, budget, SEED, simulator=AnalyticSimulator(task, failing))
@@ -113,14 +131,15 @@ def try_agent(
         offer_folder(agent, keep or Path(folder))
         try:
             # A process has its own time-out, which says more.
-            with _at_most(None if isinstance(agent, StdioAgent) else timeout_s):
+            with _at_most(timeout_s if command is None else None):
                 agent.run(session)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, the author is to hear of it
             ended = f"{type(error).__name__}: {error}"[:_WORDS]
-    exchange = agent.exchange if isinstance(agent, StdioAgent) else None
-    return Trial(session, session.refused, ended, exchange)
+    if command is None:
+        return Trial(session, session.refused, ended)
+    return Trial(session, session.refused, ended, command.exchange, command.transport)
 
 
 @contextmanager
@@ -158,13 +177,13 @@ def check(
     yield from _starts(first)
     if first.exchange is not None and first.exchange.agent is None:
         if first.exchange.failures:
-            yield _descriptors(first.exchange)
+            yield _lines(first.exchange, first.transport)
         return
     yield _finishes(first)
     yield _bounds(first)
     yield _spends(first, budget)
     if first.exchange is not None:
-        yield _descriptors(first.exchange)
+        yield _lines(first.exchange, first.transport)
     if first.ended:
         return
     yield _repeats(first, attempt(budget))
@@ -177,20 +196,20 @@ def _starts(trial: Trial) -> Iterator[Finding]:
     exchange = trial.exchange
     if exchange is None:
         yield Finding("starts", Verdict.FINE, "it can be built")
-    elif exchange.agent is None:
-        yield Finding(
-            "starts and answers initialize", Verdict.PROBLEM, trial.ended,
-            "read one line from descriptor 3, answer on descriptor 4 with "
-            '{"jsonrpc":"2.0","id":1,"result":{"name":"..."}}',
-        )  # fmt: skip
+        return
+    check, remedy, _ = _OPENING[trial.transport]
+    if exchange.agent is None:
+        yield Finding(check, Verdict.PROBLEM, trial.ended, remedy)
     else:
         name = f"{exchange.agent.name} {exchange.agent.version}".strip()
-        yield Finding("starts and answers initialize", Verdict.FINE, f"it is {name}")
+        yield Finding(check, Verdict.FINE, f"it is {name}")
 
 
 def _finishes(trial: Trial) -> Finding:
     if not trial.ended:
         how = "it returned" if trial.exchange is None else "it sent finish"
+        if trial.exchange is not None and trial.exchange.finish is None:
+            how = "it ended, without finish"
         return Finding("finishes", Verdict.FINE, how)
     if trial.ended.startswith("BudgetExhausted"):
         remedy = "ask for at most what remains, and end when nothing does"
@@ -232,14 +251,14 @@ def _spends(trial: Trial, budget: int) -> Finding:
     )  # fmt: skip
 
 
-def _descriptors(exchange: Exchange) -> Finding:
+def _lines(exchange: Exchange, transport: str) -> Finding:
     check = "speaks the protocol only"
     if not exchange.failures:
         return Finding(check, Verdict.FINE, "every line was carried out")
     code, message = exchange.failures[0]
     found = f"{len(exchange.failures)} lines were refused; the first: {message} ({code})"
     if any(code == PARSE_ERROR for code, _ in exchange.failures):
-        remedy = "print to standard output or error; descriptor 4 is for one JSON object a line"
+        _, _, remedy = _OPENING[transport]
     else:
         remedy = "see docs/wire-protocol.md and leaderboard/schemas/protocol-v1.json"
     return Finding(check, Verdict.PROBLEM, found, remedy)

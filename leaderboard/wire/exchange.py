@@ -2,11 +2,15 @@
 
 Every line gets one line back. A line that cannot be carried out is answered with an error that says
 what is allowed; nothing is simulated or charged for it, and enough of them in a row end the run.
+
+`Exchange.reply` answers the lines of `stdio:`. Agents that come by MCP speak other lines (mcp_lines.py)
+and are held to the same rules: `call`, `count_error`, `count_idle`.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -48,7 +52,9 @@ class Patience:
     idle_calls: int = 1000
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """A call that is not carried out: nothing is simulated or charged. `code`: of `messages.ERRORS`."""
+
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message[:_MESSAGE])
         self.code = code
@@ -92,61 +98,74 @@ class Exchange:
         `line` None stands for one that was too long. Raises AgentFailed after too many errors or idle
         calls in a row (BudgetExhausted when the last error was that), and what simulating raises.
         """
-        identity = None
+        identity: int | str | None = None
         try:
             value = self._parse(line)
             if self.agent is None and _is_answer(value):
-                self.agent = _validated(m.Answer, value, m.INVALID_REQUEST).result
+                self.agent = validated(m.Answer, value, m.INVALID_REQUEST).result
                 self._in_a_row = 0
                 return None
             if self.agent is None and _is_answer(value, "error"):
                 raise AgentFailed(f"it declined initialize: {quote(str(value['error']))}")
-            request = _validated(m.Request, value, m.INVALID_REQUEST)
+            request = validated(m.Request, value, m.INVALID_REQUEST)
             identity = request.id
             result = self._carry_out(request)
-        except _Refused as refused:
-            self._count_error(refused)
-            error = {"code": refused.code, "message": str(refused)}
-            return encode({"jsonrpc": "2.0", "id": identity, "error": error})
+        except Refused as refused:
+            self.count_error(refused)
+            return failure(identity, refused)
+        return success(identity, result)
+
+    def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """The result of one of `messages.METHODS`. Raises Refused, and otherwise as `reply` does."""
+        record, _ = m.METHODS[method]
+        result = self._answer(validated(record, params, m.INVALID_PARAMS))
+        self.forgive()
+        return result
+
+    def forgive(self) -> None:
+        """A call was carried out: errors before it are in no row with those after it."""
         self._in_a_row, self.refusal = 0, ""
-        return encode({"jsonrpc": "2.0", "id": identity, "result": result})
+
+    def count_error(self, refused: Refused) -> None:
+        """One more error answered. Raises as `reply` does when that makes too many in a row."""
+        if len(self.failures) < _FAILURES_KEPT:
+            self.failures.append((refused.code, str(refused)))
+        self.refusal = str(refused) if refused.code == m.OVER_BUDGET else ""
+        self._in_a_row += 1
+        if self._in_a_row >= self.patience.errors:
+            message = f"{self._in_a_row} errors in a row, the last: {refused}"
+            raise (
+                BudgetExhausted(message) if refused.code == m.OVER_BUDGET else AgentFailed(message)
+            )
+
+    def count_idle(self) -> None:
+        """One more call that simulated nothing. Raises AgentFailed when that makes too many."""
+        self._idle += 1
+        if self._idle >= self.patience.idle_calls:
+            raise AgentFailed(f"{self._idle} calls in a row that simulate nothing")
 
     def _parse(self, line: bytes | None) -> Any:
-        if line is None:
-            raise _Refused(
-                m.PARSE_ERROR, f"a line is at most {m.MAX_LINE} bytes; this one is longer"
-            )
-        try:
-            return parse(line)
-        except NotStrictJson as error:
-            raise _Refused(
-                m.PARSE_ERROR,
-                f"{error}. Descriptor 4 takes one JSON object a line; print to standard output instead",
-            ) from None
+        return parsed(
+            line, "Descriptor 4 takes one JSON object a line; print to standard output instead"
+        )
 
     def _carry_out(self, request: m.Request) -> dict[str, Any]:
         if self.agent is None:
-            raise _Refused(
+            raise Refused(
                 m.NOT_INITIALIZED,
                 "answer initialize first: "
                 '{"jsonrpc":"2.0","id":1,"result":{"name":"my agent","version":"1"}}',
             )
         if request.method not in m.METHODS:
-            close = difflib.get_close_matches(request.method, m.METHODS, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise _Refused(
-                m.UNKNOWN_METHOD,
-                f"no method {quote(request.method)}{hint} Methods: {', '.join(m.METHODS)}",
-            )
-        record, _ = m.METHODS[request.method]
-        params = _validated(record, request.params, m.INVALID_PARAMS)
+            raise unknown("method", request.method, m.METHODS, m.UNKNOWN_METHOD)
+        return self.call(request.method, request.params)
+
+    def _answer(self, params: BaseModel) -> dict[str, Any]:
         if isinstance(params, m.Simulate):
             return self._simulate(params)
         if isinstance(params, m.Finish):
             return self._finish(params)
-        self._idle += 1
-        if self._idle >= self.patience.idle_calls:
-            raise AgentFailed(f"{self._idle} calls in a row that simulate nothing")
+        self.count_idle()
         used = len(self.session.history)
         best = _json(self.session.best)
         return {"remaining": int(self.session.remaining), "used": used, "best": best}
@@ -157,7 +176,7 @@ class Exchange:
             evaluations = self.session.simulate(params.designs)
         except BudgetExhausted:
             left = int(self.session.remaining)
-            raise _Refused(
+            raise Refused(
                 m.OVER_BUDGET,
                 f"{len(params.designs)} designs asked for, {left} remain; nothing was simulated or "
                 f"charged. Ask for at most {left}" + ("" if left else ": that is, send finish"),
@@ -177,17 +196,6 @@ class Exchange:
         self.finish = params
         return {"best": _json(self.session.best)}
 
-    def _count_error(self, refused: _Refused) -> None:
-        if len(self.failures) < _FAILURES_KEPT:
-            self.failures.append((refused.code, str(refused)))
-        self.refusal = str(refused) if refused.code == m.OVER_BUDGET else ""
-        self._in_a_row += 1
-        if self._in_a_row >= self.patience.errors:
-            message = f"{self._in_a_row} errors in a row, the last: {refused}"
-            raise (
-                BudgetExhausted(message) if refused.code == m.OVER_BUDGET else AgentFailed(message)
-            )
-
 
 def _is_answer(value: Any, outcome: str = "result") -> bool:
     return isinstance(value, dict) and "method" not in value and outcome in value
@@ -197,14 +205,44 @@ def _json(evaluation: Evaluation | None) -> dict[str, Any] | None:
     return None if evaluation is None else evaluation.to_json()
 
 
-def _validated(record: type[Record], value: Any, code: int) -> Record:
+def parsed(line: bytes | None, advice: str) -> Any:
+    """The value of a line, None standing for one that was too long. Raises Refused, with `advice`."""
+    if line is None:
+        raise Refused(m.PARSE_ERROR, f"a line is at most {m.MAX_LINE} bytes; this one is longer")
+    try:
+        return parse(line)
+    except NotStrictJson as error:
+        raise Refused(m.PARSE_ERROR, f"{error}. {advice}") from None
+
+
+def validated(record: type[Record], value: Any, code: int) -> Record:
+    """The record that a value is. Raises Refused with `code`, naming the field and those allowed."""
     try:
         return record.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         fields = ", ".join(record.model_fields) or "nothing"
-        raise _Refused(
+        raise Refused(
             code,
             f"{quote(place) + ': ' if place else ''}{first['msg']}. Allowed: {fields}",
         ) from None
+
+
+def unknown(what: str, given: str, known: Iterable[str], code: int) -> Refused:
+    """There is no such method, or tool; what there is."""
+    names = list(known)
+    close = difflib.get_close_matches(given, names, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return Refused(code, f"no {what} {quote(given)}{hint} {what.capitalize()}s: {', '.join(names)}")
+
+
+def success(identity: int | str | None, result: Mapping[str, Any]) -> bytes:
+    """The line that answers a request."""
+    return encode({"jsonrpc": "2.0", "id": identity, "result": result})
+
+
+def failure(identity: int | str | None, refused: Refused) -> bytes:
+    """The line that says why a request was not carried out."""
+    error = {"code": refused.code, "message": str(refused)}
+    return encode({"jsonrpc": "2.0", "id": identity, "error": error})

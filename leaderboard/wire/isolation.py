@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,21 +75,24 @@ class Isolation:
         }
 
 
-def split_command(command: str) -> tuple[str, ...]:
+def split_command(command: str, transport: str = "stdio") -> tuple[str, ...]:
     """The words of a command line, as a shell splits them. Raises CannotRun."""
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
         raise CannotRun(f"{command!r} is no command line: {error}") from None
     if not words:
-        raise CannotRun("no command; write stdio:COMMAND, for example stdio:'python mine.py'")
+        raise CannotRun(
+            f"no command; write {transport}:COMMAND, for example {transport}:'python mine.py'"
+        )
     return words
 
 
-def resolve(words: Sequence[str]) -> tuple[str, ...]:
+def resolve(words: Sequence[str], own: Sequence[str] = ()) -> tuple[str, ...]:
     """The command so that it can be run from another folder: programs and files by absolute path.
 
-    Raises CannotRun when there is no such program, or when it is a file that cannot be executed.
+    `own`: words that name files of the agent's own folder, and stay as they are. Raises CannotRun when
+    there is no such program, or when it is a file that cannot be executed.
     """
     program, *arguments = words
     found = shutil.which(program)
@@ -102,7 +105,7 @@ def resolve(words: Sequence[str]) -> tuple[str, ...]:
         )
     # Not resolved through links: a virtual environment's interpreter is one.
     return os.path.abspath(found), *(
-        os.path.abspath(word) if _is_path(word) else word for word in arguments
+        os.path.abspath(word) if word not in own and _is_path(word) else word for word in arguments
     )
 
 
@@ -116,6 +119,7 @@ class Confined:
 
     Attributes:
         read, write: our ends of its descriptors 4 and 3.
+        report: readable when `has_ended` may say something new.
         folder: its own, where it starts and may write; removed in the end.
     """
 
@@ -123,11 +127,13 @@ class Confined:
     read: int
     write: int
     folder: Path
-    _report: int
+    report: int
     _lifeline: int
     _said: dict[str, Any] = field(default_factory=dict)
     _ended: bool = False
     _write_ended: bool = False
+    _unread: bytes = b""
+    _reported: bool = False
 
     @property
     def holds(self) -> Mapping[str, bool]:
@@ -154,6 +160,11 @@ class Confined:
         """Of the command; negative for a signal; None when the harness ended it."""
         return self._said.get("exit")
 
+    def has_ended(self) -> bool:
+        """Whether the command has ended by itself; what it left is being ended then."""
+        self._read_report()
+        return self._reported
+
     def end_writing(self) -> None:
         """Nothing more will be written to the agent; it reads the end of its descriptor 3."""
         if not self._write_ended:
@@ -175,18 +186,19 @@ class Confined:
         finally:
             _kill_group(self.process)
             self._read_report()
-            for descriptor in (self.read, self._report):
+            for descriptor in (self.read, self.report):
                 os.close(descriptor)
             self.end_writing()
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _read_report(self) -> None:
-        os.set_blocking(self._report, False)
-        data = b""
+        os.set_blocking(self.report, False)
         with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self._report, 1 << 16):
-                data += chunk
-        for line in data.splitlines():
+            while chunk := os.read(self.report, 1 << 16):
+                self._unread += chunk
+            self._reported = True
+        *lines, self._unread = self._unread.split(b"\n")
+        for line in lines:
             with contextlib.suppress(ValueError):  # Cut short when it was killed.
                 self._said |= json.loads(line)
 
@@ -206,10 +218,16 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def start(command: Sequence[str], isolation: Isolation, log: int) -> Confined:
+def start(
+    command: Sequence[str],
+    isolation: Isolation,
+    log: int,
+    prepare: Callable[[Path], Mapping[str, str]] = lambda _folder: {},
+) -> Confined:
     """Start a resolved command. `log`: descriptor that its output is written to.
 
-    Whether it could be executed is known when it is closed (`failure`).
+    `prepare` puts into the agent's folder what it is to find there, and returns variables for its
+    environment. Whether the command could be executed is known when it is closed (`failure`).
     """
     with contextlib.ExitStack() as undo:
         folder = tempfile.mkdtemp(prefix="acs-gym-agent-")
@@ -218,7 +236,7 @@ def start(command: Sequence[str], isolation: Isolation, log: int) -> Confined:
         read, their_write = _pipe(undo)
         report, their_report = _pipe(undo)
         their_lifeline, lifeline = _pipe(undo)
-        environment = _environment(folder, isolation)
+        environment = {**_environment(folder, isolation), **prepare(Path(folder))}
         order = {
             "command": list(command),
             "environment": environment,

@@ -9,6 +9,7 @@ from acs_gym.evaluation import Status
 from acs_gym.simulation.engine import Outcome
 from leaderboard.cell_runner import CellChanged, run_cell
 from leaderboard.records import CellStatus
+from leaderboard.waveforms import WAVEFORMS
 from tests.leaderboard.conftest import plan
 
 
@@ -73,13 +74,14 @@ def test_a_winner_that_simulates_differently_is_invalid_and_counts_as_zero(store
     def other(task, design):
         nearby = task.space.from_unit(task.space.to_unit(design) * 0.9)
         with task.session(1) as session:
-            return session.simulate(nearby)
+            return session.simulate(nearby), None
 
     monkeypatch.setattr(cell_runner, "_simulate_afresh", other)
     result = run_cell(cell.spec, cell.key, store, lambda _n, _best: None)
     assert result.status is CellStatus.INVALID
     assert "simulates differently" in result.message
     assert result.score == 0 and not result.feasible
+    assert not (store.cell(cell.key) / WAVEFORMS).exists()
 
 
 def test_a_simulator_that_fails_makes_the_cell_invalid_not_the_agent_bad(store, monkeypatch):

@@ -15,7 +15,7 @@ from leaderboard.analytic import AnalyticSimulator
 from leaderboard.check_agent import app
 from leaderboard.wire.conformance import Verdict, check
 from tests.leaderboard.conftest import AGENTS, ROOT
-from tests.leaderboard.wire_runs import EXAMPLES, task
+from tests.leaderboard.wire_runs import EXAMPLES, adversary, task
 
 STDIO = f"stdio:{sys.executable}"
 PREAMBLE = f"""
@@ -60,6 +60,29 @@ def test_a_command_is_fine(script):
     found = verdicts(script(GOOD))
     assert {f.verdict for name, f in found.items() if name != "reports usage"} == {Verdict.FINE}
     assert found["starts and answers initialize"].found == "it is good"
+
+
+def test_a_command_that_is_an_mcp_client_is_fine():
+    found = verdicts(f"mcp:{adversary('mcp_misbehaves', 'sound')}")
+    assert {f.verdict for f in found.values()} == {Verdict.FINE}
+    assert found["starts and connects"].found == "it is sound 1"
+    assert found["reports usage"].found == "5 tokens, 0.25 $"
+
+
+@pytest.mark.parametrize(
+    ("does", "name", "says", "remedy"),
+    [
+        ("never_connects", "starts and connects", "did not connect to its server", "mcp.json"),
+        ("bad_lines", "speaks the protocol only", "10 lines were refused", "standard input"),
+        ("overspends", "finishes", "1 designs asked for, 0 remain", "ask for at most what remains"),
+        ("exits_unused", "uses its budget", "simulated nothing of 6", "call simulate"),
+    ],
+)
+def test_what_is_wrong_with_an_mcp_client_is_found(does, name, says, remedy):
+    spec = f"mcp:{adversary('mcp_misbehaves', does)}"
+    finding = verdicts(spec, timeout_s=1.0 if does == "never_connects" else 30.0)[name]
+    assert finding.verdict is Verdict.PROBLEM
+    assert says in finding.found and remedy in finding.remedy
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from leaderboard.cell_runner import run_cell
+from leaderboard.chosen import choose
 from leaderboard.export import COLUMNS, CellRow, main, rows, to_csv, to_jsonl, to_markdown
-from leaderboard.report import load_comparable
-from leaderboard.standings import standings
 from leaderboard.store import RESULT, Store
 from leaderboard.verify import ROBUST, Thoroughness, verify_cell
 from tests.leaderboard.conftest import ROOT, plan
@@ -36,7 +35,7 @@ def runs(ran: Path, tmp_path: Path) -> Store:
 
 
 def table(store: Store) -> list[CellRow]:
-    return rows(load_comparable(store)[0], store)
+    return rows(choose(store.folder))
 
 
 def export(*arguments: object):
@@ -68,7 +67,7 @@ def test_a_row_holds_what_the_result_holds(runs):
 
 
 def test_the_numbers_are_those_of_the_standings(runs):
-    board = standings(load_comparable(runs)[0])
+    board = choose(runs.folder).board()
     for ranked in board.rows:
         own = [r for r in table(runs) if r.agent == ranked.agent]
         assert len(own) == ranked.overall.cells
@@ -120,7 +119,7 @@ def test_a_cell_that_was_run_again_counts_once_as_in_the_report(runs):
 
 
 def test_markdown_is_the_ranking_with_its_intervals(runs):
-    board = standings(load_comparable(runs)[0])
+    board = choose(runs.folder).board()
     text = to_markdown(board)
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
@@ -128,14 +127,14 @@ def test_markdown_is_the_ranking_with_its_intervals(runs):
     assert [c[1] for c in cells[2:]] == [r.agent for r in board.rows]
     assert cells[2][2] == f"{board.rows[0].overall.score:.4f}"
     assert cells[2][4] == f"{board.rows[0].overall.successes}/2"
-    assert "generic PDK (bundled models, not SKY130)" in text and "provisional" in text
+    assert "generic PDK (bundled models, not SKY130)" in text and "not ranked" in text
 
 
 def test_a_name_cannot_break_the_markdown_table(runs):
     for row in table(runs):
         name = "stdio:a | b\n<img> [x](y)" if row.agent.endswith("Idle") else row.agent
         edit_result(runs.cell(row.key), lambda r, name=name: r["spec"].update(agent=name))
-    text = to_markdown(standings(load_comparable(runs)[0]))
+    text = to_markdown(choose(runs.folder).board())
     assert r"| stdio:a \| b \<img\> \[x\](y) |" in text
 
 

@@ -1,4 +1,7 @@
-"""The report holds what it must, opens without a network, and trusts no text from outside."""
+"""The report holds what it must, opens without a network, and trusts no text from outside.
+
+What a browser makes of it is in test_report_browser.py.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +13,79 @@ import sys
 
 import pytest
 
+from leaderboard.cell_runner import run_cell
+from leaderboard.chosen import choose
 from leaderboard.errors import LeaderboardError
-from leaderboard.report import load_comparable, render
+from leaderboard.figures import COLOURS, DASHES, colour, dash
+from leaderboard.page import HEAT_STEPS, Scale, render
+from leaderboard.report import REPORT, STATIC_REPORT, best_waveforms
 from leaderboard.standings import BestDesign, standings
-from leaderboard.statistics import ENOUGH_SEEDS
-from leaderboard.store import StoredCell
+from leaderboard.store import Store, StoredCell
 from leaderboard.summary import to_json
-from tests.leaderboard.conftest import AGENTS, ROOT
+from leaderboard.waveforms import WAVEFORMS
+from tests.leaderboard.conftest import AGENTS, ROOT, plan
+
+TASK = "ACS-OTA5T-v0"
 
 
-@pytest.fixture
-def board(store, finish):
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A store with one cell of each of three agents."""
+    store = Store(tmp_path_factory.mktemp("runs"))
     for agent in ("random", "sobol", "Idle"):
-        finish(agent)
-    return standings(load_comparable(store)[0])
+        cell = plan(agent)[0]
+        store.finish(run_cell(cell.spec, cell.key, store, lambda _n, _best: None))
+    return store
 
 
-@pytest.fixture
-def page(board):
-    return render(board)
+@pytest.fixture(scope="module")
+def chosen(runs):
+    return choose(runs.folder)
+
+
+@pytest.fixture(scope="module")
+def cells(chosen):
+    return chosen.cells
+
+
+@pytest.fixture(scope="module")
+def sobol(cells):
+    return next(c for c in cells if c.result.spec.agent == "sobol")
+
+
+@pytest.fixture(scope="module")
+def board(cells):
+    return standings(cells)
+
+
+@pytest.fixture(scope="module")
+def waves(board, chosen):
+    return best_waveforms(board, chosen)
+
+
+@pytest.fixture(scope="module")
+def page(board, waves):
+    return render(board, waves)
+
+
+@pytest.fixture(scope="module")
+def static_page(board, waves):
+    return render(board, waves, static=True)
+
+
+@pytest.fixture(params=["page", "static_page"])
+def either(request):
+    return request.getfixturevalue(request.param)
 
 
 def without_plotly(page):
     """The page less the library, which mentions addresses in its own text."""
     scripts = re.findall(r"<script>.*?</script>", page, flags=re.DOTALL)
-    return page.replace(max(scripts, key=len), "")
+    return page.replace(max(scripts, key=len), "") if scripts else page
+
+
+def section(page, first, after):
+    return page[page.index(f'id="{first}"') : page.index(f'id="{after}"')]
 
 
 def cell_with(cell, **changes):
@@ -42,70 +93,142 @@ def cell_with(cell, **changes):
     return StoredCell(cell.result.model_copy(update=changes), cell.trace)
 
 
-def test_it_names_the_conditions_and_that_the_models_are_not_sky130(page):
-    text = html.unescape(page)
+def test_it_names_the_conditions_and_that_the_models_are_not_sky130(either):
+    text = html.unescape(either)
     assert "generic PDK (bundled models, not SKY130)" in text and "Not SKY130." in text
     assert "6 simulations" in text and "ngspice " in text
-    assert "Provisional." in text and f"fewer than {ENOUGH_SEEDS} seeds" in text
+    assert "3 of 3 agents have a rank marked ~" in text
 
 
-def test_it_ranks_every_agent_in_order(page, board):
-    table = page[page.index('id="ranking"') : page.index('id="anytime"')]
-    places = [table.index(f"{row.agent}</th>") for row in board.rows]
+def test_it_ranks_every_agent_in_order_and_says_why_none_is_ranked(either, board):
+    table = section(either, "ranking-rows", "anytime")
+    places = [table.index(f'data-name="{html.escape(row.agent)}"') for row in board.rows]
     assert places == sorted(places) and len(places) == 3
     assert all(f"{row.overall.score:.4f}" in table for row in board.rows)
+    assert all(reason in html.unescape(table) for row in board.rows for reason in row.reasons)
 
 
-def test_the_best_design_is_shown_in_engineering_units_with_a_verdict_on_every_spec(page, board):
-    best = board.best["ACS-OTA5T-v0"].evaluation
-    verdicts = re.findall(r'class="verdict (met|missed)"', page)
-    assert len(verdicts) == len(board.tasks["ACS-OTA5T-v0"].specs)
+def test_every_part_is_there_and_in_the_contents(either):
+    parts = re.findall(r'<a href="#(\w+)">', either)
+    assert parts == [
+        "ranking", "anytime", "targets", "solved", "profile", "heat", "pairs", "tasks", "costs",
+        "reading",
+    ]  # fmt: skip
+    assert all(either.count(f'<h2 id="{part}">') == 1 for part in parts)
+
+
+def test_the_best_design_is_shown_in_engineering_units_with_a_verdict_on_every_spec(either, board):
+    best = board.best[TASK].evaluation
+    table = either[either.index("Metrics against specs") : either.index("Its waveforms")]
+    verdicts = re.findall(r'class="verdict (met|missed)"', table)
+    assert len(verdicts) == len(board.tasks[TASK].specs)
     met = sum(margin is not None and margin >= 0 for margin in best.margins.values())
     assert verdicts.count("met") == met
     for word in ("w_pair", "i_bias", " uA", " MHz", "✓ met" if met else "✗ missed"):
-        assert word in page
+        assert word in table
 
 
-def test_it_loads_nothing_from_anywhere(page):
-    assert not re.search(r"(?:src|href|action)\s*=|@import|url\(", without_plotly(page))
-    assert "http" not in without_plotly(page).replace("http-equiv", "")
-    assert "default-src 'none'" in page
+def test_the_best_design_has_its_waveforms(either, waves):
+    shown = section(either, "tasks", "costs")
+    for panel in waves[TASK].panels:
+        assert f"<strong>{html.escape(panel.title)}</strong>" in shown
+        assert all(html.escape(note.text) in shown for note in panel.notes)
+    charts = sum(len(panel.axes) for panel in waves[TASK].panels)
+    assert shown.count('aria-label="') >= charts > 1
+
+
+def test_waveforms_that_are_missing_or_damaged_are_a_note(board, chosen, runs):
+    assert "Not shown: no waveforms were kept." in render(board, {TASK: "no waveforms were kept"})
+    best = board.best[TASK]
+    key = next(c.result.key for c in chosen.cells if c.result.spec.agent == best.agent)
+    path = runs.cell(key) / WAVEFORMS
+    kept = path.read_bytes()
+    try:
+        path.write_text('{"key": "<b>"}')
+        found = best_waveforms(board, chosen)
+    finally:
+        path.write_bytes(kept)
+    assert f"Not shown: {WAVEFORMS} is damaged" in render(board, found)
+
+
+def test_it_loads_nothing_from_anywhere(either):
+    page = without_plotly(either)
+    assert not re.search(r"(?:src|action)\s*=|@import|url\((?!#)", page)
+    assert set(re.findall(r"href\s*=\s*.(.)", page)) == {"#"}
+    assert not re.search(r"https?://", page)
+    assert "default-src 'none'" in html.unescape(page)
+
+
+def test_the_page_has_plotly_once_and_a_chart_for_every_place(page):
     assert page.count("Plotly.react") == 1 and page.count('id="charts"') == 1
+    places = re.findall(r'data-chart="([\w-]+)"', page)
+    assert len(places) == len(set(places)) and set(places) == set(charts_of(page))
 
 
-def test_the_curves_are_those_of_the_traces(page, store):
-    data = re.search(r'id="charts">(.*?)</script>', page, flags=re.DOTALL)[1]
-    charts = json.loads(data)
-    cells, _ = load_comparable(store)
-    sobol = next(c for c in cells if c.result.spec.agent == "sobol")
-    curve = next(s for s in charts["overall"]["series"] if s["name"] == "sobol")
-    assert curve["x"] == [1, 2, 3, 4, 5, 6]
-    assert curve["y"][-1] == pytest.approx(sobol.result.score, abs=1e-5)
+def test_the_static_page_has_no_script_and_is_small(static_page, page):
+    assert "<script" not in static_page and "Plotly" not in static_page
+    assert not re.search(r"\son\w+\s*=", static_page)
+    assert "script-src" not in static_page
+    assert static_page.count('<div class="drawn"') == page.count('class="chart"')
+    assert len(static_page) < 1_000_000
+
+
+def charts_of(page):
+    return json.loads(re.search(r'id="charts">(.*?)</script>', page, flags=re.DOTALL)[1])
+
+
+def test_the_curves_are_those_of_the_traces(page, sobol):
+    charts = charts_of(page)
+    curve = next(s for s in charts["curve"]["series"] if s["name"] == "sobol")
+    assert len(curve["y"]) == 6 and "x" not in curve
+    assert curve["y"][-1] == pytest.approx(sobol.result.score, abs=1e-4)
     assert curve["y"] == sorted(curve["y"])
+    assert charts["curve-0"]["series"] == charts["curve"]["series"]  # There is one task.
 
 
-def test_the_same_results_give_the_same_bytes(board, page):
-    assert render(board) == page
+def test_the_same_results_give_the_same_bytes(board, waves, page, static_page):
+    assert render(board, waves) == page
+    assert render(board, waves, static=True) == static_page
 
 
-def test_foreign_text_is_escaped(store, finish):
-    evil = "</script><img src=x onerror=alert(1)>"
-    finish("sobol")
-    cells = load_comparable(store)[0]
-    spec = cells[0].result.spec.model_copy(update={"agent": evil})
-    page = render(standings([cell_with(cells[0], spec=spec)]))
-    assert "<img" not in page and "alert(1)" in page
+@pytest.mark.parametrize("static", [False, True])
+def test_foreign_text_is_escaped(sobol, waves, static):
+    evil = "</script></style><img src=x onerror=alert(1)>{{7*6}}$\\frac${7*6}"
+    spec = sobol.result.spec.model_copy(update={"agent": evil})
+    panel = waves[TASK].panels[0]
+    axes = panel.axes[0].model_copy(update={"y_label": evil, "x_unit": "<b>"})
+    notes = (panel.notes[0].model_copy(update={"text": evil}),)
+    panels = (panel.model_copy(update={"title": evil, "axes": (axes,), "notes": notes}),)
+    hostile = {TASK: waves[TASK].model_copy(update={"panels": panels})}
+    page = render(standings([cell_with(sobol, spec=spec)]), hostile, static=static)
+    assert "<img" not in page and "<b>" not in without_plotly(page)
+    assert html.unescape(page).count(evil) > 5
 
 
-def test_headings_captions_and_labels_are_there_for_a_screen_reader(page):
-    assert page.count("<table>") == page.count("<caption>") > 3
-    assert page.count("data-chart=") == page.count('role="img" aria-label=')
-    assert page.count("<h1>") == 1 and '<html lang="en">' in page
+def test_headings_captions_and_labels_are_there_for_a_screen_reader(either):
+    tables = re.findall(r"<table.*?</table>", either, flags=re.DOTALL)
+    assert len(tables) > 5 and all(t.count("<caption>") == 1 for t in tables)
+    assert all('scope="col"' in t and 'scope="row"' in t for t in tables)
+    charts = re.findall(r'<div class="(?:chart|drawn)"[^>]*>', either)
+    assert charts and all('role="img"' in c and 'aria-label="' in c for c in charts)
+    assert either.count("<h1>") == 1 and '<html lang="en">' in either
 
 
-def test_a_better_score_ranks_first_and_equal_merit_shares_a_rank(store, finish):
-    finish("sobol")
-    cell = load_comparable(store)[0][0]
+def test_no_two_of_forty_agents_look_alike():
+    looks = [(colour(k), dash(k)) for k in range(COLOURS * len(DASHES))]
+    assert len(set(looks)) == len(looks)
+
+
+def test_the_heat_scale_covers_every_score():
+    scale = Scale.of([0.62, 0.9])
+    assert scale.lowest == 0.6
+    assert [scale.step(v) for v in (0.0, 0.6, 0.62, 0.99, 1.0)] == [0, 0, 0, 6, 6]
+    assert all(scale.step(scale.bound(k) + 1e-9) == k for k in range(HEAT_STEPS))
+    assert Scale.of([1.0]).step(1.0) == HEAT_STEPS - 1
+
+
+def test_a_better_score_ranks_first_and_equal_merit_shares_a_rank(sobol):
+    cell = sobol
 
     def agent(name, score):
         spec = cell.result.spec.model_copy(update={"agent": name})
@@ -115,9 +238,8 @@ def test_a_better_score_ranks_first_and_equal_merit_shares_a_rank(store, finish)
     assert [(r.rank, r.agent) for r in board.rows] == [(1, "b"), (2, "a"), (2, "c"), (4, "d")]
 
 
-def test_an_agent_with_missing_cells_ranks_below_complete_ones(store, finish):
-    finish("sobol")
-    cell = load_comparable(store)[0][0]
+def test_an_agent_with_missing_cells_ranks_below_complete_ones(sobol):
+    cell = sobol
 
     def place(agent, repetition, score):
         changes = {"agent": agent, "repetition": repetition}
@@ -127,25 +249,22 @@ def test_an_agent_with_missing_cells_ranks_below_complete_ones(store, finish):
     assert [(r.agent, r.missing) for r in board.rows] == [("whole", 0), ("lucky", 1)]
 
 
-def test_only_the_newest_of_a_repeated_cell_counts(store, finish):
-    finish("sobol")
-    cell = load_comparable(store)[0][0]
+def test_only_the_newest_of_a_repeated_cell_counts(sobol):
+    cell = sobol
     timing = cell.result.timing.model_copy(update={"finished": "2999-01-01T00:00:00+00:00"})
     board = standings([cell_with(cell, score=0.25, timing=timing), cell])
     assert board.rows[0].overall.score == 0.25 and board.omitted == 1
 
 
-def test_crashed_cells_count_as_zero_in_score_and_curve(store, finish):
-    finish("sobol")
-    cell = load_comparable(store)[0][0]
+def test_crashed_cells_count_as_zero_in_score_and_curve(sobol):
+    cell = sobol
     row = standings([cell_with(cell, status="crashed", score=0.0)]).rows[0]
     assert row.overall.score == row.overall.area == 0
     assert row.statuses == {"crashed": 1}
 
 
-def test_an_agent_that_simulated_nothing_has_no_best_design(store, finish):
-    finish("Idle")
-    board = standings(load_comparable(store)[0])
+def test_an_agent_that_simulated_nothing_has_no_best_design(cells):
+    board = standings([c for c in cells if c.result.spec.agent == f"{AGENTS}:Idle"])
     assert board.best == {}
     assert "No agent has a verified design" in render(board)
 
@@ -163,8 +282,8 @@ def test_runs_that_cannot_be_compared_are_not(store, finish):
     finish("sobol")
     finish("sobol", budget=3)
     with pytest.raises(LeaderboardError, match=r"--budget 3 .*\n.*--budget 6 "):
-        load_comparable(store)
-    assert len(load_comparable(store, budget=3)[0]) == 1
+        choose(store.folder)
+    assert len(choose(store.folder, budget=3).cells) == 1
 
 
 def test_the_command_regenerates_the_report_and_names_what_is_damaged(store, finish):
@@ -172,11 +291,14 @@ def test_the_command_regenerates_the_report_and_names_what_is_damaged(store, fin
     path = store.cell(broken.key) / "result.json"
     path.write_text("{")
     command = [sys.executable, "-m", "leaderboard.report", str(store.folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0
-    assert f"corrupt, left out: {path}" in done.stderr
-    page = (store.folder / "report.html").read_text()
-    assert kept.spec.agent in page and done.stdout.strip() == str(store.folder / "report.html")
+    for options, name in (([], REPORT), (["--static"], STATIC_REPORT)):
+        done = subprocess.run(
+            [*command, *options], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0
+        assert f"corrupt, left out: {path}" in done.stderr
+        assert done.stdout.strip() == str(store.folder / name)
+        assert kept.spec.agent in (store.folder / name).read_text()
 
 
 def test_a_folder_without_results_is_an_error_that_says_what_to_do(tmp_path):

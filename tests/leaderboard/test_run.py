@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,9 +10,12 @@ import signal
 import time
 
 import pytest
+from rich.console import Console
 
 from acs_gym.registry import BUNDLED
-from tests.leaderboard.conftest import AGENTS, results, run, small, start
+from leaderboard.plan import Durations
+from leaderboard.progress import CellProgress, RunningCell, duration_text, time_left
+from tests.leaderboard.conftest import AGENTS, plan, results, run, small, start
 
 
 def comparable(out):
@@ -34,7 +38,7 @@ def test_a_run_ranks_the_agents_resumes_without_simulating_and_repeats_byte_for_
     board = json.loads(first.stdout)
     assert [a["rank"] for a in board["agents"]] == [1, 2]
     assert {a["agent"] for a in board["agents"]} == {"random", "sobol"}
-    assert all(a["provisional"] and a["cells"] == 2 for a in board["agents"])
+    assert all(not a["ranked"] and a["cells"] == 2 for a in board["agents"])
     assert board["agents"][0]["score_iqm"] >= board["agents"][1]["score_iqm"] > 0
     assert (tmp_path / "a" / "report.html").is_file()
     assert "[4/4]" in first.stderr
@@ -207,6 +211,57 @@ def test_the_lists_name_agents_and_tasks():
     assert listed.exit_code == 0 and "skopt-gp" in listed.stdout
     listed = CliRunner().invoke(app, ["--list-tasks"])
     assert "ACS-OTA5T-v0" in listed.stdout and "demo" in listed.stdout
+
+
+def test_time_left_is_unknown_until_there_is_something_to_go_by():
+    one, two = plan("random", budget=8)[0], plan("sobol", budget=8)[0]
+    running = RunningCell(one, since=0.0)
+    assert time_left([two], [running], Durations(), 1, now=100.0) is None
+    running.designs = 4
+    assert time_left([], [running], Durations(), 1, now=8.0) == pytest.approx(8.0)
+    assert time_left([two], [running], Durations(), 1, now=8.0) is None
+    finished = Durations()
+    finished.add(two.spec, 30.0)
+    assert time_left([two], [running], finished, 1, now=8.0) == pytest.approx(38.0)
+    assert time_left([two], [running], finished, 2, now=8.0) == pytest.approx(30.0)
+    finished.add(one.spec, 4.0)  # A finished cell says more than the pace of one that runs.
+    assert time_left([], [running], finished, 1, now=8.0) == pytest.approx(2.0)
+
+
+def test_what_an_earlier_attempt_had_is_no_pace():
+    cell = plan("random", budget=100)[0]
+    continued = RunningCell(cell, since=0.0, known=60, designs=61)
+    assert continued.whole(now=1.0) is None
+    continued.designs = 80
+    assert continued.whole(now=20.0) == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "?"), (0, "0 s"), (99, "99 s"), (100, "2 min"), (7500, "2 h 05 min")],
+)
+def test_durations_are_short(seconds, text):
+    assert duration_text(seconds) == text
+
+
+def test_a_log_gets_a_line_a_second_at_most_and_a_sign_of_life():
+    now, text = [0.0], io.StringIO()
+    cells = [plan("random", budget=b)[0] for b in range(10, 16)]
+    progress = CellProgress(Console(file=text), cells, 1, Durations(), {}, clock=lambda: now[0])
+    for cell in cells[:5]:
+        progress.started(cell)
+        now[0] += 0.25
+        progress.finished(cell)
+    assert text.getvalue().count("\n") == 2  # At once, and one second later.
+    progress.started(cells[5])
+    now[0] += 1.0
+    progress.tick()
+    assert text.getvalue().count("\n") == 2
+    now[0] += 60.0
+    progress.tick()
+    assert "[5/6] running: ACS-OTA5T-v0 · random · 0 0/15" in text.getvalue()
+    progress.finished(cells[5])
+    assert text.getvalue().splitlines()[-1].startswith("[6/6] ")
 
 
 def wait_for_cell(out, agent):

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from leaderboard.statistics import (
     area_under,
@@ -13,6 +14,7 @@ from leaderboard.statistics import (
     interquartile_mean,
     iqm_curve,
     iqm_interval,
+    iqm_interval_over_tasks,
     median_simulations_to_spec,
     wilson_interval,
 )  # fmt: skip
@@ -44,6 +46,29 @@ def test_bootstrap_interval_agrees_with_the_normal_one_for_many_scores():
     # [E(clipped deviation²)] / (1 - 2·0.25)² / n = (1/96 + 1/32) / 0.25 / n.
     half = 1.96 * math.sqrt((1 / 96 + 1 / 32) / 0.25 / 400)
     assert interval.high - interval.low == pytest.approx(2 * half, rel=0.15)
+
+
+def test_bootstrap_agrees_with_the_stratified_one_of_scipy():
+    rng = np.random.default_rng(2)
+    tasks = [rng.uniform(size=8), rng.uniform(0.4, 0.6, size=5)]
+    theirs = stats.bootstrap(
+        tasks, lambda a, b, axis: interquartile_mean(np.concatenate((a, b), axis), axis),
+        axis=0, n_resamples=4999, method="percentile", rng=rng,
+    ).confidence_interval  # fmt: skip
+    ours = iqm_interval(tasks)
+    assert ours.low == pytest.approx(theirs.low, abs=0.01)
+    assert ours.high == pytest.approx(theirs.high, abs=0.01)
+
+
+def test_bootstrap_over_tasks_of_equal_scores_within_is_that_of_the_tasks_means():
+    """With nothing varying within tasks only the draw of tasks is left: 2 of 2 alike with chance 1/2."""
+    interval = iqm_interval_over_tasks([[0.2] * 4, [0.8] * 4])
+    assert (interval.low, interval.high) == (0.2, 0.8)
+
+
+def test_bootstrap_over_tasks_takes_tasks_of_different_size():
+    interval = iqm_interval_over_tasks([[0.2] * 2, [0.5] * 9, [0.8] * 4])
+    assert 0.2 <= interval.low < 0.5 < interval.high <= 0.8
 
 
 def test_bootstrap_is_seeded():

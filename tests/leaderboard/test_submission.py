@@ -142,7 +142,7 @@ def test_a_missing_repetition_is_remarked(folder):
     shutil.rmtree(folder / RUNS / first.key)
     remarks = assess(folder, Thoroughness()).remarks
     assert any("repetitions 0 are missing; every attempt belongs here" in r for r in remarks)
-    assert any("1 seeds; fewer than 10 are shown as provisional" in r for r in remarks)
+    assert any("1 seeds; fewer than 10 are shown, not ranked" in r for r in remarks)
 
 
 def test_verification_is_the_gate(folder):

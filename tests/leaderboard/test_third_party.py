@@ -11,9 +11,13 @@ import sys
 
 import pytest
 
+from leaderboard.wire.door import CONFIG, CONFIG_VARIABLE
 from leaderboard.wire.exchange import Exchange, Patience
+from leaderboard.wire.mcp import McpAgent
+from leaderboard.wire.mcp_lines import RESOURCE, REVISIONS
 from leaderboard.wire.messages import ERRORS, MAX_LINE, MAX_PARAMETERS
 from leaderboard.wire.schema import protocol_schema
+from leaderboard.wire.stdio import StdioAgent
 from leaderboard.wire.strict_json import MAX_DEPTH, MAX_DIGITS
 from tests.leaderboard.wire_runs import EXAMPLES, analytic_session, drive
 
@@ -32,6 +36,12 @@ AGENTS = [
         ),
     ),
     pytest.param(
+        f"mcp:{sys.executable} {EXAMPLES / 'mcp_agent.py'} mcp.json", id="mcp",
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec("mcp") is None, reason="mcp is not installed"
+        ),
+    ),
+    pytest.param(
         f"node {EXAMPLES / 'random_agent.mjs'}", id="node",
         marks=pytest.mark.skipif(missing("node"), reason="node is not installed"),
     ),
@@ -44,7 +54,9 @@ AGENTS = [
 
 @pytest.mark.parametrize("command", AGENTS)
 def test_an_example_spends_its_budget_within_bounds_and_repeats_by_seed(tmp_path, command):
-    first, second, other = (drive(command, tmp_path, seed=seed) for seed in (1, 1, 2))
+    kind = McpAgent if command.startswith("mcp:") else StdioAgent
+    command = command.removeprefix("mcp:")
+    first, second, other = (drive(command, tmp_path, seed=s, kind=kind) for s in (1, 1, 2))
     for run in (first, second, other):
         assert run.error is None, run.error
         assert run.session.budget.used == 6 and run.session.usage.duplicates == 0
@@ -90,6 +102,21 @@ def test_the_page_has_the_errors_and_the_limits_that_hold():
     assert f"| ending after `finish` | {patience.leave_s:g} s |" in page
     assert f"integers of at most {MAX_DIGITS} digits" in page
     assert f"at most {MAX_DEPTH} levels" in page
+
+
+def test_the_page_says_of_mcp_clients_what_holds():
+    page, patience = " ".join(PAGE.read_text().split()), McpAgent.usual_patience
+    assert f"the command has {patience.leave_s:g} s to end" in page
+    assert f"{patience.start_s:g} s to connect, of {patience.answer_s:g} s between" in page
+    assert f"{', '.join(REVISIONS[:-1])} and {REVISIONS[-1]}" in page
+    assert CONFIG in page and CONFIG_VARIABLE in page and RESOURCE in page
+
+
+def test_every_test_that_the_page_names_is_there():
+    named = set(re.findall(r"`(test_\w+)`", PAGE.read_text()))
+    tests = "\n".join(p.read_text() for p in (PAGE.parents[1] / "tests").rglob("test_*.py"))
+    assert len(named) > 30
+    assert named <= set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE))
 
 
 SCRIPT = """

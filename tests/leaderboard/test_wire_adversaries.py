@@ -16,9 +16,8 @@ from acs_gym.session import BudgetExhausted
 from leaderboard.wire.exchange import AgentFailed, Patience
 from leaderboard.wire.isolation import Isolation
 from leaderboard.wire.probe import probe
-from tests.leaderboard.wire_runs import PATIENT, adversary, drive, running
+from tests.leaderboard.wire_runs import PATIENT, SHORT, adversary, drive, running
 
-SHORT = Patience(start_s=60, answer_s=1, leave_s=1)
 TIERS = pytest.mark.parametrize(
     "isolation", [Isolation(), Isolation(namespaces=False)], ids=["namespaces", "none"]
 )
@@ -32,7 +31,7 @@ def needs(what: str):
 def test_asking_for_more_gets_nothing_more_and_ends_the_run(tmp_path):
     run = drive(adversary("overspends"), tmp_path)
     assert run.said[0]["code"] == -32000
-    assert "7 designs asked for, 6 remain; nothing was simulated" in run.said[0]["message"]
+    assert "9 designs asked for, 6 remain; nothing was simulated" in run.said[0]["message"]
     assert isinstance(run.error, BudgetExhausted)
     assert run.session.budget.used == 6
 

@@ -12,13 +12,16 @@ from pathlib import Path
 from acs_gym.session import Session
 from acs_gym.task import make_task
 from leaderboard.analytic import AnalyticSimulator
+from leaderboard.wire.command import LOG, RECORD, CommandAgent
 from leaderboard.wire.exchange import Patience
 from leaderboard.wire.isolation import Isolation
-from leaderboard.wire.stdio import LOG, RECORD, StdioAgent
+from leaderboard.wire.mcp import McpAgent
+from leaderboard.wire.stdio import StdioAgent
 
 ADVERSARIES = Path(__file__).parent / "adversaries"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "third_party"
 PATIENT = Patience(start_s=60, answer_s=60, leave_s=30)
+SHORT = Patience(start_s=60, answer_s=1, leave_s=1)
 BUDGET = 6
 
 
@@ -50,13 +53,14 @@ def drive(
     command: str,
     folder: Path,
     *,
+    kind: type[CommandAgent] = StdioAgent,
     patience: Patience = PATIENT,
     isolation: Isolation | None = None,
     budget: int = BUDGET,
     seed: int = 1,
 ) -> Run:
     """Run a command to its end."""
-    agent = StdioAgent(command, patience=patience, isolation=isolation)
+    agent = kind(command, patience=patience, isolation=isolation)
     agent.keep_files_in(folder)
     error = None
     with analytic_session(budget, seed) as session:
@@ -66,6 +70,21 @@ def drive(
             error = raised
     record = json.loads((folder / RECORD).read_text())
     return Run(session, error, (folder / LOG).read_text(), record)
+
+
+def impatient_with_one_that_hangs() -> StdioAgent:
+    """A factory for `--agents`; ten minutes are too long for a test."""
+    return StdioAgent(adversary("hangs"), patience=SHORT)
+
+
+def impatient_with_a_client_that_hangs() -> McpAgent:
+    return McpAgent(adversary("mcp_misbehaves", "hangs"), patience=SHORT)
+
+
+def one_that_tampers_without_namespaces() -> StdioAgent:
+    """Forges what lies in the folder TEST_RUNS."""
+    command = adversary("tampers", os.environ["TEST_RUNS"])
+    return StdioAgent(command, isolation=Isolation(namespaces=False))
 
 
 def adversary(name: str, *arguments: object) -> str:

@@ -3,6 +3,6 @@
 from raw import call, hello, say
 
 design = hello()
-say(call("simulate", designs=[design] * 7)["error"])
+say(call("simulate", designs=[design] * 9)["error"])
 for _ in range(100):
     call("simulate", designs=[design])

@@ -1,4 +1,4 @@
-"""Many cells at once: one process a job slot, and what happens when one dies.
+"""This machine: one process a job slot, and what happens when one dies.
 
 A cell process leads a process group of its own: a terminal's Ctrl-C reaches this process only,
 which then ends the groups in order, so a result that is being written is written and nothing an
@@ -19,9 +19,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from acs_gym.registry import registered_by_hand
+from acs_gym.session import available_cores
+from leaderboard.backends import Observer
 from leaderboard.cell_runner import crashed_result
 from leaderboard.plan import PlannedCell
 from leaderboard.store import Store
@@ -38,20 +39,6 @@ _ENVIRONMENT = {
     "VECLIB_MAXIMUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
 }
-
-
-class Observer(Protocol):
-    """Hears what happens, in order; for display."""
-
-    def started(self, cell: PlannedCell) -> None: ...
-
-    def advanced(self, cell: PlannedCell, simulations: int, best: float) -> None: ...
-
-    def finished(self, cell: PlannedCell) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def tick(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -123,11 +110,12 @@ class _CellProcess:
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-class Runner:
-    """Runs cells in `jobs` processes below one store."""
+class LocalBackend:
+    """Runs cells in `jobs` processes of this machine, one a core when that is None."""
 
-    def __init__(self, store: Store, jobs: int, observer: Observer) -> None:
-        self._store, self._jobs, self._observer = store, jobs, observer
+    def __init__(self, store: Store, jobs: int | None, observer: Observer) -> None:
+        self._store, self._observer = store, observer
+        self._jobs = available_cores() if jobs is None else jobs
         self._selector = selectors.DefaultSelector()
         self._processes: list[_CellProcess] = []
         self._waiting: deque[PlannedCell] = deque()
@@ -135,10 +123,7 @@ class Runner:
         self.failures: list[str] = []
 
     def run(self, cells: Sequence[PlannedCell]) -> None:
-        """Run every cell; afterwards each has a result, or a line in `failures`.
-
-        KeyboardInterrupt ends every process, in order, and passes through.
-        """
+        """As the protocol says; KeyboardInterrupt ends the processes in order."""
         self._waiting = deque(cells)
         try:
             while self._waiting or self._busy():

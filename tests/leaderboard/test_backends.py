@@ -1,0 +1,233 @@
+"""What every backend owes: all cells done, once, with the same bytes; and nothing left running.
+
+Slurm is played by submitit's local executor, which runs an array's tasks as processes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from leaderboard.backends import make_backend, parse_options
+from leaderboard.errors import LeaderboardError
+from leaderboard.plan import plan_cells
+from leaderboard.store import Store
+from tests.leaderboard.test_run import alive, comparable
+
+AGENTS = "tests.leaderboard.backend_agents"
+
+
+class Heard:
+    """An observer that keeps what it hears, and may do something about it."""
+
+    def __init__(self, on_advanced=lambda heard: None):
+        self.events, self.notes = [], []
+        self._on_advanced = on_advanced
+
+    def started(self, cell):
+        self.events.append(("started", cell.key))
+
+    def advanced(self, cell, simulations, best):
+        self.events.append(("advanced", cell.key))
+        self._on_advanced(self)
+
+    def finished(self, cell):
+        self.events.append(("finished", cell.key))
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def tick(self):
+        pass
+
+    def keys(self, kind):
+        return [key for event, key in self.events if event == kind]
+
+
+def plan(*agents, budget=3, repetitions=1):
+    return plan_cells(
+        ["ACS-OTA5T-v0"], agents, repetitions=repetitions, pdk="generic", tier="tt",
+        budget=budget, suite_seed=0,
+    )  # fmt: skip
+
+
+def store_in(folder):
+    folder.mkdir()
+    return Store(folder)
+
+
+def attempts(store):
+    """Process ids of the attempts at each cell."""
+    return {p.parent.name: p.read_text().split() for p in store.folder.glob("*/attempts")}
+
+
+def wait_until(true):
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def interrupt_after(cells):
+    """Ctrl-C, once so many cells have simulated something."""
+
+    def on_advanced(heard):
+        if len(set(heard.keys("advanced"))) == cells:
+            raise KeyboardInterrupt
+
+    return on_advanced
+
+
+def test_an_array_does_what_processes_of_this_machine_do(tmp_path):
+    # A command relative to the working directory, and a process that dies.
+    agents = ["sobol", "stdio:sh examples/third_party/random_agent.sh"]
+    agents.append("tests.leaderboard.agents:DiesAlways")
+    cells = plan(*agents)
+    here, there = store_in(tmp_path / "here"), store_in(tmp_path / "there")
+    make_backend("local", here, 2, Heard()).run(cells)
+    heard = Heard()
+    backend = make_backend("slurm:cluster=local,cells=2", there, None, heard)
+    backend.run(cells)
+    assert backend.failures == []
+    assert comparable(here.folder) == comparable(there.folder)
+    assert sorted(heard.keys("started")) == sorted(c.key for c in cells)
+    assert sorted(heard.keys("finished")) == sorted(c.key for c in cells)
+    assert [n.partition(": ")[2] for n in heard.notes] == [
+        "its process died (killed by SIGKILL); trying once more",
+        "its process died 2 times, last killed by SIGKILL; it counts as 0",
+    ]
+    assert not list(there.folder.glob(".running-*"))
+
+
+def test_an_interrupted_array_ends_its_tasks_and_goes_on_where_it_was(tmp_path):
+    store = store_in(tmp_path / "out")
+    (left := store.folder / ".running-killed").mkdir()
+    cells = plan(f"{AGENTS}:Gated", repetitions=2)
+    with pytest.raises(KeyboardInterrupt):
+        make_backend("slurm:cluster=local", store, None, Heard(interrupt_after(2))).run(cells)
+    first = attempts(store)
+    assert len(first) == 2
+    assert not any(alive(pid) for pids in first.values() for pid in pids)
+    assert store.finished() == [] and not left.exists()
+    assert not list(store.folder.glob(".running-*"))
+
+    (store.folder / "gate").touch()
+    backend = make_backend("slurm:cluster=local,cells=2", store, None, Heard())
+    backend.run(cells)
+    assert backend.failures == []
+    assert store.finished() == sorted(c.key for c in cells)
+    assert all(store.load(key) for key in store.finished())
+
+
+def test_a_task_that_slurm_preempts_is_queued_again(tmp_path, monkeypatch):
+    from submitit.local.local import LocalExecutor
+
+    submitted = []
+    submit = LocalExecutor._submit_command
+    monkeypatch.setattr(
+        LocalExecutor, "_submit_command",
+        lambda self, command: submitted.append(submit(self, command)) or submitted[-1],
+    )  # fmt: skip
+    store = store_in(tmp_path / "out")
+
+    def preempt(heard):
+        if len(heard.keys("advanced")) == 1:
+            pid = attempts(store)[heard.events[0][1]][0]
+            (task,) = children(submitted[0]._process.pid)
+            # What Slurm sends before it takes the machine away.
+            os.kill(task, signal.SIGUSR2)
+            wait_until(lambda: not alive(pid))
+            (store.folder / "gate").touch()
+
+    backend = make_backend("slurm:cluster=local", store, None, Heard(preempt))
+    (cell,) = plan(f"{AGENTS}:Gated")
+    backend.run([cell])
+    assert backend.failures == [] and store.load(cell.key)
+    assert len(attempts(store)[cell.key]) == 2
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as stream:
+        return [int(p) for p in stream.read().split()]
+
+
+def test_a_cell_that_did_not_run_is_a_line_and_not_a_loss_in_silence(tmp_path):
+    store = store_in(tmp_path / "out")
+    (cell,) = plan("sobol")
+    store.cell(cell.key).write_text("in the way")
+    heard = Heard()
+    backend = make_backend("slurm:cluster=local", store, None, heard)
+    backend.run([cell])
+    assert heard.notes == backend.failures and len(backend.failures) == 1
+    assert cell.spec.label in backend.failures[0] and "FileExistsError" in backend.failures[0]
+    assert heard.keys("finished") == [cell.key]
+
+
+def test_the_batch_script_asks_slurm_for_what_was_given(tmp_path, monkeypatch):
+    """Through a stand-in for sbatch, as there is no Slurm here: what it is handed, it is handed."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in {"srun": "", "sbatch": f'cp "$1" {tmp_path}/script; echo job 7'}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    store = store_in(tmp_path / "out")
+    given = "partition=cpu,nodelist=n1,n2,time=90,cpus=4,cells=8,mem=4G,setup=module load ngspice"
+    backend = make_backend(f"slurm:{given}", store, 6, Heard())
+    from leaderboard.backends.remote import Errand, run_folder
+
+    with run_folder(store) as run:
+        cells = plan("sobol", repetitions=20)
+        chunks = backend._options.chunks(cells)
+        assert [len(c) for c in chunks] == [8, 8, 4]
+        jobs = backend._submit([Errand.of(c, store, run) for c in chunks], run)
+    script = (tmp_path / "script").read_text().splitlines()
+    for line in (
+        "--partition=cpu", "--nodelist=n1,n2", "--time=90", "--cpus-per-task=4", "--mem=4G",
+        "--array=0-2%2", "--job-name=acs-gym",
+    ):  # fmt: skip
+        assert f"#SBATCH {line}" in script
+    assert "module load ngspice" in script
+    assert [job.job_id for job, _ in jobs] == ["7_0", "7_1", "7_2"]
+
+
+def test_where_there_is_no_slurm_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    store = store_in(tmp_path / "out")
+    with pytest.raises(LeaderboardError, match=r"--backend slurm: .*slurm cluster"):
+        make_backend("slurm:partition=cpu", store, None, Heard()).run(plan("sobol"))
+    assert list(store.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("slrum", "did you mean slurm"),
+        ("local:jobs=2", "takes no options"),
+        ("slurm:partitoin=cpu", "did you mean partition"),
+        ("slurm:time=1:00:00", "time=1:00:00; it must be a whole number of minutes"),
+        ("slurm:cpus=0", "cpus=0; it must be a whole number, at least 1"),
+        ("slurm:cluster=condor", "no cluster of --backend slurm called 'condor'"),
+        ("slurm:cpu", "'cpu' is no option; write KEY=VALUE"),
+        ("ray:adress=x", "did you mean address"),
+    ],
+)
+def test_wrong_options_are_answered_with_what_to_type(tmp_path, spec, message):
+    with pytest.raises(LeaderboardError) as refused:
+        make_backend(spec, Store(tmp_path), None, Heard())
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(("name", "module"), [("ray", "ray"), ("slurm", "submitit")])
+def test_without_the_extra_it_says_which_to_install(tmp_path, monkeypatch, name, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(LeaderboardError, match=rf"pip install 'acs-gym\[{name}\]'"):
+        make_backend(name, Store(tmp_path), None, Heard())
+
+
+def test_a_part_without_a_key_belongs_to_the_value_before_it():
+    assert parse_options("nodelist=n[1-3,5],time=9") == {"nodelist": "n[1-3,5]", "time": "9"}

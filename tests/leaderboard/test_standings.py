@@ -1,0 +1,179 @@
+"""From cells to a leaderboard: figures by hand, who is ranked, and what must not matter."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leaderboard.perturbations import RobustRecord
+from leaderboard.standings import standings
+from leaderboard.statistics import TARGETS, THRESHOLDS
+from tests.leaderboard.boards import BUDGET, cell, grid
+
+
+def row(board, agent):
+    return next(r for r in board.rows if r.agent == agent)
+
+
+def test_share_solved_is_kaplan_meier_by_hand():
+    """Two of four cells meet every spec, after 1 and after 3 simulations."""
+    runs = [(1.0,), (0.5, 0.5, 1.0), (0.5,) * BUDGET, (0.9, 0.2)]
+    board = standings([cell("a", repetition=k, scores=s) for k, s in enumerate(runs)])
+    assert list(row(board, "a").overall.solved) == [0.25, 0.25, 0.5, 0.5]
+    assert row(board, "a").overall.simulations_to_spec == 3
+
+
+def test_a_cell_that_counts_as_0_is_never_solved():
+    board = standings([cell("a", scores=(1.0,), status="invalid")])
+    assert not row(board, "a").overall.solved.any() and row(board, "a").overall.score == 0
+
+
+def test_targets_reached_by_hand():
+    """0.75 is half of the way: the targets 0.50, 0.51 ... 0.75, 26 of the 51."""
+    board = standings([cell("a", scores=(0.49, 0.75, 1.0))])
+    assert TARGETS.size == 51
+    assert board.ecdf["a"] == pytest.approx([0.0, 26 / 51, 1.0, 1.0])
+
+
+def test_tasks_count_alike_in_targets_reached_however_many_seeds_they_have():
+    cells = [cell("a", "ACS-A-v0", k, (1.0,)) for k in range(3)] + [
+        cell("a", "ACS-B-v0", 0, (0.1,))
+    ]
+    assert standings(cells).ecdf["a"] == pytest.approx([0.5] * BUDGET)
+
+
+def test_profile_is_the_share_of_cells_with_at_least_a_score():
+    board = standings(grid({"a": {"ACS-A-v0": [0.2, 0.5, 0.5, 1.0]}}))
+    share, low, high = board.profile.shares["a"]
+    at = {round(float(t), 2): float(s) for t, s in zip(THRESHOLDS, share, strict=True)}
+    assert (at[0.0], at[0.2], at[0.21], at[0.5], at[0.51], at[1.0]) == (
+        1,
+        1,
+        0.75,
+        0.75,
+        0.25,
+        0.25,
+    )
+    assert ((low <= share) & (share <= high)).all()
+
+
+def test_the_interval_over_tasks_is_wider_where_tasks_differ():
+    tasks = {f"ACS-{c}-v0": [s, s + 0.01, s + 0.02] for c, s in zip("ABCD", (0.1, 0.3, 0.6, 0.9))}  # noqa: B905
+    figures = row(standings(grid({"a": tasks})), "a").overall
+    narrow, wide = figures.interval, figures.task_interval
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_one_task_says_nothing_of_other_tasks():
+    board = standings(grid({"a": {"ACS-A-v0": [0.1, 0.2]}}))
+    assert math.isnan(row(board, "a").overall.task_interval.low)
+
+
+@pytest.mark.parametrize(
+    ("cells", "reasons"),
+    [
+        ([cell("a", repetition=k) for k in range(10)], ()),
+        ([cell("a", repetition=k) for k in range(9)], ("9 of 10 seeds",)),
+        ([cell("a", repetition=k, usage={"tokens": 5}) for k in range(5)], ()),
+        ([cell("a", repetition=k, usage={"money": 0.1}) for k in range(4)], ("4 of 5 seeds",)),
+        (
+            [cell("a", repetition=k, fingerprint={"origin": None}) for k in range(10)],
+            ("shared the harness's process",),
+        ),
+        (
+            [cell("a", repetition=k, fingerprint={"origin": "other 1.0"}) for k in range(10)],
+            ("shared the harness's process",),
+        ),
+        (
+            [
+                cell("a", repetition=k, fingerprint={"origin": None, "isolation": {"tier": "subprocess"}})
+                for k in range(10)
+            ],
+            (),
+        ),
+    ],
+)  # fmt: skip
+def test_who_is_ranked_and_why_not(cells, reasons):
+    (found,) = standings(cells).rows
+    assert (found.reasons, found.ranked) == (reasons, not reasons)
+
+
+def test_an_agent_trained_on_what_is_held_out_is_custom_and_stands_last():
+    cells = [cell("cheat", scores=(1.0,)), cell("honest", scores=(0.5,))]
+    board = standings(cells, held_out={"cheat": ("ACS-A-v0:held-out",)})
+    assert [(r.agent, r.custom) for r in board.rows] == [("honest", False), ("cheat", True)]
+    assert "trained on ACS-A-v0:held-out" in board.rows[1].reasons
+
+
+def robust(key, score, label="public"):
+    return RobustRecord(
+        key=key,
+        label=label,
+        salt_hash="0" * 64,
+        robust_score=score,
+        scores=(score,),
+        perturbations=None,
+    )
+
+
+def test_a_robust_score_is_shown_where_every_cell_has_one_of_the_same_kind():
+    cells = [cell("a", repetition=k) for k in range(2)]
+    keys = [c.result.key for c in cells]
+    of = lambda records: standings(cells, robust={r.key: r for r in records}).rows[0]  # noqa: E731
+    assert of([]).robust_score is None
+    assert of([robust(keys[0], 0.4)]).robust_score is None
+    assert of([robust(keys[0], 0.4), robust(keys[1], 0.2)]).robust_score == pytest.approx(0.3)
+    assert of([robust(keys[0], 0.4), robust(keys[1], 0.2, "hidden")]).robust_score is None
+
+
+def test_costs_are_means_over_cells():
+    cells = [cell("a", repetition=k, usage={"tokens": 100 * k, "money": 0.5 * k}) for k in range(3)]
+    (found,) = standings(cells).rows
+    assert (found.tokens, found.money) == (100, 0.5)
+    assert (found.seconds, found.simulator_seconds, found.agent_seconds) == (3.0, 1.0, 2.0)
+
+
+SCORES = st.lists(st.floats(0, 1).map(lambda x: round(x, 2)), min_size=3, max_size=3)
+BOARDS = st.fixed_dictionaries(
+    {a: st.fixed_dictionaries(dict.fromkeys(("ACS-A-v0", "ACS-B-v0"), SCORES)) for a in "abc"}
+)
+
+
+def figures(found):
+    return [found.overall, *found.tasks.values()]
+
+
+def same(one, two):
+    return all(
+        np.array_equal(np.asarray(getattr(a, n)), np.asarray(getattr(b, n)), equal_nan=True)
+        for a, b in zip(figures(one), figures(two), strict=True)
+        for n in ("score", "area", "successes", "solved", "curve")
+    ) and all(
+        a.interval == b.interval and a.task_interval == b.task_interval
+        for a, b in zip(figures(one)[:1], figures(two)[:1], strict=True)
+    )
+
+
+@settings(max_examples=8, deadline=None)
+@given(BOARDS, st.randoms(use_true_random=False))
+def test_the_order_of_cells_does_not_matter(scores, order):
+    cells = grid(scores)
+    shuffled = list(cells)
+    random.Random(order.random()).shuffle(shuffled)
+    one, two = standings(cells), standings(shuffled)
+    assert [r.agent for r in one.rows] == [r.agent for r in two.rows]
+    assert all(same(a, b) for a, b in zip(one.rows, two.rows, strict=True))
+    assert one.pairs == two.pairs and one.friedman == two.friedman
+
+
+@settings(max_examples=8, deadline=None)
+@given(BOARDS)
+def test_another_agent_changes_nobodys_figures(scores):
+    cells = grid(scores)
+    alone = standings([c for c in cells if c.result.spec.agent == "a"])
+    assert same(row(alone, "a"), row(standings(cells), "a"))

@@ -7,12 +7,13 @@ checked and what no check can see.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +33,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.findings import Finding, differences, same, short
 from leaderboard.fingerprint import simulator_version
 from leaderboard.perturbations import PUBLIC, RobustRecord, Salt, read_salt
-from leaderboard.store import Store, StoredCell, write_atomically
+from leaderboard.store import RESULT, TRACE, Store, StoredCell, write_atomically
 from leaderboard.verification import (
     counts,
     evaluation_of,
@@ -45,6 +46,8 @@ from leaderboard.verification import (
 ROBUST = "robust.json"
 EXIT_UNSOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 _ATTEMPTS = 3
+# Shorter traces of agents that do the same every time may agree to the millisecond.
+_TOO_LONG_FOR_CHANCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +86,32 @@ def verify_runs(store: Store, how: Thoroughness, jobs: int = 1) -> Iterator[Cell
             f"no finished cells in {store.folder}; give the --out of leaderboard.run"
         )
     simulator_version()  # Raises where nothing could be simulated.
+    copies = _copies(store, keys)
     with ThreadPoolExecutor(jobs) as threads:
         try:
-            yield from threads.map(partial(verify_cell, store, how=how), keys)
+            for report in threads.map(partial(verify_cell, store, how=how), keys):
+                found = copies.get(report.cell, ())
+                yield replace(report, findings=(*report.findings, *found))
         except BaseException:
             threads.shutdown(cancel_futures=True)
             raise
+
+
+def _copies(store: Store, keys: Sequence[str]) -> dict[str, tuple[Finding, ...]]:
+    """A finding for every cell whose trace is, time for time, that of another cell."""
+    cells: dict[str, list[str]] = {}
+    for key in keys:
+        # What cannot be read is found by the cell's own checks.
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            result = json.loads((store.cell(key) / RESULT).read_bytes())
+            if result["usage"]["calls"] >= _TOO_LONG_FOR_CHANCE:
+                cells.setdefault(str(result["trace_sha256"]), []).append(key)
+    return {
+        key: (Finding("trace", TRACE, f"that of {min(set(own) - {key})}", "a trace of its own"),)
+        for own in cells.values()
+        for key in own
+        if len(own) > 1
+    }
 
 
 def verify_cell(store: Store, key: str, how: Thoroughness = Thoroughness()) -> CellReport:

@@ -16,10 +16,11 @@ from leaderboard.cells import CellSpec, run_key
 from leaderboard.fingerprint import simulator_version
 from leaderboard.store import RESULT, SPEC, TRACE, Store
 from leaderboard.verification import evaluation_of, of_files
-from leaderboard.verify import main, verify_cell
+from leaderboard.verify import main, verify_cell, verify_runs
 from tests.leaderboard.conftest import AGENTS, plan
 from tests.leaderboard.tampering import (
     ALL,
+    WINNERS,
     Json,
     edit_result,
     edit_trace,
@@ -300,3 +301,17 @@ def test_wrong_use_is_said_and_exits_2(tmp_path, arguments, said):
     done = invoke(main, *[a.format(tmp=tmp_path) for a in arguments])
     assert done.exit_code == 2
     assert said in done.stderr
+
+
+def test_a_cell_that_is_a_copy_of_another_is_found_though_everything_in_it_fits(tmp_path):
+    store = Store(tmp_path)
+    first, second = plan("Walker", budget=12, repetitions=2)
+    store.finish(run_cell(first.spec, first.key, store, lambda _n, _best: None))
+    copy = Path(shutil.copytree(store.cell(first.key), store.cell(second.key)))
+    edit_result(copy, lambda r: r.update(key=second.key, spec=second.spec.model_dump()))
+    (copy / SPEC).write_text(second.spec.model_dump_json())
+    reports = list(verify_runs(store, WINNERS))
+    assert [verify_cell(store, r.cell).findings for r in reports] == [(), ()]
+    for report, other in zip(reports, reversed(reports), strict=True):
+        (finding,) = report.findings
+        assert finding.check == "trace" and other.cell in finding.found

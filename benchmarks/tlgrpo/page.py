@@ -201,7 +201,6 @@ def page() -> str:
     settings = json.loads(result["runs"][0]["settings"])
     domain = settings["domain"]["arguments"]
     arms = list(by_arm(result))
-    spent = max(r["simulations"] for r in result["runs"])
     lines = [
         "<!-- Made by `python benchmarks/tlgrpo/page.py`. -->",
         "# Turn-level against trajectory-level credit, on real simulation",
@@ -209,7 +208,8 @@ def page() -> str:
         f"A policy of half a million parameters, made and initialised on the spot, sizes "
         f"{', '.join(domain['tasks'])} on {domain['pdk']} for targets that are told to it: "
         f"K = {settings['turns']} turns, G = {settings['group']}, {settings['problems']} problems an "
-        f"update, {spent} simulations an arm and seed, siblings counted. Every arm of a seed starts "
+        f"update, {settings['simulations']} simulations an arm and seed, siblings counted, and what is "
+        "left of the last update. Every arm of a seed starts "
         f"from the same warm start ({settings['sft']['episodes']} demonstrations made by chance and "
         "variation). Tried on held-out targets, from designs that training never saw, one sampled "
         "action a turn. Collapsed runs stay in.",

@@ -15,6 +15,7 @@
     dry_run.py       what a run would do
     backends/        where cells run: processes of this machine, Ray, Slurm
     statistics.py    numbers from scores
+    cell_figures.py  numbers of one stored cell
     comparison.py    which agent is better: paired tests, ranks over tasks
     standings.py     numbers from stored cells: ranks, per-task rows, curves
     chosen.py        the comparable cells of a folder

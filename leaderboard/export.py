@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from leaderboard import statistics as st
+from leaderboard.cell_figures import curve, first_met
 from leaderboard.chosen import (
     BudgetOption,
     Chosen,
@@ -31,7 +32,7 @@ from leaderboard.chosen import (
 )
 from leaderboard.errors import LeaderboardError
 from leaderboard.perturbations import RobustRecord
-from leaderboard.standings import Standings, curve, first_met, newest
+from leaderboard.standings import Standings, newest
 from leaderboard.store import StoredCell, write_atomically
 from leaderboard.summary import interval_text, notes, pdk_label, rank_text, sims_text
 

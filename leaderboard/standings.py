@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard import statistics as st
+from leaderboard.cell_figures import COUNTS_AS_ZERO, curve, first_met, paid
 from leaderboard.comparison import Comparison, Friedman, compare, friedman
 from leaderboard.fingerprint import DISTRIBUTION, INPROCESS
 from leaderboard.perturbations import RobustRecord
@@ -19,7 +20,6 @@ from leaderboard.records import CellStatus, EvaluationRecord, TaskCard
 from leaderboard.store import StoredCell
 
 _Curves = Mapping[str, NDArray[np.float64]]  # Best so far, by the key of a cell.
-_COUNTS_AS_ZERO = (CellStatus.INVALID, CellStatus.CRASHED)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -249,8 +249,9 @@ def _row(
     simulating = _mean(r.timing.simulator_seconds for r in results)
     tokens, money = _mean(r.usage.tokens for r in results), _mean(r.usage.money for r in results)
     records = [robust[r.key] for r in results if r.key in robust]
-    labels = {record.label for record in records}
-    complete = len(records) == len(results) and len(labels) == 1
+    # Scores of different salts are of different conditions, and have no mean.
+    draws = {(record.label, record.salt_hash) for record in records}
+    complete = len(records) == len(results) and len(draws) == 1
     seeds = min(len(own) for own in by_task.values())
     isolation = tuple(sorted({_tier(r.fingerprint) for r in results}))
     origins = {r.fingerprint.get("origin") for r in results}
@@ -272,13 +273,13 @@ def _row(
         money=money,
         statuses=dict(sorted(statuses.items())),
         robust_score=_mean(r.robust_score for r in records) if complete else None,
-        robust_label=labels.pop() if complete else None,
+        robust_label=records[0].label if complete else None,
         isolation=isolation,
         origin=origin,
         custom=bool(held_out),
         reasons=tuple(
             _reasons(
-                seeds, tokens > 0 or money > 0, wanted - len(cells), isolation, origin, held_out
+                seeds, all(map(paid, results)), wanted - len(cells), isolation, origin, held_out
             )
         ),
     )
@@ -286,14 +287,14 @@ def _row(
 
 def _reasons(
     seeds: int,
-    paid: bool,
+    costly: bool,
     missing: int,
     isolation: Sequence[str],
     origin: str | None,
     held_out: Sequence[str],
 ) -> Iterator[str]:
     """Why a row is shown and not ranked."""
-    needed = st.ENOUGH_SEEDS_PAID if paid else st.ENOUGH_SEEDS
+    needed = st.ENOUGH_SEEDS_PAID if costly else st.ENOUGH_SEEDS
     if seeds < needed:
         yield f"{seeds} of {needed} seeds"
     if missing:
@@ -343,26 +344,6 @@ def _scores(cells: Sequence[StoredCell]) -> dict[tuple[str, int], float]:
     return {(c.result.spec.task, c.result.spec.repetition): c.result.score for c in cells}
 
 
-def curve(cell: StoredCell) -> NDArray[np.float64]:
-    """Best score after each simulation charged; zero throughout when the cell counts as 0."""
-    if cell.result.status in _COUNTS_AS_ZERO:
-        return np.zeros(cell.result.spec.budget)
-    scores = [line.evaluation.score for line in cell.trace if line.evaluation.cost]
-    return st.best_so_far(scores, cell.result.spec.budget)
-
-
-def first_met(cell: StoredCell) -> int | None:
-    """Simulations charged until the specs were first met, or None."""
-    if not cell.result.feasible:
-        return None
-    spent = 0
-    for line in cell.trace:
-        spent += line.evaluation.cost
-        if line.evaluation.feasible:
-            return spent
-    return None
-
-
 def _order(row: Row) -> tuple[bool, bool, float, float, str]:
     return (*_merit(row), row.agent)
 
@@ -386,7 +367,7 @@ def _best_designs(cells: Sequence[StoredCell], order: Sequence[str]) -> dict[str
     best: dict[str, tuple[tuple[float, int, int], BestDesign]] = {}
     for cell in cells:
         result = cell.result
-        if result.verified is None or result.status in _COUNTS_AS_ZERO:
+        if result.verified is None or result.status in COUNTS_AS_ZERO:
             continue
         spec = result.spec
         merit = (-result.score, order.index(spec.agent), spec.repetition)

@@ -23,11 +23,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from acs_gym.circuit import CircuitError, load_circuit
 from acs_gym.registry import circuit_folders
+from leaderboard.cell_figures import paid
 from leaderboard.errors import LeaderboardError, unknown
 from leaderboard.findings import Finding
 from leaderboard.perturbations import read_salt
 from leaderboard.records import Result
-from leaderboard.statistics import ENOUGH_SEEDS
+from leaderboard.statistics import ENOUGH_SEEDS, ENOUGH_SEEDS_PAID
 from leaderboard.store import Store
 from leaderboard.verification import of_files
 from leaderboard.verify import CellReport, Thoroughness, printable, show, verify_runs
@@ -166,14 +167,13 @@ def _remarks(results: Sequence[Result]) -> list[str]:
     seeds: dict[str, set[int]] = {}
     for result in results:
         seeds.setdefault(result.spec.task, set()).add(result.spec.repetition)
+    needed = ENOUGH_SEEDS_PAID if all(map(paid, results)) else ENOUGH_SEEDS
     for task, own in sorted(seeds.items()):
         if missing := sorted(set(range(max(own) + 1)) - own):
             numbers = ", ".join(map(str, missing))
             remarks.append(f"{task}: repetitions {numbers} are missing; every attempt belongs here")
-        if len(own) < ENOUGH_SEEDS:
-            remarks.append(
-                f"{task}: {len(own)} seeds; fewer than {ENOUGH_SEEDS} are shown, not ranked"
-            )
+        if len(own) < needed:
+            remarks.append(f"{task}: {len(own)} seeds; fewer than {needed} are shown, not ranked")
     if any(_isolation(r) == "inprocess" for r in results):
         remarks.append(
             "the agent shared the process of the meter, so nothing shows that it kept to it; "

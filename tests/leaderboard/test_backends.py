@@ -111,7 +111,7 @@ def test_an_interrupted_array_ends_its_tasks_and_goes_on_where_it_was(tmp_path):
         make_backend("slurm:cluster=local", store, None, Heard(interrupt_after(2))).run(cells)
     first = attempts(store)
     assert len(first) == 2
-    assert not any(alive(pid) for pids in first.values() for pid in pids)
+    wait_until(lambda: not any(alive(pid) for pids in first.values() for pid in pids))
     assert store.finished() == [] and not left.exists()
     assert not list(store.folder.glob(".running-*"))
 

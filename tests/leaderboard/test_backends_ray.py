@@ -83,7 +83,8 @@ def test_interrupted_it_leaves_nothing_behind(tmp_path):
             plan(f"{AGENTS}:Gated", repetitions=3)
         )
     pids = [pid for pids in attempts(store).values() for pid in pids]
-    assert len(pids) == 2 and not any(alive(pid) for pid in pids)
+    assert len(pids) == 2
+    wait_until(lambda: not any(alive(pid) for pid in pids))
     wait_until(lambda: not any(alive(p) for p in set(children_of(os.getpid())) - before))
     assert store.finished() == [] and not list(store.folder.glob(".running-*"))
     assert signal.getsignal(signal.SIGTERM) == handler

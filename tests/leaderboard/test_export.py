@@ -106,6 +106,9 @@ def test_a_robust_score_is_a_column_where_there_is_one(runs):
     report = verify_cell(runs, key, Thoroughness(robust=True))
     (row,) = (r for r in table(runs) if r.key == key)
     assert (row.robust_score, row.robust_label) == (report.robust_score, "public")
+    false = json.loads((runs.cell(key) / ROBUST).read_text()) | {"robust_score": 0.987}
+    (runs.cell(key) / ROBUST).write_text(json.dumps(false))
+    assert all(r.robust_score is None for r in table(runs))
     (runs.cell(key) / ROBUST).write_text("{")
     assert all(r.robust_score is None for r in table(runs))
 

@@ -81,6 +81,7 @@ def test_one_task_says_nothing_of_other_tasks():
         ([cell("a", repetition=k) for k in range(9)], ("9 of 10 seeds",)),
         ([cell("a", repetition=k, usage={"tokens": 5}) for k in range(5)], ()),
         ([cell("a", repetition=k, usage={"money": 0.1}) for k in range(4)], ("4 of 5 seeds",)),
+        ([cell("a", repetition=k, usage={"tokens": k}) for k in range(5)], ("5 of 10 seeds",)),
         (
             [cell("a", repetition=k, fingerprint={"origin": None}) for k in range(10)],
             ("shared the harness's process",),
@@ -110,11 +111,11 @@ def test_an_agent_trained_on_what_is_held_out_is_custom_and_stands_last():
     assert "trained on ACS-A-v0:held-out" in board.rows[1].reasons
 
 
-def robust(key, score, label="public"):
+def robust(key, score, label="public", salt="0"):
     return RobustRecord(
         key=key,
         label=label,
-        salt_hash="0" * 64,
+        salt_hash=salt * 64,
         robust_score=score,
         scores=(score,),
         perturbations=None,
@@ -129,6 +130,8 @@ def test_a_robust_score_is_shown_where_every_cell_has_one_of_the_same_kind():
     assert of([robust(keys[0], 0.4)]).robust_score is None
     assert of([robust(keys[0], 0.4), robust(keys[1], 0.2)]).robust_score == pytest.approx(0.3)
     assert of([robust(keys[0], 0.4), robust(keys[1], 0.2, "hidden")]).robust_score is None
+    two_salts = [robust(k, 0.4, "hidden", salt) for k, salt in zip(keys, "ab", strict=True)]
+    assert of(two_salts).robust_score is None
 
 
 def test_costs_are_means_over_cells():

@@ -1,0 +1,37 @@
+"""What one finished cell's trace and usage say. Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leaderboard import statistics as st
+from leaderboard.records import CellStatus, Result
+from leaderboard.store import StoredCell
+
+COUNTS_AS_ZERO = (CellStatus.INVALID, CellStatus.CRASHED)
+
+
+def curve(cell: StoredCell) -> NDArray[np.float64]:
+    """Best score after each simulation charged; zero throughout when the cell counts as 0."""
+    if cell.result.status in COUNTS_AS_ZERO:
+        return np.zeros(cell.result.spec.budget)
+    scores = [line.evaluation.score for line in cell.trace if line.evaluation.cost]
+    return st.best_so_far(scores, cell.result.spec.budget)
+
+
+def first_met(cell: StoredCell) -> int | None:
+    """Simulations charged until the specs were first met, or None."""
+    if not cell.result.feasible:
+        return None
+    spent = 0
+    for line in cell.trace:
+        spent += line.evaluation.cost
+        if line.evaluation.feasible:
+            return spent
+    return None
+
+
+def paid(result: Result) -> bool:
+    """Whether the agent says that it paid for a model."""
+    return result.usage.tokens > 0 or result.usage.money > 0

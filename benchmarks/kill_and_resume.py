@@ -230,6 +230,7 @@ def main() -> None:
                 sys.exit(f"VIOLATION in trial {number}: {violation}")
             print(f"{number + 1}/{arguments.kills} {trials[-1]}", flush=True)
     document = {
+        "command": "python benchmarks/kill_and_resume.py " + " ".join(sys.argv[1:]),
         "undisturbed_s": round(whole, 2),
         "evaluations": EVALUATIONS,
         "kills": dict(collections.Counter(t.mode for t in trials if t.killed)),

@@ -18,6 +18,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -141,7 +142,9 @@ def main() -> None:
     print("\n".join(table(rows, names)))
     if options.json:
         result = {
-            "command": "python benchmarks/tlgrpo/against_optimizers.py " + " ".join(sys.argv[1:]),
+            "command": shlex.join(
+                ["python", "benchmarks/tlgrpo/against_optimizers.py", *sys.argv[1:]]
+            ),
             "task": acs_gym.make_task(options.task, pdk=options.pdk).id,
             "rows": sorted(rows, key=lambda r: (r["method"], r["problem"], r["repetition"])),
         }

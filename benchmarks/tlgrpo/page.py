@@ -85,8 +85,11 @@ def draw_against(results: Sequence[Result], path: Path) -> None:
     figure, row = plt.subplots(
         1, len(results), figsize=(6 * len(results), 4), layout="constrained", squeeze=False
     )
+    # One colour a method in all of them.
+    numbers = {m: k for k, m in enumerate(sorted({m for r in results for m in methods_of(r)}))}
     for axis, result in zip(row[0], results, strict=True):
-        for number, method in enumerate(methods_of(result)):
+        for method in methods_of(result):
+            number = numbers[method]
             points = [figures_of(result, method, k) for k in range(len(against_optimizers.BUDGETS))]
             policy = any(r["policy"] for r in result["rows"] if r["method"] == method)
             axis.plot(
@@ -186,7 +189,7 @@ def speed_lines(result: Result) -> list[str]:
         f"`{result['command']}`: naive rows take so many times as long as packed trees: {ratios}. The "
         f"study's update has {tokens['naive']} tokens in rows and {tokens['packed']} packed, "
         f"{tokens['naive'] / tokens['packed']:.1f} times fewer: with prompts of a dozen words there is "
-        "no more to share. Simulation adds "
+        "little to share, and more with prompts of 512 tokens, as chat models have. Simulation adds "
         f"{result['simulation_adds']:.0%} to an update. Largest difference between the sampler's "
         f"log-probabilities and the learner's: {result['largest_log_prob_difference']['packed']:.1g}.",
         "",

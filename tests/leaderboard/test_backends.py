@@ -65,6 +65,14 @@ def attempts(store):
     return {p.parent.name: p.read_text().split() for p in store.folder.glob("*/attempts")}
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """As from a terminal: a background job of a shell ignores ^C, and its children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def wait_until(true):
     deadline = time.monotonic() + 60
     while not true():

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -25,7 +26,7 @@ LAST_BREATH_S = 1.0
 _LOG_TAIL = 600
 
 
-class CommandAgent:
+class CommandAgent(ABC):
     """What agents that are commands have in common; `run` is theirs.
 
     Args:
@@ -91,13 +92,13 @@ class CommandAgent:
         """Keep the agent's output and the record of the conversation in `folder`."""
         self._folder = folder
 
+    @abstractmethod
     def run(self, session: Session) -> None:
         """Start the command, answer it until it is done, and end all that it started.
 
         Raises AgentFailed with what the agent did wrong, BudgetExhausted when that was asking for more
         than remained, ValueError for a session without a budget, and what the session raises.
         """
-        raise NotImplementedError
 
     def _begin(self, session: Session) -> Exchange:
         if session.budget.limit is None:

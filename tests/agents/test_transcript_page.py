@@ -5,9 +5,7 @@ import itertools
 import re
 import shutil
 import subprocess
-import threading
 from html.parser import HTMLParser
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
 
@@ -100,29 +98,6 @@ def browse(page, path: Path, width: int = DESKTOP) -> tuple[str, str]:
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout, "\n".join(re.findall(r".*CONSOLE.*", done.stderr))
-
-
-@pytest.fixture
-def listener():
-    """A server, and the paths that somebody asked it for."""
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", asked
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -62,6 +62,9 @@ class Spread:
         )
 
 
+_NO_SPREAD = Spread()
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """One design, judged. A pure function of (design, task, PDK, ngspice version).
@@ -116,7 +119,7 @@ class Evaluation:
             feasible=verdict.feasible,
             cost=cost,
             message=message,
-            spread=Spread() if spread is None else spread,
+            spread=_NO_SPREAD if spread is None else spread,
         )
 
     def rejudged(self, specs: SpecSheet) -> Evaluation:
@@ -143,7 +146,7 @@ class Evaluation:
             "feasible": self.feasible,
             "cost": self.cost,
             "message": self.message,
-            **({"spread": self.spread.to_json()} if self.spread != Spread() else {}),
+            **({"spread": self.spread.to_json()} if self.spread != _NO_SPREAD else {}),
         }
 
     @classmethod

@@ -23,6 +23,8 @@ from acs_gym.simulation.pool import Simulator, shared_pool
 from acs_gym.task import Task
 
 DesignLike = Mapping[str, float]
+# A canonical design's values -> its evaluation, or None for one that is to be simulated.
+Recall = Callable[[tuple[float, ...]], Evaluation | None]
 
 
 class BudgetExhausted(RuntimeError):
@@ -100,6 +102,8 @@ class Session:
         workers: simulation processes (shared within this Python process).
         simulator: another simulator than the shared pool; the session does not close it.
         on_call: called with each `Call`, in order, as soon as its batch is done.
+        recall: asked before a design is simulated, for what an interrupted session was answered;
+            that is charged as if it had been simulated now.
     """
 
     task: Task
@@ -108,6 +112,7 @@ class Session:
     workers: int = 1
     simulator: Simulator | None = None
     on_call: Callable[[Call], None] | None = None
+    recall: Recall | None = None
     usage: Usage = field(default_factory=Usage)
     rng: np.random.Generator = field(init=False)
     budget: SimulationBudget = field(init=False)
@@ -204,7 +209,7 @@ class Session:
                 if slot.key in fresh:
                     slot.duplicate = True
                 fresh.setdefault(slot.key, slot)
-        self._run(list(fresh.values()))
+        self._fill(list(fresh.values()))
         results: list[Evaluation] = []
         for slot in slots:
             if slot.evaluation is None:
@@ -230,10 +235,21 @@ class Session:
         known = self._known.get(key)
         return _Slot(canonical, key, known, duplicate=known is not None)
 
+    def _fill(self, slots: list[_Slot]) -> None:
+        """Give every slot its evaluation: the one recalled, or that of a simulation."""
+        if self.recall is not None:
+            for slot in slots:
+                assert slot.key is not None
+                slot.evaluation = self.recall(slot.key)
+        if missing := [s for s in slots if s.evaluation is None]:
+            self._run(missing)
+        for slot in slots:
+            assert slot.key is not None and slot.evaluation is not None
+            if slot.evaluation.status is not Status.INFRA_ERROR:
+                self._known[slot.key] = slot.evaluation
+
     def _run(self, slots: list[_Slot]) -> None:
         """Simulate every slot at every condition of the tier, or up to its first failing one."""
-        if not slots:
-            return
         task, start = self.task, time.perf_counter()
         simulator = self._simulator
         outcomes: list[list[Outcome]] = [[] for _ in slots]
@@ -249,10 +265,8 @@ class Session:
             alive = [k for k in alive if task.passes(outcomes[k][-1])]
         self.usage.simulator_seconds += time.perf_counter() - start
         for slot, done in zip(slots, outcomes, strict=True):
-            assert slot.design is not None and slot.key is not None
+            assert slot.design is not None
             slot.evaluation = task.judge(slot.design, *done)
-            if slot.evaluation.status is not Status.INFRA_ERROR:
-                self._known[slot.key] = slot.evaluation
 
 
 def available_cores() -> int:

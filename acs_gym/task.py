@@ -230,11 +230,16 @@ class Task:
     def refuse(self, design: object, reason: str) -> Evaluation:
         """The evaluation of a design that is not one: charged, scored 0, never simulated."""
         items = design.items() if isinstance(design, Mapping) else ()
-        readable = {str(k): v for k, value in items if math.isfinite(v := _number(value))}
+        readable = {_name(k): v for k, value in items if math.isfinite(v := _number(value))}
         nothing = dict.fromkeys(self.metric_units, float("nan"))
         return Evaluation.judged(
             readable, Status.INVALID_DESIGN, nothing, self.specs, cost=self.cost, message=reason
         )
+
+
+def _name(key: object) -> str:
+    """`key` as text that any file can hold; half a surrogate pair is written as its escape."""
+    return str(key).encode("utf-8", "backslashreplace").decode()
 
 
 def _number(value: object) -> float:

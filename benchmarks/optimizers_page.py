@@ -21,6 +21,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pictures
 from numpy.typing import NDArray
 from optimizers import FIT_MODELS, Finished, load_results, table
 
@@ -85,7 +86,7 @@ def draw_curves(runs: Runs, order: Sequence[str], path: Path) -> None:
     axes.set_ylim(bottom=0.5, top=1.005)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, ncols=2, loc="lower right")
-    _save(figure, path)
+    pictures.save(figure, path)
 
 
 def draw_tasks(runs: Runs, order: Sequence[str], path: Path) -> None:
@@ -102,15 +103,7 @@ def draw_tasks(runs: Runs, order: Sequence[str], path: Path) -> None:
         ink = "black" if value > middle else "white"
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink)
     figure.colorbar(image, label="mean best score")
-    _save(figure, path)
-
-
-def _save(figure: plt.Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # No date and no random ids, so that the same result is the same file.
-    with plt.rc_context({"svg.hashsalt": "acs-gym"}):
-        figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    pictures.save(figure, path)
 
 
 def findings(runs: Runs, order: Sequence[str], budget: int, opamp: Runs) -> list[str]:

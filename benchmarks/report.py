@@ -26,7 +26,7 @@ from leaderboard.cell_runner import task_card
 from leaderboard.cells import CellSpec
 from leaderboard.chosen import choose
 from leaderboard.page import render
-from leaderboard.records import CellStatus, EvaluationRecord, Result, Timing, TraceLine, Usage
+from leaderboard.records import CellStatus, EvaluationRecord, Result, Timing, Usage
 from leaderboard.store import Store
 
 TASK = "ACS-OTA5T-v0"
@@ -51,21 +51,12 @@ def write(store: Store, agents: int, tasks: int, seeds: int, budget: int) -> Non
                     for index in range(budget):
                         spread = 0.5 * (1 - index / budget) * (1 + 1 / (1 + agent))
                         metrics = {n: t * (1 + spread * rng.normal()) for n, t in targets.items()}
-                        record = EvaluationRecord.of(
-                            Evaluation.judged(
-                                task.space.sample(rng), Status.OK, metrics, task.specs
-                            )
+                        evaluation = Evaluation.judged(
+                            task.space.sample(rng), Status.OK, metrics, task.specs
                         )
-                        trace.write(
-                            TraceLine(
-                                index=index,
-                                evaluation=record,
-                                duplicate=False,
-                                seconds=index * 0.01,
-                            )
-                        )
-                        if best is None or record.score > best.score:
-                            best = record
+                        trace.write(evaluation, False, index * 0.01)
+                        if best is None or evaluation.score > best.score:
+                            best = EvaluationRecord.of(evaluation)
                     digest = trace.seal()
                 assert best is not None
                 store.finish(

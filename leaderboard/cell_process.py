@@ -13,6 +13,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -23,6 +24,8 @@ from leaderboard.cells import CellSpec
 from leaderboard.store import Store
 
 LOG = "agent.log"
+# A person sees no more, and each event costs the run some of the simulator's processor.
+_BETWEEN_EVENTS_S = 0.1
 
 
 def main(out: str, events_fd: int) -> None:
@@ -34,11 +37,43 @@ def main(out: str, events_fd: int) -> None:
     jobs = _read_jobs()
     store = Store(Path(out))
     with (
-        os.fdopen(events_fd, "w", buffering=1, encoding="utf-8") as events,
+        os.fdopen(events_fd, "w", buffering=1, encoding="utf-8") as stream,
         contextlib.suppress(KeyboardInterrupt),
     ):
+        events = Events(stream)
         while (job := jobs.get()) is not None:
-            _send(events, _run_job(job, store, events, interrupts))
+            events.send(_run_job(job, store, events, interrupts))
+
+
+class Events:
+    """What the run hears of this process."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._unsent: tuple[int, float] | None = None
+        self._next = 0.0
+
+    def progress(self, simulations: int, best: float) -> None:
+        """How far the cell is: sent now and then, and before anything else is."""
+        self._unsent = simulations, best
+        if time.monotonic() >= self._next:
+            self._send_progress()
+            self._next = time.monotonic() + _BETWEEN_EVENTS_S
+
+    def send(self, event: dict[str, Any]) -> None:
+        """Tell it now. A run that is gone is not told; the end of stdin ends this process too."""
+        self._send_progress()
+        self._write(event)
+
+    def _send_progress(self) -> None:
+        if self._unsent is not None:
+            simulations, best = self._unsent
+            self._unsent = None
+            self._write({"event": "progress", "n": simulations, "best": best})
+
+    def _write(self, event: dict[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._stream.write(json.dumps(event, allow_nan=False) + "\n")
 
 
 class _Interrupts:
@@ -62,30 +97,21 @@ class _Interrupts:
 
 
 def _run_job(
-    job: dict[str, Any], store: Store, events: TextIO, interrupts: _Interrupts
+    job: dict[str, Any], store: Store, events: Events, interrupts: _Interrupts
 ) -> dict[str, Any]:
     spec, key = CellSpec.model_validate(job["spec"]), str(job["key"])
     folder = store.cell(key)
-
-    def on_progress(simulations: int, best: float) -> None:
-        _send(events, {"event": "progress", "n": simulations, "best": best})
 
     try:
         if job["folder"] is not None:
             register_circuit(job["folder"])
         folder.mkdir(parents=True, exist_ok=True)
         with _output_to(folder / LOG), interrupts.stop_here():
-            result = run_cell(spec, key, store, on_progress)
+            result = run_cell(spec, key, store, events.progress)
         store.finish(result)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has to hear of it
         return {"event": "failed", "message": f"{type(error).__name__}: {error}"}
     return {"event": "done"}
-
-
-def _send(events: TextIO, event: dict[str, Any]) -> None:
-    # A run that is gone has closed the pipe; the end of stdin ends this process too.
-    with contextlib.suppress(BrokenPipeError):
-        events.write(json.dumps(event, allow_nan=False) + "\n")
 
 
 def _read_jobs() -> queue.Queue[dict[str, Any] | None]:

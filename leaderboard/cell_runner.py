@@ -39,7 +39,6 @@ from leaderboard.records import (
     SpecRow,
     TaskCard,
     Timing,
-    TraceLine,
     Usage,
 )  # fmt: skip
 from leaderboard.registry import build, origin
@@ -87,8 +86,8 @@ def run_cell(spec: CellSpec, key: str, store: Store, on_progress: Progress) -> R
         raise CellChanged("its task or its agent has changed since the run began; run it again")
     with store.begin(key, spec) as trace:
         offer_folder(agent, store.cell(key))
-        recorder = _Recorder(trace, on_progress, time.perf_counter())
-        known = recall(task, trace.recorded)
+        recorder = Recorder(trace, on_progress, time.perf_counter())
+        known = recall(task.specs, trace.recorded)
         with CellSession(
             task, spec.budget, session_seed(spec), on_call=recorder, recall=known
         ) as session:
@@ -153,7 +152,7 @@ def task_card(task: Task) -> TaskCard:
     )
 
 
-class _Recorder:
+class Recorder:
     """The session's hook: one trace line a design, written before the agent sees the answer."""
 
     def __init__(self, trace: TraceWriter, on_progress: Progress, start: float) -> None:
@@ -163,15 +162,10 @@ class _Recorder:
 
     def __call__(self, call: Call) -> None:
         try:
-            line = TraceLine(
-                index=self._trace.lines,
-                evaluation=EvaluationRecord.of(call.evaluation),
-                duplicate=call.duplicate,
-                seconds=round(time.perf_counter() - self.start, 3),
-            )
-            stands = self._trace.write(line)
-            if stands is not line:  # From an earlier attempt: the clock goes on from its time.
-                self.start = time.perf_counter() - stands.seconds
+            now = time.perf_counter()
+            seconds = now - self.start
+            # Less or more than that for a line of an earlier attempt: the clock goes on from its time.
+            self.start += seconds - self._trace.write(call.evaluation, call.duplicate, seconds)
         except Exception as error:
             # Kept, because this is raised through the agent, which may swallow it, and because
             # it must not be taken for an error of the agent's.

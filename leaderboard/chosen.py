@@ -7,6 +7,7 @@ trained on (leaderboard/submission.py).
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,14 +43,15 @@ class Chosen:
     """The sound cells of a folder with the same conditions.
 
     Attributes:
-        damage: what is wrong with cells that cannot be read.
-        robust: scores at perturbed conditions, by the key of their cell, where there are any.
+        left_out: what is not among them, and why.
+        robust: scores at perturbed conditions, by the key of their cell, where there are any; all of
+            one salt.
         held_out: agent -> what it was trained on of what is held out, where a manifest says so.
     """
 
     store: Store
     cells: tuple[StoredCell, ...]
-    damage: tuple[str, ...]
+    left_out: tuple[str, ...]
     robust: Mapping[str, RobustRecord]
     held_out: Mapping[str, tuple[str, ...]]
 
@@ -80,11 +82,12 @@ def choose(runs: Path, submissions: Sequence[Path] = (), **wanted: str | int | N
         raise LeaderboardError(
             f"{runs} holds runs that cannot be compared; choose one of:{choices}"
         )
+    robust, others = _of_one_salt([r for c in cells if (r := _robust(store, c)) is not None])
     return Chosen(
         store=store,
         cells=tuple(cells),
-        damage=tuple(damage),
-        robust={c.result.key: record for c in cells if (record := _robust(store, c)) is not None},
+        left_out=(*damage, *others),
+        robust={record.key: record for record in robust},
         held_out=_held_out(manifests),
     )
 
@@ -135,3 +138,18 @@ def _robust(store: Store, cell: StoredCell) -> RobustRecord | None:
     # A mean that is none is a claim: `leaderboard.verify` names it.
     sound = math.isclose(record.robust_score, mean(record.scores), rel_tol=1e-9)
     return record if sound and record.key == cell.result.key else None
+
+
+def _of_one_salt(records: Sequence[RobustRecord]) -> tuple[list[RobustRecord], list[str]]:
+    """Those of the salt that most are of, and what is left out: other conditions do not compare."""
+    salts = Counter((r.label, r.salt_hash) for r in records)
+    if len(salts) < 2:
+        return list(records), []
+    chosen = max(sorted(salts), key=salts.__getitem__)
+    kept = [r for r in records if (r.label, r.salt_hash) == chosen]
+    return kept, [
+        f"robust scores of {number} cells, of the {label} salt {salt[:8]}; the others are of the "
+        f"{chosen[0]} salt {chosen[1][:8]}: run leaderboard.verify --robust with one for all"
+        for (label, salt), number in sorted(salts.items())
+        if (label, salt) != chosen
+    ]

@@ -229,8 +229,8 @@ def main(
         chosen = choose(
             runs, submissions or (), pdk=pdk, budget=budget, tier=tier, suite_seed=suite_seed
         )
-        for text in chosen.damage:
-            print(f"corrupt, left out: {text}", file=sys.stderr)
+        for text in chosen.left_out:
+            print(f"left out: {text}", file=sys.stderr)
         match kind:
             case Format.CSV:
                 text = to_csv(rows(chosen))

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from acs_gym.evaluation import Evaluation
-from acs_gym.specs import Direction
+from acs_gym.evaluation import Evaluation, Status
+from acs_gym.specs import Direction, SpecSheet
 from leaderboard.cells import CellSpec
 
 SCHEMA = 1
@@ -57,9 +57,21 @@ class EvaluationRecord(_Record):
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> EvaluationRecord:
-        data = evaluation.to_json()
-        design = {k: v if math.isfinite(v) else None for k, v in evaluation.design.items()}
-        return cls.model_validate(data | {"design": design})
+        return cls.model_validate(recordable(evaluation))
+
+    def evaluation(self, specs: SpecSheet) -> Evaluation:
+        """What was recorded, judged anew. Raises ValueError where no evaluation gives that."""
+        data = self.model_dump(exclude={"spread"} if self.spread is None else None)
+        data["design"] = {k: math.nan if v is None else v for k, v in self.design.items()}
+        return Evaluation.from_json(data, specs)
+
+
+def recordable(evaluation: Evaluation) -> dict[str, Any]:
+    """The JSON of an EvaluationRecord."""
+    data = evaluation.to_json()
+    if evaluation.status is Status.INVALID_DESIGN:
+        data["design"] = {k: v if math.isfinite(v) else None for k, v in data["design"].items()}
+    return data
 
 
 class TraceLine(_Record):

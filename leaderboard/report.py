@@ -78,8 +78,8 @@ def main(
         chosen = choose(
             runs, submissions or (), pdk=pdk, budget=budget, tier=tier, suite_seed=suite_seed
         )
-        for text in chosen.damage:
-            print(f"corrupt, left out: {text}", file=sys.stderr)
+        for text in chosen.left_out:
+            print(f"left out: {text}", file=sys.stderr)
         board = chosen.board()
         path = output or runs / (STATIC_REPORT if static else REPORT)
         print(write_report(board, path, best_waveforms(board, chosen), static=static))

@@ -19,7 +19,7 @@ from rich.text import Text
 from acs_gym.pdks import get_pdk, pdk_names
 from acs_gym.registry import circuit_folders
 from acs_gym.session import available_cores
-from leaderboard.backends import make_backend
+from leaderboard.backends import MakeBackend, find_backend
 from leaderboard.dry_run import durations_in, forecast, forecast_table, summary_text
 from leaderboard.errors import LeaderboardError
 from leaderboard.plan import Durations, PlannedCell, plan_cells
@@ -167,6 +167,7 @@ def _plan(options: _Options) -> list[PlannedCell]:
 
 
 def _forecast(options: _Options) -> int:
+    find_backend(options.backend)
     _check_folder(options.out)
     cells, store = _plan(options), Store(options.out.resolve())
     found = forecast(cells, store, durations_in(store), options.jobs or 1)
@@ -180,11 +181,12 @@ def _forecast(options: _Options) -> int:
 
 
 def _run(options: _Options) -> int:
+    make_backend = find_backend(options.backend)
     cells = _plan(options)
     store = _open(options.out)
     try:
         with store.locked():
-            return _run_locked(options, cells, store)
+            return _run_locked(options, cells, store, make_backend)
     except OSError as error:
         what = error.strerror or str(error)
         raise LeaderboardError(
@@ -193,7 +195,9 @@ def _run(options: _Options) -> int:
         ) from None
 
 
-def _run_locked(options: _Options, cells: Sequence[PlannedCell], store: Store) -> int:
+def _run_locked(
+    options: _Options, cells: Sequence[PlannedCell], store: Store, make_backend: MakeBackend
+) -> int:
     progress = Console(stderr=True)
     remove_unfinished(store.folder)
     todo = _undone(cells, store, progress)
@@ -201,7 +205,7 @@ def _run_locked(options: _Options, cells: Sequence[PlannedCell], store: Store) -
     # A polite `kill` ends the run as Ctrl-C does, not with orphans.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        failures = _run_cells(todo, store, options, progress)
+        failures = _run_cells(todo, store, options.jobs, make_backend, progress)
     except KeyboardInterrupt:
         done = sum(store.is_done(c.key) for c in cells)
         command = shlex.join(["python", "-m", "leaderboard.run", *sys.argv[1:]])
@@ -251,13 +255,17 @@ def _announce(
 
 
 def _run_cells(
-    todo: Sequence[PlannedCell], store: Store, options: _Options, console: Console
+    todo: Sequence[PlannedCell],
+    store: Store,
+    jobs: int | None,
+    make_backend: MakeBackend,
+    console: Console,
 ) -> list[str]:
-    jobs = None if options.jobs is None else min(options.jobs, max(1, len(todo)))
+    jobs = None if jobs is None else min(jobs, max(1, len(todo)))
     recorded = {c.key: n for c in todo if (n := store.recorded(c.key))}
     durations = durations_in(store) if todo else Durations()
     with CellProgress(console, todo, jobs, durations, recorded) as observer:
-        runner = make_backend(options.backend, store, jobs, observer)
+        runner = make_backend(store, jobs, observer)
         runner.run(todo)
     return runner.failures
 
@@ -283,8 +291,8 @@ def _show(
         )
     conditions = Conditions(options.pdk, options.tier, options.budget, options.suite_seed)
     chosen = choose(options.out, **asdict(conditions))
-    for text in chosen.damage:
-        _say(console, f"corrupt, left out: {text}")
+    for text in chosen.left_out:
+        _say(console, f"left out: {text}")
     board = chosen.board()
     report = write_report(board, options.out / REPORT, best_waveforms(board, chosen))
     if options.as_json:

@@ -176,7 +176,7 @@ def standings(
     last counts.
 
     Args:
-        robust: scores at perturbed conditions, by the key of their cell.
+        robust: scores at perturbed conditions, all of one salt, by the key of their cell.
         held_out: agent -> what it was trained on of what is held out, as its submission says.
 
     Raises ValueError for no cells, or cells of different conditions.
@@ -249,9 +249,7 @@ def _row(
     simulating = _mean(r.timing.simulator_seconds for r in results)
     tokens, money = _mean(r.usage.tokens for r in results), _mean(r.usage.money for r in results)
     records = [robust[r.key] for r in results if r.key in robust]
-    # Scores of different salts are of different conditions, and have no mean.
-    draws = {(record.label, record.salt_hash) for record in records}
-    complete = len(records) == len(results) and len(draws) == 1
+    complete = len(records) == len(results)
     seeds = min(len(own) for own in by_task.values())
     isolation = tuple(sorted({_tier(r.fingerprint) for r in results}))
     origins = {r.fingerprint.get("origin") for r in results}

@@ -23,10 +23,12 @@ from types import TracebackType
 from typing import IO, Any
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
-from leaderboard.cells import CellSpec, canonical_json
+from acs_gym.evaluation import Evaluation
+from leaderboard.cells import CellSpec
 from leaderboard.errors import LeaderboardError
-from leaderboard.records import SCHEMA, Result, TraceLine
+from leaderboard.records import SCHEMA, EvaluationRecord, Result, TraceLine, recordable
 
 SPEC, TRACE, RESULT, LOCK = "spec.json", "trace.jsonl", "result.json", ".lock"
 # A cell process whose run was killed ends by itself; as long as this the next one waits for it.
@@ -176,18 +178,27 @@ class TraceWriter:
             self._stream.close()
             raise
 
-    def write(self, line: TraceLine) -> TraceLine:
-        """Put a line at the end; returns the line that stands there, with the time it bears."""
+    def write(self, evaluation: Evaluation, duplicate: bool, seconds: float) -> float:
+        """Put a line at the end; returns the seconds that the line there bears."""
+        data = recordable(evaluation)
         if self.lines < len(self.recorded):
             there = self.recorded[self.lines]
-            if (there.evaluation, there.duplicate) == (line.evaluation, line.duplicate):
+            again = EvaluationRecord.model_validate(data)
+            if (there.evaluation, there.duplicate) == (again, duplicate):
                 self._count(self._raw[self.lines])
-                return there
+                return there.seconds
             self._part()
-        data = (canonical_json(line.model_dump()) + "\n").encode()
-        self._append(data)
-        self._count(data)
-        return line
+        # As TraceLine has it, and not through one: this is on the path of every simulation.
+        line = {
+            "index": self.lines,
+            "evaluation": data,
+            "duplicate": duplicate,
+            "seconds": round(seconds, 3),
+        }
+        raw = to_json(line, inf_nan_mode="null") + b"\n"
+        self._append(raw)
+        self._count(raw)
+        return seconds
 
     def seal(self) -> str:
         """Say that the trace ends here; its sha256."""
@@ -214,13 +225,14 @@ class TraceWriter:
         self.lines += 1
 
     def _append(self, data: bytes) -> None:
-        size = os.fstat(self._stream.fileno()).st_size
+        left = data
         try:
-            while data:
-                data = data[self._stream.write(data) :]
+            while left:
+                left = left[self._stream.write(left) :]
         except OSError:
-            with contextlib.suppress(OSError):
-                self._stream.truncate(size)  # Half a line is none.
+            with contextlib.suppress(OSError):  # Half a line is none.
+                size = os.fstat(self._stream.fileno()).st_size
+                self._stream.truncate(size - (len(data) - len(left)))
             raise
 
     def _sound_part(self) -> tuple[list[bytes], tuple[TraceLine, ...]]:

@@ -19,7 +19,6 @@ from pydantic import ValidationError
 
 from acs_gym.design import InvalidDesign
 from acs_gym.evaluation import Evaluation, Status
-from acs_gym.specs import SpecSheet
 from acs_gym.task import Task
 from acs_gym.tiers import get_tier
 from leaderboard.cell_runner import VERIFY_RTOL, difference, task_card
@@ -81,14 +80,6 @@ def of_simulation(
         yield Finding("simulation", where, f"the simulator failed: {again.message}", expected)
     elif why := difference(claimed, again) or _spread_difference(claimed, again):
         yield Finding("simulation", where, f"{why} when simulated again", expected)
-
-
-def evaluation_of(record: EvaluationRecord, specs: SpecSheet) -> Evaluation:
-    """A record judged anew. Raises ValueError for one that no evaluation gives."""
-    data = record.model_dump(exclude={"spread"} if record.spread is None else None)
-    # In an invalid design, None stands for a value that was no finite number.
-    data["design"] = {k: math.nan if v is None else v for k, v in record.design.items()}
-    return Evaluation.from_json(data, specs)
 
 
 def winner(trace: Sequence[TraceLine]) -> EvaluationRecord | None:
@@ -240,7 +231,7 @@ def _score(result: Result) -> Iterator[Finding]:
 
 def _judgement(where: str, record: EvaluationRecord, task: Task) -> Iterator[Finding]:
     try:
-        judged = EvaluationRecord.of(evaluation_of(record, task.specs))
+        judged = EvaluationRecord.of(record.evaluation(task.specs))
     except ValueError as error:
         yield Finding("judgement", where, short(error), "an evaluation")
         return

@@ -36,7 +36,6 @@ from leaderboard.perturbations import PUBLIC, RobustRecord, Salt, read_salt
 from leaderboard.store import RESULT, TRACE, Store, StoredCell, write_atomically
 from leaderboard.verification import (
     counts,
-    evaluation_of,
     of_cell,
     of_files,
     of_simulation,
@@ -156,7 +155,7 @@ def _simulated(cell: StoredCell, task: Task, all_designs: bool) -> Iterator[Find
     claimed: list[tuple[str, Evaluation]] = []
     for where, record in claims:
         try:
-            claimed.append((where, evaluation_of(record, task.specs)))
+            claimed.append((where, record.evaluation(task.specs)))
         except ValueError:
             continue  # Found already: it is no evaluation at all.
     theirs, ours = result.fingerprint.get("simulator"), simulator_version()

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import matplotlib as mpl
@@ -23,6 +24,7 @@ mpl.use("Agg")
 import against_optimizers
 import matplotlib.pyplot as plt
 import numpy as np
+import pictures
 import study
 
 from leaderboard.statistics import Interval, iqm_interval
@@ -68,7 +70,7 @@ def draw_training(result: Result, path: Path) -> None:
     axes[2].legend(frameon=False, fontsize=8)
     for axis in axes:
         axis.grid(alpha=0.25)
-    _save(figure, path)
+    pictures.save(figure, path)
 
 
 def _band(
@@ -104,15 +106,7 @@ def draw_against(results: Sequence[Result], path: Path) -> None:
         axis.set_xticks(against_optimizers.BUDGETS)
         axis.grid(alpha=0.25)
         axis.legend(frameon=False, fontsize=8)
-    _save(figure, path)
-
-
-def _save(figure: plt.Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # No date and no random ids, so that the same result is the same file.
-    with plt.rc_context({"svg.hashsalt": "acs-gym"}):
-        figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    pictures.save(figure, path)
 
 
 def methods_of(result: Result) -> list[str]:

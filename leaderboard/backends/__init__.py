@@ -12,7 +12,8 @@ machine would (`remote`), so the environment, the retries and the results are th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from leaderboard.errors import LeaderboardError, unknown
@@ -49,11 +50,14 @@ class Backend(Protocol):
         """
 
 
-def make_backend(spec: str, store: Store, jobs: int | None, observer: Observer) -> Backend:
-    """The backend that `NAME` or `NAME:KEY=VALUE,...` means, e.g. `slurm:partition=cpu,time=60`.
+# Called with the store, how many cells run at once (None leaves that to the backend), and who hears.
+MakeBackend = Callable[[Store, int | None, Observer], Backend]
 
-    `jobs` limits the cells that run at once; None leaves it to the backend. Raises LeaderboardError
-    for an unknown name or option, and for an extra that is not installed.
+
+def find_backend(spec: str) -> MakeBackend:
+    """Of the backend that `NAME` or `NAME:KEY=VALUE,...` means, e.g. `slurm:partition=cpu,time=60`.
+
+    Raises LeaderboardError for an unknown name or option, and for an extra that is not installed.
     """
     name, _, text = spec.partition(":")
     options = parse_options(text)
@@ -61,17 +65,19 @@ def make_backend(spec: str, store: Store, jobs: int | None, observer: Observer) 
         from leaderboard.backends.local import LocalBackend
 
         _only(name, options, ())
-        return LocalBackend(store, jobs, observer)
+        return LocalBackend
     if name == "ray":
-        from leaderboard.backends.ray import OPTIONS, RayBackend
+        from leaderboard.backends.ray import OPTIONS, RayBackend, import_ray
 
         _only(name, options, OPTIONS)
-        return RayBackend(store, jobs, observer, **options)
+        import_ray()
+        return partial(RayBackend, address=options.get("address"))
     if name == "slurm":
-        from leaderboard.backends.slurm import SlurmBackend, SlurmOptions
+        from leaderboard.backends.slurm import SlurmBackend, SlurmOptions, import_submitit
 
         _only(name, options, SlurmOptions.names())
-        return SlurmBackend(store, jobs, observer, SlurmOptions.parse(options))
+        import_submitit()
+        return partial(SlurmBackend, options=SlurmOptions.parse(options))
     raise unknown("backend", name, BACKENDS)
 
 

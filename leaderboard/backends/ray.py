@@ -48,7 +48,7 @@ class RayBackend:
     def __init__(
         self, store: Store, jobs: int | None, observer: Observer, *, address: str | None = None
     ) -> None:
-        self._ray = _import_ray()
+        self._ray = import_ray()
         self._store, self._jobs, self._observer = store, jobs, observer
         self._address = address or os.environ.get("RAY_ADDRESS")
         self.failures: list[str] = []
@@ -167,7 +167,7 @@ def _problem_here(run: Path, directory: Path, token: str) -> str:
     return ""
 
 
-def _import_ray() -> Any:
+def import_ray() -> Any:
     try:
         import ray
         import ray.util.scheduling_strategies

@@ -82,7 +82,7 @@ class SlurmBackend:
     def __init__(
         self, store: Store, jobs: int | None, observer: Observer, options: SlurmOptions
     ) -> None:
-        self._submitit = _import_submitit()
+        self._submitit = import_submitit()
         self._store, self._jobs, self._observer = store, jobs, observer
         self._options = options
         self.failures: list[str] = []
@@ -167,7 +167,7 @@ class ArrayTask:
 
     def checkpoint(self, errand: Errand) -> Any:
         """The same again, for submitit to queue: what is done by then is left."""
-        return _import_submitit().helpers.DelayedSubmission(self, errand)
+        return import_submitit().helpers.DelayedSubmission(self, errand)
 
 
 def _cancel(jobs: Sequence[Any]) -> None:
@@ -192,7 +192,7 @@ def _positive(key: str, text: str) -> int:
     return int(text)
 
 
-def _import_submitit() -> Any:
+def import_submitit() -> Any:
     try:
         import submitit
     except ImportError:

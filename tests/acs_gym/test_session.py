@@ -74,6 +74,43 @@ def test_invalid_designs_are_evaluations_and_are_charged(ota: acs_gym.Task) -> N
     assert simulator.ran == 0 and session.budget.used == len(bad)
 
 
+def test_a_name_that_no_file_can_hold_is_written_as_its_escape(ota: acs_gym.Task) -> None:
+    evaluation = ota.session(budget=1).simulate({"w_\ud800": 1.0})
+    assert evaluation.design == {"w_\\ud800": 1.0} and "w_\\ud800" in evaluation.message
+    assert evaluation.message.encode() and evaluation.status is Status.INVALID_DESIGN
+
+
+def test_what_is_recalled_is_charged_and_not_simulated(ota: acs_gym.Task) -> None:
+    simulator, asked = Counting(), list[tuple[float, ...]]()
+    reference = ota.reference or {}
+    other = ota.space.sample(np.random.default_rng(0))
+    told = ota.session(budget=1, simulator=Counting()).simulate(reference)
+
+    def recall(key: tuple[float, ...]) -> acs_gym.Evaluation | None:
+        asked.append(key)
+        return told if key == tuple(reference.values()) else None
+
+    session = ota.session(budget=10, simulator=simulator)
+    session.recall = recall
+    first, second, third = session.simulate([reference, other, reference])
+    assert first is told and third is told and simulator.ran == 1
+    assert session.budget.used == 3 and session.usage.duplicates == 1
+    assert session.history == [first, second, third] and len(asked) == 2
+    session.simulate([other, reference])
+    assert len(asked) == 2 and simulator.ran == 1  # Both are known now.
+
+
+def test_a_failure_of_ours_that_is_recalled_is_simulated_when_it_is_asked_for_again(
+    ota: acs_gym.Task,
+) -> None:
+    reference = ota.reference or {}
+    lost = ota.session(budget=1, simulator=Counting(broken=0.0)).simulate(reference)
+    session, answers = ota.session(budget=2, simulator=Counting()), [lost]
+    session.recall = lambda _key: answers.pop() if answers else None
+    assert session.simulate(reference) == lost and session.budget.used == 0
+    assert session.simulate(reference).status is Status.OK and session.budget.used == 1
+
+
 def test_a_batch_that_does_not_fit_is_refused_whole(ota: acs_gym.Task) -> None:
     simulator = Counting()
     session = ota.session(budget=3, simulator=simulator)

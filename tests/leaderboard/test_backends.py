@@ -11,11 +11,14 @@ import sys
 import time
 
 import pytest
+from typer.testing import CliRunner
 
-from leaderboard.backends import make_backend, parse_options
+from leaderboard.backends import find_backend, parse_options
 from leaderboard.errors import LeaderboardError
 from leaderboard.plan import plan_cells
+from leaderboard.run import app
 from leaderboard.store import Store
+from tests.leaderboard.conftest import small
 from tests.leaderboard.test_run import alive, comparable
 
 AGENTS = "tests.leaderboard.backend_agents"
@@ -96,9 +99,9 @@ def test_an_array_does_what_processes_of_this_machine_do(tmp_path):
     agents.append("tests.leaderboard.agents:DiesAlways")
     cells = plan(*agents)
     here, there = store_in(tmp_path / "here"), store_in(tmp_path / "there")
-    make_backend("local", here, 2, Heard()).run(cells)
+    find_backend("local")(here, 2, Heard()).run(cells)
     heard = Heard()
-    backend = make_backend("slurm:cluster=local,cells=2", there, None, heard)
+    backend = find_backend("slurm:cluster=local,cells=2")(there, None, heard)
     backend.run(cells)
     assert backend.failures == []
     assert comparable(here.folder) == comparable(there.folder)
@@ -116,7 +119,7 @@ def test_an_interrupted_array_ends_its_tasks_and_goes_on_where_it_was(tmp_path):
     (left := store.folder / ".running-killed").mkdir()
     cells = plan(f"{AGENTS}:Gated", repetitions=2)
     with pytest.raises(KeyboardInterrupt):
-        make_backend("slurm:cluster=local", store, None, Heard(interrupt_after(2))).run(cells)
+        find_backend("slurm:cluster=local")(store, None, Heard(interrupt_after(2))).run(cells)
     first = attempts(store)
     assert len(first) == 2
     wait_until(lambda: not any(alive(pid) for pids in first.values() for pid in pids))
@@ -124,7 +127,7 @@ def test_an_interrupted_array_ends_its_tasks_and_goes_on_where_it_was(tmp_path):
     assert not list(store.folder.glob(".running-*"))
 
     (store.folder / "gate").touch()
-    backend = make_backend("slurm:cluster=local,cells=2", store, None, Heard())
+    backend = find_backend("slurm:cluster=local,cells=2")(store, None, Heard())
     backend.run(cells)
     assert backend.failures == []
     assert store.finished() == sorted(c.key for c in cells)
@@ -151,7 +154,7 @@ def test_a_task_that_slurm_preempts_is_queued_again(tmp_path, monkeypatch):
             wait_until(lambda: not alive(pid))
             (store.folder / "gate").touch()
 
-    backend = make_backend("slurm:cluster=local", store, None, Heard(preempt))
+    backend = find_backend("slurm:cluster=local")(store, None, Heard(preempt))
     (cell,) = plan(f"{AGENTS}:Gated")
     backend.run([cell])
     assert backend.failures == [] and store.load(cell.key)
@@ -168,7 +171,7 @@ def test_a_cell_that_did_not_run_is_a_line_and_not_a_loss_in_silence(tmp_path):
     (cell,) = plan("sobol")
     store.cell(cell.key).write_text("in the way")
     heard = Heard()
-    backend = make_backend("slurm:cluster=local", store, None, heard)
+    backend = find_backend("slurm:cluster=local")(store, None, heard)
     backend.run([cell])
     assert heard.notes == backend.failures and len(backend.failures) == 1
     assert cell.spec.label in backend.failures[0] and "FileExistsError" in backend.failures[0]
@@ -185,7 +188,7 @@ def test_the_batch_script_asks_slurm_for_what_was_given(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(programs), prepend=":")
     store = store_in(tmp_path / "out")
     given = "partition=cpu,nodelist=n1,n2,time=90,cpus=4,cells=8,mem=4G,setup=module load ngspice"
-    backend = make_backend(f"slurm:{given}", store, 6, Heard())
+    backend = find_backend(f"slurm:{given}")(store, 6, Heard())
     from leaderboard.backends.remote import Errand, run_folder
 
     with run_folder(store) as run:
@@ -207,7 +210,7 @@ def test_where_there_is_no_slurm_that_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     store = store_in(tmp_path / "out")
     with pytest.raises(LeaderboardError, match=r"--backend slurm: .*slurm cluster"):
-        make_backend("slurm:partition=cpu", store, None, Heard()).run(plan("sobol"))
+        find_backend("slurm:partition=cpu")(store, None, Heard()).run(plan("sobol"))
     assert list(store.folder.iterdir()) == []
 
 
@@ -224,17 +227,24 @@ def test_where_there_is_no_slurm_that_is_said(tmp_path, monkeypatch):
         ("ray:adress=x", "did you mean address"),
     ],
 )
-def test_wrong_options_are_answered_with_what_to_type(tmp_path, spec, message):
+def test_wrong_options_are_answered_with_what_to_type(spec, message):
     with pytest.raises(LeaderboardError) as refused:
-        make_backend(spec, Store(tmp_path), None, Heard())
+        find_backend(spec)
     assert message in str(refused.value)
 
 
+def test_a_backend_that_there_is_not_is_said_before_a_folder_is_made(tmp_path):
+    out = tmp_path / "runs"
+    done = CliRunner().invoke(app, [*small(out, "random"), "--backend", "slrum"])
+    assert done.exit_code == 2 and "did you mean slurm" in done.stderr
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(("name", "module"), [("ray", "ray"), ("slurm", "submitit")])
-def test_without_the_extra_it_says_which_to_install(tmp_path, monkeypatch, name, module):
+def test_without_the_extra_it_says_which_to_install(monkeypatch, name, module):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(LeaderboardError, match=rf"pip install 'acs-gym\[{name}\]'"):
-        make_backend(name, Store(tmp_path), None, Heard())
+        find_backend(name)
 
 
 def test_a_part_without_a_key_belongs_to_the_value_before_it():

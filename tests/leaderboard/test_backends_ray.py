@@ -11,7 +11,7 @@ import pytest
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-from leaderboard.backends import make_backend
+from leaderboard.backends import find_backend
 from leaderboard.errors import LeaderboardError
 from leaderboard.store import Store
 from tests.leaderboard.test_backends import (
@@ -48,7 +48,7 @@ def test_a_node_is_lost_and_every_cell_is_done_once(tmp_path, cluster):
     descriptor = os.open(there.folder, os.O_RDONLY)
     hidden = Store(there.folder.__class__(f"/proc/self/fd/{descriptor}"))
     with pytest.raises(LeaderboardError, match=r"node .* cannot use .*file system they share"):
-        make_backend(backend, hidden, None, Heard()).run(plan("sobol"))
+        find_backend(backend)(hidden, None, Heard()).run(plan("sobol"))
     os.close(descriptor)
 
     def lose_a_node(heard):
@@ -62,7 +62,7 @@ def test_a_node_is_lost_and_every_cell_is_done_once(tmp_path, cluster):
     cells = plan(f"{AGENTS}:Gated", repetitions=3)
     cells += plan("stdio:sh examples/third_party/random_agent.sh", "tests.leaderboard.agents:Talks")
     heard = Heard(lose_a_node)
-    run = make_backend(backend, there, None, heard)
+    run = find_backend(backend)(there, None, heard)
     run.run(cells)
     assert run.failures == []
     assert there.finished() == sorted(c.key for c in cells)
@@ -70,7 +70,7 @@ def test_a_node_is_lost_and_every_cell_is_done_once(tmp_path, cluster):
     assert sorted(len(pids) for pids in attempts(there).values()) == [1, 1, 2]
 
     (here.folder / "gate").touch()
-    make_backend("local", here, 2, Heard()).run(cells)
+    find_backend("local")(here, 2, Heard()).run(cells)
     assert comparable(here.folder) == comparable(there.folder)
 
 
@@ -79,7 +79,7 @@ def test_interrupted_it_leaves_nothing_behind(tmp_path):
     handler = signal.getsignal(signal.SIGTERM)
     before = set(children_of(os.getpid()))
     with pytest.raises(KeyboardInterrupt):
-        make_backend("ray", store, 2, Heard(interrupt_after(2))).run(
+        find_backend("ray")(store, 2, Heard(interrupt_after(2))).run(
             plan(f"{AGENTS}:Gated", repetitions=3)
         )
     pids = [pid for pids in attempts(store).values() for pid in pids]

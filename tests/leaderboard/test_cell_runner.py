@@ -112,7 +112,7 @@ def test_progress_is_told_after_every_simulation(store):
 
 
 def test_a_trace_that_cannot_be_written_is_the_harness_failing_not_the_agent(store, monkeypatch):
-    def full(_self, _line):
+    def full(_self, *_line):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("leaderboard.store.TraceWriter.write", full)

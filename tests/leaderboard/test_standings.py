@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 
@@ -10,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leaderboard.chosen import choose
 from leaderboard.perturbations import RobustRecord
 from leaderboard.standings import standings
 from leaderboard.statistics import TARGETS, THRESHOLDS
+from leaderboard.store import TRACE, Store
+from leaderboard.verify import ROBUST
 from tests.leaderboard.boards import BUDGET, cell, grid
 
 
@@ -122,16 +126,31 @@ def robust(key, score, label="public", salt="0"):
     )
 
 
-def test_a_robust_score_is_shown_where_every_cell_has_one_of_the_same_kind():
+def test_a_robust_score_is_shown_where_every_cell_has_one():
     cells = [cell("a", repetition=k) for k in range(2)]
     keys = [c.result.key for c in cells]
     of = lambda records: standings(cells, robust={r.key: r for r in records}).rows[0]  # noqa: E731
     assert of([]).robust_score is None
     assert of([robust(keys[0], 0.4)]).robust_score is None
     assert of([robust(keys[0], 0.4), robust(keys[1], 0.2)]).robust_score == pytest.approx(0.3)
-    assert of([robust(keys[0], 0.4), robust(keys[1], 0.2, "hidden")]).robust_score is None
-    two_salts = [robust(k, 0.4, "hidden", salt) for k, salt in zip(keys, "ab", strict=True)]
-    assert of(two_salts).robust_score is None
+
+
+def test_scores_of_another_salt_than_most_are_of_are_left_out_and_named(tmp_path):
+    cells = [cell(agent, repetition=k) for agent in ("a", "b") for k in range(2)]
+    salts = [("hidden", "a"), ("hidden", "a"), ("hidden", "a"), ("public", "b")]
+    for stored, (label, salt) in zip(cells, salts, strict=True):
+        key = stored.result.key
+        lines = "".join(line.model_dump_json() + "\n" for line in stored.trace).encode()
+        (tmp_path / key).mkdir()
+        (tmp_path / key / TRACE).write_bytes(lines)
+        digest = hashlib.sha256(lines).hexdigest()
+        Store(tmp_path).finish(stored.result.model_copy(update={"trace_sha256": digest}))
+        (tmp_path / key / ROBUST).write_text(robust(key, 0.5, label, salt).model_dump_json())
+    chosen = choose(tmp_path)
+    assert len(chosen.robust) == 3 and len(chosen.cells) == 4
+    (said,) = chosen.left_out
+    assert said.startswith("robust scores of 1 cells, of the public salt bbbbbbbb; ")
+    assert [r.robust_score for r in chosen.board().rows] == [0.5, None]
 
 
 def test_costs_are_means_over_cells():

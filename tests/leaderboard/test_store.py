@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import acs_gym
-from leaderboard.records import EvaluationRecord
-from leaderboard.store import RESULT, TRACE, Corrupt, NewerResult, write_atomically
+from acs_gym.evaluation import Evaluation, Status
+from leaderboard.records import EvaluationRecord, TraceLine
+from leaderboard.store import RESULT, TRACE, Corrupt, NewerResult, TraceWriter, write_atomically
 
 
 @pytest.fixture
@@ -39,6 +43,38 @@ def test_what_lies_behind_the_metrics_of_a_tier_is_kept():
     record = EvaluationRecord.of(evaluation)
     assert EvaluationRecord.model_validate_json(record.model_dump_json()) == record
     assert record.spread["sigma"].keys() == evaluation.spread.sigma.keys()
+
+
+NUMBERS = st.floats(width=64) | st.sampled_from([math.nan, math.inf, -math.inf, 5e-324, 1.7e308])
+
+
+@given(
+    status=st.sampled_from(Status),
+    design=st.dictionaries(st.text(max_size=5), NUMBERS, max_size=4),
+    metrics=st.dictionaries(st.sampled_from(["gain", "ugbw", "pm", "power", "area"]), NUMBERS),
+    message=st.text(max_size=20),
+    duplicate=st.booleans(),
+    seconds=st.floats(0, 1e6),
+)
+def test_every_line_of_a_trace_is_what_its_record_says_digit_for_digit(
+    tmp_path_factory, status, design, metrics, message, duplicate, seconds
+):
+    if status is not Status.INVALID_DESIGN:
+        design = {name: value for name, value in design.items() if math.isfinite(value)}
+    specs = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic").specs
+    evaluation = Evaluation.judged(design, status, metrics, specs, message=message)
+    path = tmp_path_factory.mktemp("cell") / TRACE
+    with TraceWriter(path) as trace:
+        trace.write(evaluation, duplicate, seconds)
+        trace.seal()
+    with TraceWriter(path) as again:
+        (line,) = again.recorded
+    assert line == TraceLine(
+        index=0,
+        evaluation=EvaluationRecord.of(evaluation),
+        duplicate=duplicate,
+        seconds=round(seconds, 3),
+    )
 
 
 def test_a_cell_is_not_done_until_its_result_is_there(stored):

@@ -15,7 +15,7 @@ from leaderboard.cell_runner import crashed_result, run_cell
 from leaderboard.cells import CellSpec, run_key
 from leaderboard.fingerprint import simulator_version
 from leaderboard.store import RESULT, SPEC, TRACE, Store
-from leaderboard.verification import evaluation_of, of_files
+from leaderboard.verification import of_files
 from leaderboard.verify import main, verify_cell, verify_runs
 from tests.leaderboard.conftest import AGENTS, plan
 from tests.leaderboard.tampering import (
@@ -188,10 +188,8 @@ def test_a_consistent_lie_about_the_winner_is_found_by_simulating_it(cell):
     result = json.loads((cell / RESULT).read_text())
     record = of_files(Store(cell.parent), cell.name)[0].result.best  # type: ignore[union-attr]
     wonders = {s.metric: s.target for s in task.specs}
-    better = evaluation_of(
-        record.model_copy(update={"metrics": {**record.metrics, **wonders}, "status": "ok"}),
-        task.specs,
-    ).to_json()
+    lie = record.model_copy(update={"metrics": {**record.metrics, **wonders}, "status": "ok"})
+    better = lie.evaluation(task.specs).to_json()
     assert better["score"] == 1.0
 
     def lie(lines: list[Json]) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from acs_gym.evaluation import Evaluation
 from acs_gym.task import Task, make_task
 from leaderboard.store import RESULT, TRACE, Store
-from leaderboard.verification import evaluation_of, of_cell, of_files, of_simulation, repeatable
+from leaderboard.verification import of_cell, of_files, of_simulation, repeatable
 from leaderboard.verify import verify_cell
 from tests.leaderboard.tampering import ALL, edit_result, edit_trace, run_and_store
 
@@ -87,7 +87,7 @@ def noticed(folder: Path, simulator: Any) -> bool:
     with task.session(simulator=simulator) as session:
         claims = [*repeatable(cell), ("verified", cell.result.verified)]
         return any(
-            list(of_simulation(w, evaluation_of(r, task.specs), session.simulate(r.design)))
+            list(of_simulation(w, r.evaluation(task.specs), session.simulate(r.design)))
             for w, r in claims
         )
 

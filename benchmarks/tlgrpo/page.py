@@ -26,6 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pictures
 import study
+from numpy.typing import NDArray
 
 from leaderboard.statistics import Interval, iqm_interval
 
@@ -53,24 +54,37 @@ def by_arm(result: Result) -> dict[str, list[Result]]:
 
 
 def draw_training(result: Result, path: Path) -> None:
-    """Training problems against simulations, and held-out ones against turns."""
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+    """Training problems against simulations and against time; held-out ones against turns."""
+    figure, grid = plt.subplots(2, 2, figsize=(9.5, 7), layout="constrained")
+    (by_simulations, by_time), (entropy, held_out) = grid
     for number, (arm, runs) in enumerate(by_arm(result).items()):
         style = {"color": f"C{number}", "linewidth": 1.8}
         turns = np.array([r["evaluated"]["best_at"] for r in runs])
-        _band(axes[2], np.arange(1, turns.shape[1] + 1), turns, arm, style)
+        _band(held_out, np.arange(1, turns.shape[1] + 1), turns, arm, style)
         if not runs[0]["curve"]:
             continue
         at = [p["simulations"] for p in runs[0]["curve"]]
-        for axis, name in ((axes[0], "best_of_episode"), (axes[1], "entropy")):
-            _band(axis, at, np.array([[p[name] for p in r["curve"]] for r in runs]), arm, style)
-    axes[0].set(title="while training", xlabel="simulations", ylabel="best score of an episode")
-    axes[1].set(title="while training", xlabel="simulations", ylabel="entropy, nats a token")
-    axes[2].set(title="held-out targets", xlabel="turns", ylabel="best score so far")
-    axes[2].legend(frameon=False, fontsize=8)
-    for axis in axes:
+        seconds = np.mean([seconds_of(r) for r in runs], axis=0)
+        best = np.array([[p["best_of_episode"] for p in r["curve"]] for r in runs])
+        _band(by_simulations, at, best, arm, style)
+        _band(by_time, seconds, best, arm, style)
+        _band(entropy, at, np.array([[p["entropy"] for p in r["curve"]] for r in runs]), arm, style)
+    score = "best score of an episode"
+    by_simulations.set(title="training, equal simulations", xlabel="simulations", ylabel=score)
+    by_time.set(title="training, equal time", xlabel="seconds", ylabel=score)
+    entropy.set(title="training", xlabel="simulations", ylabel="entropy, nats a token")
+    held_out.set(title="held-out targets", xlabel="turns", ylabel="best score so far")
+    held_out.set_xticks(np.arange(1, turns.shape[1] + 1))
+    held_out.legend(frameon=False, fontsize=8)
+    for axis in grid.flat:
         axis.grid(alpha=0.25)
     pictures.save(figure, path)
+
+
+def seconds_of(run: Result) -> NDArray[np.float64]:
+    """When each point of a run's curve was reached: its points are of equally many updates."""
+    spent = np.cumsum([p["sample_seconds"] + p["learn_seconds"] for p in run["curve"]])
+    return np.asarray(run["seconds"] * spent / spent[-1])
 
 
 def _band(
@@ -221,9 +235,11 @@ def page() -> str:
         "middle half of the best scores over seeds and problems. Intervals: 95 % bootstrap over seeds "
         "and problems.",
         "",
-        f"![Score and entropy while training, held-out score over turns](images/{TRAINING})",
+        f"![Score while training, by simulations and by time; entropy; held-out score over turns]"
+        f"(images/{TRAINING})",
         "",
-        "Lines are means over seeds, bands go from the lowest seed to the highest.",
+        "Lines are means over seeds, bands go from the lowest seed to the highest. Seconds are those of "
+        "the wall clock, of runs made two at a time on two cores.",
         "",
         "## Answers",
         "",

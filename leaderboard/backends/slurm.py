@@ -1,14 +1,18 @@
 """A Slurm cluster, through submitit: a job array whose tasks each run a chunk of cells.
 
-submitit writes the batch script and knows how to ask Slurm; what a task does is the same as on any
-other machine (`remote`). A task that is preempted or reaches its time limit is queued again by
-submitit, and goes on with the cells that are not done.
+submitit writes the batch script; what a task does is the same as on any other machine (`remote`). A
+task that is preempted or reaches its time limit is queued again by submitit, and goes on with the
+cells that are not done. A task is over when its result is there, or when it has left the queue: not
+when `sacct` says so, as for submitit, because that says nothing where Slurm keeps no accounts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import subprocess
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +36,9 @@ from leaderboard.store import Store
 # Slurm's own default for the largest array is 1001 tasks.
 _ARRAY_TASKS = 1000
 _CLUSTERS = ("slurm", "local")
+# A task that is missing from the queue twice in a row has left it; by then a slow file system shows
+# the result of one that was done.
+_BETWEEN_LOOKS_S = 10.0
 _PASSED_ON = (
     "account", "comment", "constraint", "exclude", "gres", "mem", "nodelist", "partition", "qos",
     "setup",
@@ -123,9 +130,10 @@ class SlurmBackend:
         return executor
 
     def _wait(self, jobs: list[tuple[Any, Errand]], watch: Watch) -> None:
+        queue = _Queue() if self._options.cluster == "slurm" else _Processes()
         try:
             while jobs:
-                over = [(job, errand) for job, errand in jobs if job.done()]
+                over = [(j, errand) for j, errand in jobs if _has_result(j) or queue.has_left(j)]
                 for job, errand in over:
                     jobs.remove((job, errand))
                     self._take(job, errand, watch)
@@ -133,16 +141,20 @@ class SlurmBackend:
                 if not over:
                     time.sleep(POLL_S)
         finally:
-            _cancel([job for job, _ in jobs])
+            _cancel([job for job, _ in jobs], queue)
 
     def _take(self, job: Any, errand: Errand, watch: Watch) -> None:
         """An array task is over: tell what it told, and which cells are really there."""
-        try:
-            outcome: Outcome = job.result()
-            why = f"job {job.job_id} is over, but no result is seen here yet; run it again"
-        except Exception as error:  # noqa: BLE001 - whatever it was, only its text has come here
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            outcome, why = Outcome(), f"job {job.job_id}: {lines[0]} ... {lines[-1]}"
+        outcome, why = Outcome(), f"job {job.job_id} left the queue before it was done"
+        if _has_result(job):
+            try:
+                outcome = job.result()
+                why = f"job {job.job_id} is over, but no result is seen here yet; run it again"
+            except Exception as error:  # noqa: BLE001 - whatever it was, only its text has come here
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                why = f"job {job.job_id}: {lines[0]} ... {lines[-1]}"
+        elif last := _last_line(job):
+            why += f"; it said last: {last}"
         failed = missing(errand.cells, self._store, outcome.failures, why)
         for text in dict.fromkeys([*outcome.notes, *failed]):
             self._observer.note(text)
@@ -170,12 +182,65 @@ class ArrayTask:
         return import_submitit().helpers.DelayedSubmission(self, errand)
 
 
-def _cancel(jobs: Sequence[Any]) -> None:
+class _Processes:
+    """Where array tasks are processes of this machine."""
+
+    def has_left(self, job: Any) -> bool:
+        return bool(job.done())
+
+    def is_empty(self, jobs: Sequence[Any]) -> bool:
+        return all(job.done() for job in jobs)
+
+
+class _Queue:
+    """Where array tasks wait and run: Slurm's queue, asked now and then."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _BETWEEN_LOOKS_S
+        self._looks: deque[set[str]] = deque(maxlen=2)
+
+    def has_left(self, job: Any) -> bool:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _BETWEEN_LOOKS_S
+            if (tasks := _queued(job)) is not None:
+                self._looks.append(tasks)
+        return len(self._looks) == 2 and not any(job.job_id in look for look in self._looks)
+
+    def is_empty(self, jobs: Sequence[Any]) -> bool:
+        return not jobs or not _queued(jobs[0])
+
+
+def _queued(job: Any) -> set[str] | None:
+    """The tasks of a job's array that wait or run; None where Slurm does not answer."""
+    array = job.job_id.partition("_")[0]
+    command = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={array}"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if said.returncode and "Invalid job id" not in said.stderr:
+        return None
+    return set(said.stdout.split())
+
+
+def _has_result(job: Any) -> bool:
+    return bool(job.paths.result_pickle.exists())
+
+
+def _last_line(job: Any) -> str:
+    """Of what a task printed, which is Slurm's own word where Slurm ended it."""
+    with contextlib.suppress(OSError):
+        lines = job.paths.stderr.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+    return ""
+
+
+def _cancel(jobs: Sequence[Any], queue: _Queue | _Processes) -> None:
     """Cancel array tasks and give those that run the time to end their processes."""
     for job in jobs:
         job.cancel(check=False)
     deadline = time.monotonic() + 2 * GRACE_S
-    while time.monotonic() < deadline and not all(job.done() for job in jobs):
+    while time.monotonic() < deadline and not queue.is_empty(jobs):
         time.sleep(0.1)
 
 

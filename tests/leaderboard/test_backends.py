@@ -1,19 +1,23 @@
 """What every backend owes: all cells done, once, with the same bytes; and nothing left running.
 
-Slurm is played by submitit's local executor, which runs an array's tasks as processes.
+Slurm is played by submitit's local executor, which runs an array's tasks as processes, and by scripts
+that answer as its commands do; one test runs on a real cluster, where there is one.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
-from leaderboard.backends import find_backend, parse_options
+from leaderboard.backends import find_backend, parse_options, slurm
 from leaderboard.errors import LeaderboardError
 from leaderboard.plan import plan_cells
 from leaderboard.run import app
@@ -180,12 +184,7 @@ def test_a_cell_that_did_not_run_is_a_line_and_not_a_loss_in_silence(tmp_path):
 
 def test_the_batch_script_asks_slurm_for_what_was_given(tmp_path, monkeypatch):
     """Through a stand-in for sbatch, as there is no Slurm here: what it is handed, it is handed."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, text in {"srun": "", "sbatch": f'cp "$1" {tmp_path}/script; echo job 7'}.items():
-        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
-        (programs / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    programs_of(tmp_path, monkeypatch, srun="", sbatch=f'cp "$1" {tmp_path}/script; echo job 7')
     store = store_in(tmp_path / "out")
     given = "partition=cpu,nodelist=n1,n2,time=90,cpus=4,cells=8,mem=4G,setup=module load ngspice"
     backend = find_backend(f"slurm:{given}")(store, 6, Heard())
@@ -204,6 +203,78 @@ def test_the_batch_script_asks_slurm_for_what_was_given(tmp_path, monkeypatch):
         assert f"#SBATCH {line}" in script
     assert "module load ngspice" in script
     assert [job.job_id for job, _ in jobs] == ["7_0", "7_1", "7_2"]
+
+
+def programs_of(tmp_path, monkeypatch, **scripts):
+    """Slurm's commands, played by shell scripts in front of PATH."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in scripts.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    return programs
+
+
+@pytest.mark.parametrize(
+    ("squeue", "gone"),
+    [
+        ("echo 7_1", ["7_0"]),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", ["7_0", "7_1"]),
+        ("echo 'Unable to contact slurm controller' >&2; exit 1", []),
+    ],
+)
+def test_a_task_that_is_missing_from_the_queue_twice_has_left_it(
+    tmp_path, monkeypatch, squeue, gone
+):
+    programs_of(tmp_path, monkeypatch, squeue=squeue)
+    monkeypatch.setattr(slurm, "_BETWEEN_LOOKS_S", 0.0)
+    queue = slurm._Queue()
+    tasks = [SimpleNamespace(job_id=name) for name in ("7_0", "7_1")]
+    assert [t.job_id for t in tasks[:1] if queue.has_left(t)] == []
+    assert [t.job_id for t in tasks if queue.has_left(t)] == gone
+
+
+def test_a_cancelled_task_ends_the_waiting_though_slurm_keeps_no_accounts(tmp_path, monkeypatch):
+    programs_of(
+        tmp_path, monkeypatch,
+        srun="", scancel="", sacct="exit 1", squeue="",
+        sbatch='sed -n "s/^#SBATCH --error=//p" "$1" | sed s/%A/7/ | '
+        "while read log; do echo 'CANCELLED AT noon' > $(echo $log | sed s/%a/0/); done; echo job 7",
+    )  # fmt: skip
+    monkeypatch.setattr(slurm, "_BETWEEN_LOOKS_S", 0.0)
+    backend = find_backend("slurm:partition=cpu")(
+        store_in(tmp_path / "out"), None, heard := Heard()
+    )
+    cells = plan("sobol", repetitions=2)
+    backend.run(cells)
+    first, second = (c.spec.label for c in cells)
+    lost = "left the queue before it was done"
+    assert sorted(backend.failures) == [
+        f"{first}: job 7_0 {lost}; it said last: CANCELLED AT noon", f"{second}: job 7_1 {lost}"
+    ]  # fmt: skip
+    assert sorted(heard.keys("finished")) == sorted(c.key for c in cells)
+
+
+@pytest.mark.skipif(
+    shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True).returncode != 0,
+    reason="there is no Slurm cluster here",
+)
+def test_on_a_cluster_cells_are_what_they_are_here_and_a_cancelled_one_is_named(tmp_path):
+    cells = plan("sobol", f"{AGENTS}:Gated")
+    here, there = store_in(tmp_path / "here"), store_in(tmp_path / "there")
+
+    def cancel(heard):
+        if len(set(heard.keys("advanced"))) == 2:
+            subprocess.run(["scancel", "--name=acs-gym"], check=True)
+
+    find_backend("local")(here, 1, Heard()).run(cells[:1])
+    backend = find_backend("slurm:time=5")(there, None, Heard())
+    backend.run(cells[:1])
+    assert backend.failures == [] and comparable(here.folder) == comparable(there.folder)
+    backend = find_backend("slurm:time=5")(store_in(tmp_path / "more"), None, Heard(cancel))
+    backend.run(cells[1:] + plan(f"{AGENTS}:Gated", repetitions=2)[1:])
+    assert len(backend.failures) == 2 and all("left the queue" in f for f in backend.failures)
 
 
 def test_where_there_is_no_slurm_that_is_said(tmp_path, monkeypatch):

@@ -81,11 +81,11 @@ def run_cell(spec: CellSpec, key: str, store: Store, on_progress: Progress) -> R
     """
     task = make_task(spec.task, pdk=spec.pdk, tier=spec.tier)
     agent = build(spec.agent)
+    offer_folder(agent, store.cell(key))
     config, track = agent_config(agent), agent_track(agent)
     if run_key(spec, config, task.digest, simulator_version()) != key:
         raise CellChanged("its task or its agent has changed since the run began; run it again")
     with store.begin(key, spec) as trace:
-        offer_folder(agent, store.cell(key))
         recorder = Recorder(trace, on_progress, time.perf_counter())
         known = recall(task.specs, trace.recorded)
         with CellSession(

@@ -1,7 +1,7 @@
 """python -m leaderboard.check_agent SPEC: what is wrong with an agent, and how to mend it, in seconds.
 
-Works for `stdio:COMMAND`, `mcp:COMMAND`, registered ids and `package.module:factory` alike, and needs no
-ngspice.
+Works for `stdio:COMMAND`, `mcp:COMMAND`, either after `container:`, registered ids and
+`package.module:factory` alike, and needs no ngspice.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def main(
     spec: Annotated[
         str,
         typer.Argument(
-            help="The agent: stdio:COMMAND, mcp:COMMAND, a registered id, or package.module:factory."
+            help="The agent: stdio:COMMAND, mcp:COMMAND, either after container:, "
+            "a registered id, or package.module:factory."
         ),
     ],
     budget: Annotated[int, typer.Option(help="Designs of a run.")] = 12,

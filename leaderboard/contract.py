@@ -60,6 +60,7 @@ def agent_isolation(agent: Agent) -> Mapping[str, Any]:
 def offer_folder(agent: Agent, folder: Path) -> None:
     """Tell the agent where its files go, if it wants to know."""
     if callable(keep := getattr(agent, "keep_files_in", None)):
+        folder.mkdir(parents=True, exist_ok=True)
         keep(folder)
 
 

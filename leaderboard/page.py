@@ -45,6 +45,10 @@ _ISOLATION = {
         "ran in processes of their own, away from the meter and the simulator; what else was kept "
         "from them is in each result"
     ),
+    "container": (
+        "ran in processes of their own that saw, of all files, the system's programs and what the "
+        "agent's command names"
+    ),
 }
 
 

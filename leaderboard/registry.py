@@ -4,6 +4,7 @@
     llm:my_model.toml         an id and an argument: its factory is called with that text
     stdio:python mine.py      a command, in any language, that speaks docs/wire-protocol.md
     mcp:python mine.py        a command that is an MCP client, on the same page
+    container:stdio:COMMAND   either of them in the tier of isolation `container`
     package.module:factory    anything that can be imported: called without arguments
 
 A factory returns an agent. Third parties register theirs in their own package's metadata; nobody
@@ -13,6 +14,7 @@ changes this repository to be listed.
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.metadata
 import inspect
@@ -29,6 +31,7 @@ _TRANSPORTS = {
     "stdio": "leaderboard.wire.stdio:StdioAgent",
     "mcp": "leaderboard.wire.mcp:McpAgent",
 }
+_CONTAINER = "container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ def _factory(spec: str) -> tuple[Callable[..., Any], str | None]:
     """The factory that a name means, and the argument that the name gives it."""
     points = registered()
     name, colon, argument = spec.partition(":")
+    if name == _CONTAINER:
+        return _in_container(spec, argument)
     if name in _TRANSPORTS:
         return _import(spec, _TRANSPORTS[name]), argument
     if name in points:
@@ -89,6 +94,16 @@ def _factory(spec: str) -> tuple[Callable[..., Any], str | None]:
         error = unknown("agent", spec, points)
         raise LeaderboardError(f"{error}; or package.module:factory for one of your own")
     return _import(spec, spec), None
+
+
+def _in_container(spec: str, inner: str) -> tuple[Callable[..., Any], str]:
+    transport, _, command = inner.partition(":")
+    if transport not in _TRANSPORTS:
+        forms = " or ".join(f"{_CONTAINER}:{t}:COMMAND" for t in _TRANSPORTS)
+        raise LeaderboardError(f"agent {spec}: only a command runs in a container; write {forms}")
+    isolation = _import(spec, "leaderboard.wire.isolation:Isolation")(container=True)
+    factory = _import(spec, _TRANSPORTS[transport])
+    return functools.partial(factory, isolation=isolation), command
 
 
 def _import(spec: str, location: str) -> Callable[..., Any]:

@@ -71,7 +71,7 @@ def main(
         str,
         typer.Option(
             help="Agents, with commas: ids, id:argument (llm:my_model.toml), "
-            '"stdio:COMMAND", "mcp:COMMAND", or '
+            '"stdio:COMMAND", "mcp:COMMAND", either after container:, or '
             "package.module:factory for your own."
         ),
     ] = DEFAULT_AGENTS,
@@ -323,7 +323,7 @@ def _agent_table() -> Table:
         )
         table.add_row(found.id, found.summary or found.location, state)
     table.caption = (
-        'Yours: --agents package.module:factory, "stdio:COMMAND", "mcp:COMMAND" '
+        'Yours: --agents package.module:factory, "stdio:COMMAND", "mcp:COMMAND", either after container: '
         "(docs/wire-protocol.md), or the entry-point group leaderboard.agents"
     )
     table.caption_justify = "left"

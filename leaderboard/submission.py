@@ -177,7 +177,7 @@ def _remarks(results: Sequence[Result]) -> list[str]:
     if any(_isolation(r) == "inprocess" for r in results):
         remarks.append(
             "the agent shared the process of the meter, so nothing shows that it kept to it; "
-            "stdio:COMMAND or mcp:COMMAND keeps it apart"
+            "stdio:COMMAND or mcp:COMMAND keeps it apart, and container: before it hides your files"
         )
     return remarks
 

@@ -8,6 +8,8 @@
     isolation.py     a command in a process that holds little and can reach little
     probe.py         what such a process cannot do on this machine, found by trying
     supervisor.py    the program between the harness and the agent
+    mounts.py        the file system that the agent sees, as the supervisor makes it
+    visible.py       what it sees in the tier `container`
     command.py       what agents that are commands have in common
     stdio.py         the leaderboard's agent that drives a command
     mcp_lines.py     what is answered to each line of an MCP client
@@ -16,5 +18,6 @@
     mcp.py           the leaderboard's agent that drives a command that is an MCP client
     conformance.py   what is wrong with an agent of any kind, found by running it
 
-Nothing here is imported before an agent is named `stdio:COMMAND` or `mcp:COMMAND`.
+Nothing here is imported before an agent is named `stdio:COMMAND` or `mcp:COMMAND`, alone or after
+`container:`.
 """

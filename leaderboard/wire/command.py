@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,8 +17,9 @@ from leaderboard.store import write_atomically
 from leaderboard.wire.exchange import AgentFailed, Exchange, Patience
 from leaderboard.wire.isolation import CannotRun, Confined, Isolation, resolve, split_command
 from leaderboard.wire.messages import PROTOCOL
-from leaderboard.wire.probe import probe
+from leaderboard.wire.probe import probe, require
 from leaderboard.wire.strict_json import encode
+from leaderboard.wire.visible import folder_digest, kept_apart, visible
 
 LOG, RECORD = "agent.log", "wire.json"
 # For a process that closed its descriptors to end, so that one can say how it did.
@@ -38,15 +39,18 @@ class CommandAgent(ABC):
         transport: what comes before the command in the agent's name.
         opens: how the agent opens the conversation, in words.
         own_files: names that mean files of the agent's own folder.
+        also: other commands that it is to be able to run.
         exchange: the conversation with it; None before it is run.
 
-    Raises LeaderboardError when there is no such command.
+    Raises LeaderboardError when there is no such command, and in the tier `container` when this machine
+    has no such tier, or when the command names a folder that may not be shown.
     """
 
     track: Literal["score", "metrics"] = "metrics"
     transport: ClassVar[str]
     opens: ClassVar[str]
     own_files: ClassVar[tuple[str, ...]] = ()
+    also: ClassVar[Sequence[Sequence[str]]] = ()
     usual_patience: ClassVar[Patience] = Patience()
 
     def __init__(
@@ -59,10 +63,12 @@ class CommandAgent(ABC):
         try:
             self.words = split_command(command, self.transport)
             self._resolved = resolve(self.words, self.own_files)
+            self.isolation = isolation or Isolation()
+            require(self.isolation)
         except CannotRun as error:
             raise LeaderboardError(str(error)) from None
+        self._keep_apart(kept_apart())
         self.patience = patience or self.usual_patience
-        self.isolation = isolation or Isolation()
         self.exchange: Exchange | None = None
         self._folder: Path | None = None
 
@@ -71,25 +77,49 @@ class CommandAgent(ABC):
         """The command, whether it has the network, and the sha256 of every file that it names.
 
         Not of the program's own, which as an interpreter differs between machines; but of an agent that
-        is a program by itself.
+        is a program by itself. In the tier `container` also the tier, and of every folder that it names.
+        Raises LeaderboardError for what cannot be read.
         """
+        try:
+            return self._config()
+        except OSError as error:
+            raise LeaderboardError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+    def _config(self) -> dict[str, Any]:
         files = self._resolved[1:] if len(self.words) > 1 else self._resolved
-        return {
+        named = {
+            word: Path(path)
+            for word, path in zip(self.words[-len(files) :], files, strict=True)
+            if word not in self.own_files
+        }
+        config: dict[str, Any] = {
             "command": list(self.words),
             "network": self.isolation.network,
             "files": {
-                word: hashlib.sha256(Path(path).read_bytes()).hexdigest()
-                for word, path in zip(self.words[-len(files) :], files, strict=True)
-                if word not in self.own_files and Path(path).is_file()
+                word: hashlib.sha256(path.read_bytes()).hexdigest()
+                for word, path in named.items()
+                if path.is_file()
             },
         }
+        if self.isolation.container:
+            config["tier"] = self.isolation.tier
+            config["folders"] = {
+                word: folder_digest(path)
+                for word, path in named.items()
+                if path.is_absolute() and path.is_dir()
+            }
+        return config
 
     def isolation_record(self) -> dict[str, Any]:
         """The tier, and what was found to hold on this machine; part of a result's fingerprint."""
-        return {"tier": "subprocess"} | probe(self.isolation)
+        return probe(self.isolation)
 
     def keep_files_in(self, folder: Path) -> None:
-        """Keep the agent's output and the record of the conversation in `folder`."""
+        """Keep the agent's output and the record of the conversation in `folder`.
+
+        Raises LeaderboardError when the agent would see it, and the results beside it.
+        """
+        self._keep_apart({str(folder): "the results of this run"})
         self._folder = folder
 
     @abstractmethod
@@ -108,6 +138,17 @@ class CommandAgent(ABC):
         self.exchange = Exchange(session, self.track, self.patience)
         return self.exchange
 
+    def _keep_apart(self, folders: Mapping[str, str]) -> None:
+        if not self.isolation.container:
+            return
+        seen = visible(self._resolved, *self.also)
+        for folder, what in folders.items():
+            if (shown := seen.holding(folder)) is not None:
+                raise LeaderboardError(
+                    f"{shown} cannot be shown to the agent, because {what} would be seen with it "
+                    f"({folder}); name the files that it needs, or a folder of their own"
+                )
+
     def _left(self, confined: Confined, exchange: Exchange) -> Exception:
         """What a conversation that ended too early is to be raised as."""
         why = self._why(confined, exchange)
@@ -120,7 +161,11 @@ class CommandAgent(ABC):
             return confined.failure
         when = f"before it {self.opens}" if exchange.agent is None else "before finish"
         said = "".join(f"; {line}" for line in self._last_output())
-        return f"the agent closed the conversation {when}: {confined.ending}{said}"
+        why = f"the agent closed the conversation {when}: {confined.ending}{said}"
+        # What fails first in a container is to find a file that lies beside the one named.
+        if self.isolation.container and exchange.agent is None:
+            why += "; in a container it sees the files and folders that its command names, and no other"
+        return why
 
     def _last_output(self) -> list[str]:
         if self._folder is None:

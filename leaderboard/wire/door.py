@@ -16,7 +16,7 @@ from leaderboard.wire.isolation import Confined
 
 CONFIG, CONFIG_VARIABLE, SOCKET = "mcp.json", "ACS_GYM_MCP_CONFIG", "acs-gym.sock"
 SERVER = "acs-gym"
-_BRIDGE = Path(__file__).with_name("bridge.py")
+BRIDGE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("bridge.py")))
 # What its processes said before they were ended is read for that long.
 _LAST_LINES_S = 5.0
 _LISTENING, _TAKEN = b"\n", b"another MCP client is connected; close that one first\n"
@@ -42,8 +42,8 @@ class Door:
         _bind(self._listener, folder)
         self._listener.listen()
         self._listener.setblocking(False)
-        arguments = ["-I", "-S", str(_BRIDGE), str(folder / SOCKET)]
-        servers = {SERVER: {"command": sys.executable, "args": arguments}}
+        program, *arguments = (*BRIDGE, str(folder / SOCKET))
+        servers = {SERVER: {"command": program, "args": arguments}}
         (folder / CONFIG).write_text(json.dumps({"mcpServers": servers}, indent=2) + "\n")
         return {CONFIG_VARIABLE: str(folder / CONFIG)}
 

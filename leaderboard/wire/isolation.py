@@ -1,4 +1,4 @@
-"""The `subprocess` tier: a command in a process that holds little and can reach little.
+"""A command in a process that holds little and can reach little: the tiers `subprocess`, `container`.
 
 What the kernel allows differs from machine to machine. So everything is tried, the process itself
 says what was done (`Confined.holds`), and `probe.py` runs a small program inside that tries to get out.
@@ -16,11 +16,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-TIER = "subprocess"
+from leaderboard.wire.visible import visible
+
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ")
 # One thread and one hash seed, as every other agent of a run has.
@@ -52,6 +53,7 @@ class Isolation:
         network: leave the network as it is, for an agent that calls a model on a server.
         environment: variables to pass on, beside a short list that every agent gets.
         namespaces: use the kernel's namespaces where it has them.
+        container: show it no files but those that it needs (visible.py), or do not run it.
     """
 
     cpu_seconds: int = 24 * 3600
@@ -63,6 +65,11 @@ class Isolation:
     network: bool = False
     environment: tuple[str, ...] = ()
     namespaces: bool = True
+    container: bool = False
+
+    @property
+    def tier(self) -> str:
+        return "container" if self.container else "subprocess"
 
     def limits(self) -> dict[str, int]:
         return {
@@ -223,14 +230,17 @@ def start(
     isolation: Isolation,
     log: int,
     prepare: Callable[[Path], Mapping[str, str]] = lambda _folder: {},
+    also: Sequence[Sequence[str]] = (),
 ) -> Confined:
     """Start a resolved command. `log`: descriptor that its output is written to.
 
     `prepare` puts into the agent's folder what it is to find there, and returns variables for its
-    environment. Whether the command could be executed is known when it is closed (`failure`).
+    environment. `also`: other commands that it is to be able to run, in the tier `container`. Whether
+    the command could be executed is known when it is closed (`failure`).
     """
     with contextlib.ExitStack() as undo:
-        folder = tempfile.mkdtemp(prefix="acs-gym-agent-")
+        # Where it really is: of a link on the way, a container has nothing.
+        folder = os.path.realpath(tempfile.mkdtemp(prefix="acs-gym-agent-"))
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
         their_read, write = _pipe(undo)
         read, their_write = _pipe(undo)
@@ -245,6 +255,7 @@ def start(
             "log_bytes": isolation.log_bytes,
             "network": isolation.network,
             "namespaces": isolation.namespaces,
+            "visible": asdict(visible(command, *also)) if isolation.container else None,
             "read": their_read,
             "write": their_write,
             "report": their_report,

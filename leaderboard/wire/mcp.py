@@ -4,7 +4,8 @@
 
 In the folder where it starts lies `mcp.json`, which names the server to talk to: the harness, behind a
 bridge (bridge.py). It offers the methods of protocol v1 as tools (docs/wire-protocol.md). The command
-runs in the `subprocess` tier of isolation. One whose model is on a server needs the network and a key:
+runs in the tier of isolation `subprocess`, and as `container:mcp:COMMAND` in `container`. One whose model
+is on a server needs the network and a key:
 
     def mine():
         return McpAgent(
@@ -21,7 +22,7 @@ import time
 from acs_gym.session import Session
 from leaderboard.wire.channel import ChannelClosed, Silent
 from leaderboard.wire.command import LAST_BREATH_S, CommandAgent
-from leaderboard.wire.door import CONFIG, Door
+from leaderboard.wire.door import BRIDGE, CONFIG, Door
 from leaderboard.wire.exchange import AgentFailed, Patience
 from leaderboard.wire.isolation import Confined, start
 from leaderboard.wire.mcp_lines import McpConversation
@@ -32,6 +33,7 @@ class McpAgent(CommandAgent):
 
     transport, opens = "mcp", "sent initialize"
     own_files = (CONFIG,)
+    also = (BRIDGE,)
     # A model has its last words after the tool that it called last.
     usual_patience = Patience(leave_s=60.0)
 
@@ -45,7 +47,7 @@ class McpAgent(CommandAgent):
         conversation, door = McpConversation(exchange), Door()
         with contextlib.closing(door):
             with self._log() as log:
-                confined = start(self._resolved, self.isolation, log, door.open)
+                confined = start(self._resolved, self.isolation, log, door.open, self.also)
             finished_by, ended_by = "", ""
             try:
                 try:

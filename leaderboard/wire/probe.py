@@ -1,7 +1,8 @@
-"""What the `subprocess` tier really holds on this machine, found by trying to get out of it."""
+"""What a tier of isolation really holds on this machine, found by trying to get out of it."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -13,58 +14,95 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from leaderboard.wire.isolation import TIER, Isolation, start
+from leaderboard.wire.isolation import CannotRun, Isolation, start
 
 _PROBE_S = 20.0
+_REMEDY = (
+    "run it as stdio:COMMAND or mcp:COMMAND, in the tier subprocess; or have user namespaces allowed "
+    "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+    "kernel.apparmor_restrict_unprivileged_userns; in a container engine, its seccomp profile and "
+    "what it masks in /proc)"
+)
 
 
-@lru_cache(maxsize=4)
 def probe(isolation: Isolation | None = None) -> dict[str, Any]:
     """What an agent cannot do on this machine, found by trying, once a process.
 
     `network_cut`: no connection to a listener on this machine. `harness_hidden`: neither the
-    environment of the harness nor a signal to it. `files_read_only`: nothing written outside its own
-    folder. `descendants_end`: a process that left its session is gone afterwards. `limits`: the
-    resource limits that were set. All false or empty when the probe could not run.
+    environment of the harness nor a signal to it. `files_hidden`: a file of this user's that the command
+    does not name cannot be read. `files_read_only`: nothing written outside its own folder.
+    `descendants_end`: a process that left its session is gone afterwards. `limits`: the resource limits
+    that were set. All false or empty when the probe could not run. `tier`: `container` only where that
+    was asked for and holds.
     """
-    command = [sys.executable, "-I", "-S", "-c", _PROBE]
+    return dict(_try(isolation or Isolation())[0])
+
+
+def require(isolation: Isolation) -> None:
+    """Raises CannotRun where the tier `container` is asked for and this machine has none."""
+    if isolation.container:
+        found, failure = _try(isolation)
+        if found["tier"] != isolation.tier:
+            why = failure or "does not hold: " + ", ".join(n for n, v in found.items() if not v)
+            raise CannotRun(f"the tier container cannot be had on this machine ({why}); {_REMEDY}")
+
+
+@lru_cache(maxsize=8)
+def _try(isolation: Isolation) -> tuple[dict[str, Any], str]:
+    """What was found, and why the probe could not be run; empty when it was."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        tempfile.TemporaryDirectory(prefix="acs-gym-probe-") as outside,
+        tempfile.TemporaryDirectory(prefix="acs-gym-probe-") as folder,
         open(os.devnull, "wb") as nowhere,
     ):
+        unnamed, named = (Path(folder) / name for name in ("unnamed", "named"))
+        for path in (unnamed, named):
+            path.touch()
         question = {
             "port": listener.getsockname()[1],
             "pid": os.getpid(),
-            "outside": str(Path(outside) / "file"),
+            "unnamed": str(unnamed),
         }
-        confined = start(command, isolation or Isolation(), nowhere.fileno())
+        command = [sys.executable, "-I", "-S", "-c", _PROBE, str(named)]
+        confined = start(command, isolation, nowhere.fileno())
         witness = os.dup(confined.read)
         try:
-            os.write(confined.write, json.dumps(question).encode() + b"\n")
+            # The probe may be gone already.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(confined.write, json.dumps(question).encode() + b"\n")
             got_out = _probe_answer(confined.read)
         finally:
             confined.close()
         # Whoever is left holds the other end of this pipe.
         ended = _all_gone(witness)
         os.close(witness)
-    tried = got_out is not None
-    got_out = got_out or []
-    return {
-        "tier": TIER,
-        "network_cut": tried and "connect" not in got_out,
-        "harness_hidden": tried and "environ" not in got_out and "signal" not in got_out,
-        "files_read_only": tried and "write" not in got_out,
-        "descendants_end": tried and ended,
+        # Where it has a /tmp of its own, it may well have written something there.
+        untouched = not (unnamed.read_text() or named.read_text())
+
+    def none_of(*attempts: str) -> bool:
+        return got_out is not None and not set(attempts) & set(got_out)
+
+    hidden = {
+        "harness_hidden": none_of("environ", "signal"),
+        "files_hidden": none_of("read"),
+        "files_read_only": got_out is not None and untouched,
+    }
+    contained = isolation.container and bool(confined.holds.get("root")) and all(hidden.values())
+    found = {
+        "tier": "container" if contained else "subprocess",
+        "network_cut": none_of("connect"),
+        **hidden,
+        "descendants_end": got_out is not None and ended,
         "limits": sorted(n for n, done in confined.holds.items() if done and n in _LIMITS),
     }
+    return found, confined.failure
 
 
 _LIMITS = frozenset(Isolation().limits())
 
 # Runs inside: tries to get out, leaves a process behind, and says what it managed to do.
 _PROBE = """
-import json, os, socket, time
+import json, os, socket, sys, time
 with open(3) as stream:
     question = json.loads(stream.readline())
 def connect():
@@ -74,10 +112,16 @@ def environ():
         stream.read()
 def signal():
     os.kill(question["pid"], 0)
+def read():
+    open(question["unnamed"]).close()
 def write():
-    open(question["outside"], "w").close()
+    with open(question["unnamed"], "a") as stream:
+        stream.write("forged")
+def write_named():
+    with open(sys.argv[1], "a") as stream:
+        stream.write("forged")
 got_out = []
-for attempt in (connect, environ, signal, write):
+for attempt in (connect, environ, signal, read, write, write_named):
     try:
         attempt()
         got_out.append(attempt.__name__)

@@ -9,15 +9,17 @@ Three processes, so that an agent that signals its parent hits neither the harne
                  dies with it, wherever it hid; signals from inside do not reach it
     agent        the command
 
-Standard library only and no import of this package: it starts in a few milliseconds, and what it has
-in memory is nobody's secret. What holds is tried, never assumed, and reported as a line of JSON on the
-descriptor `report`: {"holds": {...}}, then {"exit": N} (negative: signal) or {"failed": "why"}.
+Standard library only, beside `mounts.py`, and no import of this package: it starts in a few
+milliseconds, and what it has in memory is nobody's secret. What holds is tried, never assumed, and
+reported as a line of JSON on the descriptor `report`: {"holds": {...}}, then {"exit": N} (negative:
+signal) or {"failed": "why"}. In the tier `container` a step that fails is such a failure, and nothing is
+run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -29,16 +31,18 @@ import socket
 import struct
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_NEW_NS, _NEW_IPC, _NEW_USER = 0x00020000, 0x08000000, 0x10000000
-_NEW_PID, _NEW_NET = 0x20000000, 0x40000000
+if TYPE_CHECKING:
+    from leaderboard.wire import mounts
+else:
+    sys.path.append(os.path.dirname(__file__))
+    import mounts
+
+_NEW_IPC, _NEW_USER, _NEW_PID, _NEW_NET = 0x08000000, 0x10000000, 0x20000000, 0x40000000
 _SET_PDEATHSIG, _SET_DUMPABLE, _SET_NO_NEW_PRIVS, _DROP_CAPABILITY = 1, 4, 38, 24
 _SET_CHILD_SUBREAPER = 36
-_NOSUID_NODEV_NOEXEC, _BIND, _RECURSIVE, _PRIVATE = 0xE, 0x1000, 0x4000, 0x40000
-_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _READ_ONLY = 442, -100, 0x8000, 1
 _SET_INTERFACE_FLAGS, _INTERFACE_UP = 0x8914, 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 _KILL_S = 5.0
 _CHUNK = 1 << 16
 
@@ -71,44 +75,21 @@ def main(order: dict[str, Any]) -> None:
 def _confine(order: dict[str, Any]) -> dict[str, bool]:
     """Enter namespaces, each on its own; True for those that hold."""
     uid, gid = os.getuid(), os.getgid()
-    _call("prctl", _SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    holds = {"user": order["namespaces"] and _call("unshare", _NEW_USER)}
+    mounts.call("prctl", _SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    holds = {"user": order["namespaces"] and mounts.call("unshare", _NEW_USER)}
     if holds["user"]:
         # The same ids inside as outside: the agent's files stay its own.
         _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"{uid} {uid} 1")
         _write("/proc/self/gid_map", f"{gid} {gid} 1")
-        _call("unshare", _NEW_IPC)
-    holds["network"] = holds["user"] and not order["network"] and _call("unshare", _NEW_NET)
+        mounts.call("unshare", _NEW_IPC)
+    holds["network"] = holds["user"] and not order["network"] and mounts.call("unshare", _NEW_NET)
     if holds["network"]:
         _loopback_up()
-    holds["processes"] = holds["user"] and _call("unshare", _NEW_PID)
+    holds["processes"] = holds["user"] and mounts.call("unshare", _NEW_PID)
     # Others of this user may not trace this process or read its memory and descriptors.
-    _call("prctl", _SET_DUMPABLE, 0, 0, 0, 0)
+    mounts.call("prctl", _SET_DUMPABLE, 0, 0, 0, 0)
     return holds
-
-
-def _mount(folder: str, holds: dict[str, bool]) -> None:
-    """A /proc of the agent's own processes; everything but its own folder read-only.
-
-    In `init`, because the supervisor needs the /proc it has.
-    """
-    holds["proc"] = holds["read_only"] = False
-    if not (holds["user"] and _call("unshare", _NEW_NS)):
-        return
-    _call("mount", None, b"/", None, _RECURSIVE | _PRIVATE, None)
-    if holds["processes"]:
-        holds["proc"] = _call("mount", b"proc", b"/proc", b"proc", _NOSUID_NODEV_NOEXEC, None)
-    own = folder.encode()
-    if _call("mount", own, own, None, _BIND, None) and _set_read_only(b"/", True, _AT_RECURSIVE):
-        holds["read_only"] = _set_read_only(own, False, 0)
-        _call("mount", b"tmpfs", b"/dev/shm", b"tmpfs", _NOSUID_NODEV_NOEXEC, b"size=256m")
-
-
-def _set_read_only(path: bytes, read_only: bool, flags: int) -> bool:
-    attributes = struct.pack("QQQQ", *((_READ_ONLY, 0) if read_only else (0, _READ_ONLY)), 0, 0)
-    size = ctypes.c_size_t(len(attributes))
-    return _call("syscall", _MOUNT_SETATTR, _AT_FDCWD, path, flags, attributes, size)
 
 
 def _loopback_up() -> None:
@@ -116,12 +97,6 @@ def _loopback_up() -> None:
     with contextlib.suppress(OSError), socket.socket() as any_socket:
         request = struct.pack("16sH22x", b"lo", _INTERFACE_UP)
         fcntl.ioctl(any_socket, _SET_INTERFACE_FLAGS, request)
-
-
-def _call(name: str, *arguments: Any) -> bool:
-    """A C function that returns 0 (or more) when it worked; False where there is no such function."""
-    function = getattr(_LIBC, name, None)
-    return function is not None and sys.platform == "linux" and function(*arguments) >= 0
 
 
 def _write(path: str, text: str) -> None:
@@ -148,11 +123,31 @@ def _limit(limits: dict[str, int], *, own_user: bool) -> dict[str, bool]:
 # --- init and the agent -------------------------------------------------------------------------
 
 
+def _file_system(order: dict[str, Any], holds: dict[str, bool]) -> dict[str, bool]:
+    """What the agent is to see; what holds of it. Raises OSError when it would see more.
+
+    In `init`, because the supervisor needs the /proc it has.
+    """
+    if order["visible"] is not None:
+        for name, what in (("user", "user namespaces"), ("processes", "process namespaces")):
+            if not holds[name]:
+                raise OSError(errno.EPERM, os.strerror(errno.EPERM), what)
+        return mounts.contain(order["folder"], **order["visible"])
+    if not holds["user"]:
+        return {"proc": False, "read_only": False}
+    return mounts.read_only(order["folder"], own_processes=holds["processes"])
+
+
 def _init(order: dict[str, Any], holds: dict[str, bool], output: int) -> None:
     """Start the agent, adopt what it leaves, say how it ended. Never returns."""
-    _call("prctl", _SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    mounts.call("prctl", _SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     os.setsid()
-    _mount(order["folder"], holds)
+    try:
+        holds |= _file_system(order, holds)
+    except OSError as error:
+        failure = f"{error.filename2 or error.filename}: {error.strerror}"
+        os.write(order["report"], json.dumps({"failed": failure}).encode() + b"\n")
+        os._exit(127)
     ready, write_ready = os.pipe()
     agent = os.fork()
     if agent == 0:
@@ -183,13 +178,13 @@ def _become_agent(order: dict[str, Any], holds: dict[str, bool], output: int, sa
     os.closerange(16, say)
     os.closerange(say + 1, 1 << 20)
     fcntl.fcntl(say, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-    _call("prctl", _SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    mounts.call("prctl", _SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     try:
         os.chdir(order["folder"])
         limited = _limit(order["limits"], own_user=holds["user"])
-        _call("prctl", _SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        mounts.call("prctl", _SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         for capability in range(64):
-            _call("prctl", _DROP_CAPABILITY, capability, 0, 0, 0)
+            mounts.call("prctl", _DROP_CAPABILITY, capability, 0, 0, 0)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.write(say, json.dumps({"holds": {**holds, **limited}}).encode() + b"\n")
         os.execve(order["command"][0], order["command"], order["environment"])

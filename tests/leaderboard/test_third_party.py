@@ -13,9 +13,11 @@ import pytest
 
 from leaderboard.wire.door import CONFIG, CONFIG_VARIABLE
 from leaderboard.wire.exchange import Exchange, Patience
+from leaderboard.wire.isolation import Isolation
 from leaderboard.wire.mcp import McpAgent
 from leaderboard.wire.mcp_lines import RESOURCE, REVISIONS
 from leaderboard.wire.messages import ERRORS, MAX_LINE, MAX_PARAMETERS
+from leaderboard.wire.probe import probe
 from leaderboard.wire.schema import protocol_schema
 from leaderboard.wire.stdio import StdioAgent
 from leaderboard.wire.strict_json import MAX_DEPTH, MAX_DIGITS
@@ -24,13 +26,18 @@ from tests.leaderboard.wire_runs import EXAMPLES, analytic_session, drive
 SDK = EXAMPLES / "acs_gym_agent.py"
 
 
+# Where there is no container, the tier below repeats itself.
+CONTAINER = Isolation(container=True)
+HIGHEST = CONTAINER if probe(CONTAINER)["tier"] == "container" else Isolation()
+
+
 def missing(program: str) -> bool:
     return shutil.which(program) is None
 
 
 AGENTS = [
     pytest.param(
-        f"{sys.executable} {EXAMPLES / 'optuna_agent.py'}", id="optuna",
+        f"{sys.executable} {EXAMPLES / 'optuna_agent.py'} {SDK}", id="optuna",
         marks=pytest.mark.skipif(
             importlib.util.find_spec("optuna") is None, reason="optuna is not installed"
         ),
@@ -53,10 +60,16 @@ AGENTS = [
 
 
 @pytest.mark.parametrize("command", AGENTS)
-def test_an_example_spends_its_budget_within_bounds_and_repeats_by_seed(tmp_path, command):
+def test_an_example_spends_its_budget_within_bounds_and_repeats_by_seed_in_every_tier(
+    tmp_path, command
+):
     kind = McpAgent if command.startswith("mcp:") else StdioAgent
     command = command.removeprefix("mcp:")
-    first, second, other = (drive(command, tmp_path, seed=s, kind=kind) for s in (1, 1, 2))
+    first, second, other = (
+        drive(command, tmp_path, seed=seed, kind=kind, isolation=isolation)
+        for seed, isolation in ((1, Isolation()), (1, HIGHEST), (2, Isolation()))
+    )
+    assert second.record["isolation"]["tier"] == HIGHEST.tier
     for run in (first, second, other):
         assert run.error is None, run.error
         assert run.session.budget.used == 6 and run.session.usage.duplicates == 0

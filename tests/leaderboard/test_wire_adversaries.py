@@ -16,10 +16,23 @@ from acs_gym.session import BudgetExhausted
 from leaderboard.wire.exchange import AgentFailed, Patience
 from leaderboard.wire.isolation import Isolation
 from leaderboard.wire.probe import probe
-from tests.leaderboard.wire_runs import PATIENT, SHORT, adversary, drive, running
+from tests.leaderboard.wire_runs import ADVERSARIES, PATIENT, SHORT, adversary, drive, running
 
+# A container's adversaries name their folder, for what they share.
 TIERS = pytest.mark.parametrize(
-    "isolation", [Isolation(), Isolation(namespaces=False)], ids=["namespaces", "none"]
+    "isolation",
+    [
+        pytest.param(Isolation(), id="namespaces"),
+        pytest.param(Isolation(namespaces=False), id="none"),
+        pytest.param(
+            Isolation(container=True),
+            id="container",
+            marks=pytest.mark.skipif(
+                probe(Isolation(container=True))["tier"] != "container",
+                reason="this machine has no tier container",
+            ),
+        ),
+    ],
 )
 
 
@@ -47,7 +60,7 @@ def test_what_an_agent_says_of_scores_is_refused_and_never_counts(tmp_path):
 @TIERS
 def test_the_harness_environment_is_not_passed_on(tmp_path, monkeypatch, isolation):
     monkeypatch.setenv("HARNESS_SECRET", "hunter2")
-    run = drive(adversary("hello_environment"), tmp_path, isolation=isolation)
+    run = drive(adversary("hello_environment", ADVERSARIES), tmp_path, isolation=isolation)
     assert run.error is None
     names = set(run.said[0])
     assert "HARNESS_SECRET" not in names and {"PATH", "HOME", "TMPDIR"} <= names
@@ -118,7 +131,7 @@ def test_an_agent_that_does_not_answer_initialize_is_ended(tmp_path):
 @TIERS
 def test_children_that_left_its_session_are_gone_with_it(tmp_path, isolation):
     token = f"bomb-{os.urandom(8).hex()}"
-    run = drive(adversary("forks", token), tmp_path, isolation=isolation)
+    run = drive(adversary("forks", token, ADVERSARIES), tmp_path, isolation=isolation)
     assert run.error is None and run.session.budget.used == 1
     assert run.said == [50]
     assert running(token) == []
@@ -157,7 +170,7 @@ def test_parameters_named_like_paths_are_invalid_designs_and_charged(tmp_path):
 
 @TIERS
 def test_killing_its_parent_ends_the_agent_and_not_the_harness(tmp_path, isolation):
-    run = drive(adversary("kills_parent"), tmp_path, isolation=isolation)
+    run = drive(adversary("kills_parent", ADVERSARIES), tmp_path, isolation=isolation)
     assert isinstance(run.error, AgentFailed)
     assert "closed the conversation before finish" in str(run.error)
     assert run.session.budget.used == 1
@@ -191,8 +204,8 @@ def test_a_harness_that_is_killed_takes_the_agent_with_it(tmp_path, isolation):
     token = f"hang-{os.urandom(8).hex()}"
     code = (
         "import sys; from pathlib import Path; from tests.leaderboard.wire_runs import *;"
-        "drive(adversary('hangs', sys.argv[1]), Path(sys.argv[2]),"
-        f"isolation=Isolation(namespaces={isolation.namespaces}))"
+        "drive(adversary('hangs', sys.argv[1], ADVERSARIES), Path(sys.argv[2]),"
+        f"isolation={isolation})"
     )
     command = [sys.executable, "-c", code, token, str(tmp_path)]
     environment = os.environ | {"TMPDIR": str(tmp_path)}

@@ -86,9 +86,9 @@ def main() -> None:
                 {
                     "task": name,
                     "pdk": pdk,
-                    "session_ms": round(1e3 * plain, 3),
-                    "cell_ms": round(1e3 * cell, 3),
-                    "added": round(cell / plain - 1, 4),
+                    "session_ms": round(1e3 * float(plain), 3),
+                    "cell_ms": round(1e3 * float(cell), 3),
+                    "added": round(float(cell / plain) - 1, 4),
                 }
             )
             print(rows[-1], flush=True)

@@ -12,10 +12,8 @@ import atexit
 import contextlib
 import math
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import weakref
@@ -29,6 +27,7 @@ from acs_gym.evaluation import Status
 from acs_gym.simulation.driver import SimulatorNotFound, check_driver
 from acs_gym.simulation.engine import Engine, Order, Outcome
 from acs_gym.simulation.program import Program
+from acs_gym.simulation.scratch import Scratch, remove_left_over
 
 DEADLINE_S = 30.0
 _DEATHS_ALLOWED = 3
@@ -153,6 +152,8 @@ class WorkerPool(Simulator):
         outcomes: list[Outcome | None] = [None] * len(jobs)
         waiting = deque(range(len(jobs)))
         deaths = dict.fromkeys(range(len(jobs)), 0)
+        if not self._members:
+            remove_left_over()
         while len(self._members) < min(self.workers, len(jobs)):
             self._members.append(_Worker(self.driver))
         members = self._members
@@ -275,8 +276,9 @@ class _Worker:
         self.deadline = math.inf
         self._programs: set[str] = set()
         with contextlib.ExitStack() as undo:  # An interrupt half way must leave nothing behind.
-            self.folder = tempfile.mkdtemp(prefix="acs-gym-worker-")
-            undo.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            scratch = Scratch()
+            undo.callback(scratch.close)
+            self.folder = scratch.folder
             requests, self.requests = _pipe(undo, inherit_reader=True)
             replies, self.replies = _pipe(undo, inherit_reader=False)
             lifeline, self._lifeline = os.pipe()
@@ -288,6 +290,7 @@ class _Worker:
                 for fd in inherited:
                     os.close(fd)
             undo.pop_all()
+        self._scratch = scratch
 
     def send(self, tag: int, jobs: Sequence[Job], deadline_s: float) -> None:
         job = jobs[tag]
@@ -308,7 +311,7 @@ class _Worker:
         self.process.kill()
         self.process.wait()
         os.close(self._lifeline)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._scratch.close()
 
 
 _open_pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()

@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,52 @@ RESULTS = Path(__file__).parents[1] / "results"
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, TRAINING, AGAINST = "tlgrpo-study.md", "tlgrpo-training.svg", "tlgrpo-against.svg"
 MAIN, ABLATIONS, SPEED = "tlgrpo_study.json", "tlgrpo_ablations.json", "tlgrpo_speed.json"
-# Trained circuits first.
-OPPONENTS = ("tlgrpo_against.json", "tlgrpo_against_unseen.json")
+MULTITASK = "tlgrpo_multitask.json"
+# Policies against optimisers, and the study that the policies are of.
+OPPONENTS = {
+    "tlgrpo_against.json": MAIN,
+    "tlgrpo_against_unseen.json": MAIN,
+    "tlgrpo_against_multitask.json": MULTITASK,
+}
 CONTROL = "grpo best"
 
 Result = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Opponent:
+    """Policies against optimisers on one circuit; `trained_on`: the policies' own circuits."""
+
+    result: Result
+    trained_on: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        task = str(self.result["task"])
+        if task in self.trained_on:
+            return task
+        others = (
+            self.trained_on[0] if len(self.trained_on) == 1 else f"{len(self.trained_on)} others"
+        )
+        return f"{task}, by policies trained on {others}"
+
+
 def read(name: str) -> dict[str, Any] | None:
     path = RESULTS / name
     return json.loads(path.read_text()) if path.exists() else None
+
+
+def opponents_read() -> list[Opponent]:
+    found = []
+    for name, study_name in OPPONENTS.items():
+        result, of = read(name), read(study_name)
+        if result is not None and of is not None:
+            found.append(Opponent(result, tuple(domain_of(of)["tasks"])))
+    return found
+
+
+def domain_of(result: Result) -> dict[str, Any]:
+    return dict(json.loads(result["runs"][0]["settings"])["domain"]["arguments"])
 
 
 def by_arm(result: Result) -> dict[str, list[Result]]:
@@ -97,13 +134,15 @@ def _band(
     )
 
 
-def draw_against(results: Sequence[Result], path: Path) -> None:
+def draw_against(opponents: Sequence[Opponent], path: Path) -> None:
     figure, row = plt.subplots(
-        1, len(results), figsize=(6 * len(results), 4), layout="constrained", squeeze=False
+        1, len(opponents), figsize=(5 * len(opponents), 4), layout="constrained", squeeze=False
     )
     # One colour a method in all of them.
-    numbers = {m: k for k, m in enumerate(sorted({m for r in results for m in methods_of(r)}))}
-    for axis, result in zip(row[0], results, strict=True):
+    all_methods = {m for o in opponents for m in methods_of(o.result)}
+    numbers = {m: k for k, m in enumerate(sorted(all_methods))}
+    for axis, opponent in zip(row[0], opponents, strict=True):
+        result = opponent.result
         for method in methods_of(result):
             number = numbers[method]
             points = [figures_of(result, method, k) for k in range(len(against_optimizers.BUDGETS))]
@@ -116,7 +155,11 @@ def draw_against(results: Sequence[Result], path: Path) -> None:
             axis.fill_between(
                 against_optimizers.BUDGETS, low, high, alpha=0.12, color=f"C{number}", linewidth=0
             )
-        axis.set(title=result["task"], xlabel="simulations", ylabel="best score (IQM)")
+        axis.set(
+            title=opponent.title.replace(", ", ",\n"),
+            xlabel="simulations",
+            ylabel="best score (IQM)",
+        )
         axis.set_xticks(against_optimizers.BUDGETS)
         axis.grid(alpha=0.25)
         axis.legend(frameon=False, fontsize=8)
@@ -139,7 +182,7 @@ def figures_of(result: Result, method: str, k: int) -> tuple[float, Interval]:
     return float(study.interquartile_mean(values, 0)), iqm_interval(list(problems.values()))
 
 
-def answers(result: Result, opponents: Sequence[Result]) -> list[str]:
+def answers(result: Result, opponents: Sequence[Opponent]) -> list[str]:
     """The questions that the study was made for."""
     arms = by_arm(result)
     lines = []
@@ -167,17 +210,16 @@ def answers(result: Result, opponents: Sequence[Result]) -> list[str]:
                 )
             lines.append(f"* `{arm}` less `{other}`, {len(seeds)} seeds: {'; '.join(said)}.")
     for opponent in opponents:
-        first = {m: figures_of(opponent, m, 0) for m in methods_of(opponent)}
-        policies = {
-            m for m in first if any(r["policy"] for r in opponent["rows"] if r["method"] == m)
-        }
+        rows = opponent.result["rows"]
+        first = {m: figures_of(opponent.result, m, 0) for m in methods_of(opponent.result)}
+        policies = {r["method"] for r in rows if r["policy"]}
         best = max(policies, key=lambda m: first[m][0])
         rest = [m for m in first if m not in policies]
         strongest = max(rest, key=lambda m: first[m][0])
         apart = first[best][1].low > first[strongest][1].high
         above = first[best][0] > first[strongest][0]
         lines.append(
-            f"* {opponent['task']} at {against_optimizers.BUDGETS[0]} simulations: the best policy, "
+            f"* {opponent.title}, at {against_optimizers.BUDGETS[0]} simulations: the best policy, "
             f"`{best}`, {_with(first[best])}; the best optimiser, `{strongest}`, "
             f"{_with(first[strongest])}: the policy is {'above' if above else 'not above'}, and the "
             f"intervals {'do not overlap' if apart else 'overlap'}."
@@ -204,13 +246,39 @@ def speed_lines(result: Result) -> list[str]:
     ]
 
 
+def multitask_lines(result: Result) -> list[str]:
+    """One policy for several circuits, in all and circuit by circuit."""
+    tasks, arms = domain_of(result)["tasks"], by_arm(result)
+    lines = [
+        f"## One policy for {len(tasks)} circuits",
+        "",
+        f"`{result['command']}`: the same policy and the same number of simulations, now shared by "
+        f"{', '.join(tasks)}.",
+        "",
+        *study.report(result["runs"], list(arms)),
+        "",
+        "IQM of best@5, circuit by circuit:",
+        "",
+        f"| circuit | {' | '.join(arms)} |",
+        "|---" * (len(arms) + 1) + "|",
+    ]
+    for number, task in enumerate(tasks):
+        cells = []
+        for runs in arms.values():
+            # The problems take turns with the circuits.
+            grid = np.array([r["evaluated"]["scores"][number :: len(tasks)] for r in runs])
+            low, high = study.interval(grid, None, "iqm")
+            cells.append(f"{study.statistic(grid, 'iqm'):.3f} [{low:.3f}, {high:.3f}]")
+        lines.append(f"| {task} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
 def page() -> str:
     result = read(MAIN)
     if result is None:
         sys.exit(f"{RESULTS / MAIN}: no result; python benchmarks/tlgrpo/study.py --json makes one")
-    opponents = [r for r in map(read, OPPONENTS) if r is not None]
-    settings = json.loads(result["runs"][0]["settings"])
-    domain = settings["domain"]["arguments"]
+    opponents = opponents_read()
+    settings, domain = json.loads(result["runs"][0]["settings"]), domain_of(result)
     arms = list(by_arm(result))
     lines = [
         "<!-- Made by `python benchmarks/tlgrpo/page.py`. -->",
@@ -248,17 +316,17 @@ def page() -> str:
     ]
     for opponent in opponents:
         lines += [
-            f"## Against optimisers: {opponent['task']}",
+            f"## Against optimisers: {opponent.title}",
             "",
-            f"`{opponent['command']}`. Each held-out problem is a task of its own; every method has the "
-            "same budget on it. The policies have seen thousands of simulations of the "
+            f"`{opponent.result['command']}`. Each held-out problem is a task of its own; every method "
+            "has the same budget on it. The policies have seen thousands of simulations of the "
             "circuit before, the optimisers none: this is what training buys, and not which is the "
             "better optimiser."
-            if opponent["task"] in domain["tasks"]
-            else f"`{opponent['command']}`. The policies know this circuit's words and have never "
-            "been trained on it.",
+            if opponent.result["task"] in opponent.trained_on
+            else f"`{opponent.result['command']}`. The policies know this circuit's words and have "
+            "never been trained on it.",
             "",
-            *against_optimizers.table(opponent["rows"], methods_of(opponent)),
+            *against_optimizers.table(opponent.result["rows"], methods_of(opponent.result)),
             "",
         ]
     if opponents:
@@ -273,6 +341,8 @@ def page() -> str:
             *study.report(ablations["runs"], list(by_arm(ablations))),
             "",
         ]
+    if (multitask := read(MULTITASK)) is not None:
+        lines += multitask_lines(multitask)
     if (speed := read(SPEED)) is not None:
         lines += ["## What training costs", "", *speed_lines(speed)]
     return "\n".join(lines)
@@ -287,7 +357,7 @@ def main() -> None:
     result = read(MAIN)
     assert result is not None
     draw_training(result, images / TRAINING)
-    if opponents := [r for r in map(read, OPPONENTS) if r is not None]:
+    if opponents := opponents_read():
         draw_against(opponents, images / AGAINST)
     (arguments.docs / PAGE).write_text(text)
     print(arguments.docs / PAGE)

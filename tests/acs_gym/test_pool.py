@@ -19,6 +19,7 @@ import acs_gym
 from acs_gym.evaluation import Status
 from acs_gym.simulation.driver import LIBRARY_VARIABLE, SimulatorNotFound
 from acs_gym.simulation.pool import Job, WorkerPool
+from acs_gym.simulation.scratch import PREFIX, Scratch, remove_left_over
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,7 @@ def test_no_worker_outlives_its_parent_however_it_goes(number: signal.Signals) -
     code = """
         import acs_gym, sys, time
         from acs_gym.simulation.pool import Job, WorkerPool
+from acs_gym.simulation.scratch import PREFIX, Scratch, remove_left_over
         task = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
         pool = WorkerPool(2)
         pool.run([Job(task.program, task.reference)] * 2)
@@ -151,6 +153,25 @@ def test_no_worker_outlives_its_parent_however_it_goes(number: signal.Signals) -
     while any(f.exists() for f in folders) and time.monotonic() < end:
         time.sleep(0.05)
     assert not any(f.exists() for f in folders)
+
+
+def test_what_was_left_by_workers_that_were_killed_with_their_parent_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    claimed = Scratch()
+    left, young, outside = (tmp_path / n for n in (f"{PREFIX}left", f"{PREFIX}young", "precious"))
+    for folder in (left, young, outside):
+        folder.mkdir()
+        (folder / "file").touch()
+    (link := tmp_path / f"{PREFIX}link").symlink_to(outside)
+    for old in (left, Path(claimed.folder), outside, link):
+        os.utime(old, (0, 0), follow_symlinks=False)
+    remove_left_over.__wrapped__()
+    assert not left.exists()
+    assert Path(claimed.folder).is_dir() and young.is_dir() and (outside / "file").exists()
+    claimed.close()
+    assert not Path(claimed.folder).exists()
 
 
 def test_a_script_without_a_main_guard_can_simulate(tmp_path: Path) -> None:

@@ -227,6 +227,31 @@ def answers(result: Result, opponents: Sequence[Opponent]) -> list[str]:
     return lines
 
 
+def told_apart(ablations: Result) -> list[str]:
+    """Which arms differ from the baseline by more than chance, in either measure."""
+    arms = by_arm(ablations)
+    baseline = arms.pop(study.BASELINE)
+    better, worse, neither = list[str](), list[str](), list[str]()
+    for arm, runs in arms.items():
+        mine, other = (
+            np.array([r["evaluated"]["scores"] for r in sorted(own, key=lambda r: r["seed"])])
+            for own in (baseline, runs)
+        )
+        bounds = [study.interval(other, mine, kind) for kind in ("iqm", "success")]
+        where = (
+            better if any(low > 0 for low, _ in bounds)
+            else worse if any(high < 0 for _, high in bounds)
+            else neither
+        )  # fmt: skip
+        where.append(f"`{arm}`")
+    said = {"better than it": better, "worse": worse, "not to be told apart from it": neither}
+    parts = "; ".join(f"{what}: {', '.join(names)}" for what, names in said.items() if names)
+    return [
+        f"Against `{study.BASELINE}`, by an interval of either difference that excludes 0: {parts}. "
+        "Every arm is tried with five turns, whatever it was trained with."
+    ]
+
+
 def _with(figures: tuple[float, Interval]) -> str:
     middle, interval = figures
     return f"{middle:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
@@ -339,6 +364,8 @@ def page() -> str:
             "an arm and seed.",
             "",
             *study.report(ablations["runs"], list(by_arm(ablations))),
+            "",
+            *told_apart(ablations),
             "",
         ]
     if (multitask := read(MULTITASK)) is not None:

@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--pdk", default="sky130")
     parser.add_argument("--problems", type=int, default=32)
     parser.add_argument("--repetitions", type=int, default=5, help="of policies: the study's seeds")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--optimiser-repetitions", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=available_cores())
     parser.add_argument("--json", type=Path)
@@ -122,7 +123,7 @@ def main() -> None:
     jobs += [Job(m, "", options.task, options.pdk, p, r) for m in methods for p, r in few]
     for arm in (a for a in options.arms.split(",") if a):
         for p, r in pairs:
-            folder = options.runs / f"{arm.replace(' ', '_')}-{r}"
+            folder = options.runs / f"{arm.replace(' ', '_')}-{options.first_seed + r}"
             if not (folder / "checkpoints").exists():
                 sys.exit(f"{folder}: no such run; python benchmarks/tlgrpo/study.py makes it")
             jobs.append(Job(arm, str(folder), options.task, options.pdk, p, r))

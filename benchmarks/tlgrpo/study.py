@@ -258,6 +258,7 @@ def main() -> None:
     parser.add_argument("--set", choices=sorted(SETS), default="main")
     parser.add_argument("--arms", help="some of the set's arms, with commas")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--simulations", type=int, default=16_000)
     parser.add_argument("--demonstrations", type=int, default=2048)
     parser.add_argument("--problems", type=int, default=256, help="held-out problems")
@@ -277,7 +278,7 @@ def main() -> None:
         sys.exit(f"no arm {unknown[0]!r}; arms: {', '.join(chosen)}")
     runs = [
         Run(name, seed, json.dumps(settings(chosen[name], seed, options), sort_keys=True))
-        for seed in range(options.seeds)
+        for seed in range(options.first_seed, options.first_seed + options.seeds)
         for name in names
     ]
     options.runs.mkdir(parents=True, exist_ok=True)

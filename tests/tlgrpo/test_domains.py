@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import acs_gym
+from acs_gym.evaluation import Status
+from acs_gym.simulation.engine import Outcome as SimulatorOutcome
+from acs_gym.simulation.pool import Simulator, shared_pool
 from tlgrpo.config import ConfigError, DomainConfig
 from tlgrpo.domain import State
 from tlgrpo.domains import build_domain
@@ -125,6 +128,33 @@ def test_a_circuits_outcome_is_that_of_a_session(circuits):
     assert outcome.score == evaluation.score and outcome.solved == evaluation.feasible
     met = [float(w) >= 0 for w in outcome.observation.split() if w[0] in "+-"]
     assert met == [evaluation.margins[s.metric] >= 0 for s in task.specs]
+
+
+class Counting(Simulator):
+    """The shared pool, which loses its first `lost` jobs; counts what it is given."""
+
+    def __init__(self, lost=0):
+        self.jobs, self._lost = 0, lost
+
+    def run(self, jobs):
+        self.jobs += len(jobs)
+        if self._lost:
+            self._lost -= 1
+            return [SimulatorOutcome(Status.INFRA_ERROR, {}, "lost") for _ in jobs]
+        return shared_pool(1).run(jobs)
+
+
+def test_a_design_is_simulated_once_whatever_its_targets_unless_it_was_lost():
+    counting = Counting(lost=1)
+    domain = Circuits(["ACS-OTA5T-v0"], "generic", simulator=counting)
+    problems = [domain.problem(k, "train") for k in range(2)]
+    texts = [domain.random_action(problems[0], np.random.default_rng(k)) for k in range(2)]
+    tries = [(State(p), t) for p in problems for t in texts]
+    assert all(o.score == 0 for o in domain.evaluate(tries)) and counting.jobs == 2
+    found = domain.evaluate(tries)
+    assert counting.jobs == 4 and any(o.score > 0 for o in found)
+    assert domain.evaluate(tries) == found and counting.jobs == 4
+    assert Circuits(["ACS-OTA5T-v0"], "generic").evaluate(tries) == found
 
 
 def test_levels_span_the_ranges(circuits):

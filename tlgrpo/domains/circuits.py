@@ -9,7 +9,7 @@ designs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +17,8 @@ import numpy as np
 import acs_gym
 from acs_gym.design import Design
 from acs_gym.evaluation import Evaluation, Status
-from acs_gym.simulation.pool import Simulator, WorkerPool, shared_pool
+from acs_gym.simulation.engine import Outcome as SimulatorOutcome
+from acs_gym.simulation.pool import Job, Simulator, WorkerPool, shared_pool
 from acs_gym.task import Task
 from tlgrpo.domain import Outcome, Problem, Split, State
 from tlgrpo.domains.levels import (
@@ -29,11 +30,15 @@ from tlgrpo.domains.levels import (
     write_assignments,
 )
 
+# A task's id and a design's values: the targets are not simulated.
+_Key = tuple[str, tuple[float, ...]]
+
 LEVELS, SIGNED = 64, 16
 # A margin of 0.3 is a third of the way to the last level.
 _SCALE = 0.7
 _SEEDS = {"train": 1, "held-out": 2}
-_REMEMBERED = 200_000
+# Some 20 MB. Demonstrations ask for a quarter of their designs twice, and a sure policy for more.
+_REMEMBERED = 20_000
 
 
 class Circuits:
@@ -65,6 +70,7 @@ class Circuits:
 
         self._simulator = simulator or shared_pool(workers or available_cores())
         self._order = tuple(self.tasks)
+        self._outcomes: dict[_Key, SimulatorOutcome] = {}
 
     def problem(self, seed: int, split: Split) -> Problem:
         task = self.tasks[self._order[seed % len(self._order)]]
@@ -72,22 +78,33 @@ class Circuits:
         return circuit_problem(task.with_specs(targets))
 
     def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Outcome]:
-        """Every action simulated at once; equal designs once."""
+        """Every action simulated at once; equal designs once, those of earlier calls included."""
         tasks = [self.task_of(state.problem) for state, _ in tries]
         designs = [read_design(task, text) for task, (_, text) in zip(tasks, tries, strict=True)]
-        jobs = {}
-        for task, design in zip(tasks, designs, strict=True):
-            if design is not None:
-                jobs[task.id, tuple(design.values())] = task.job(design)
-        outcomes = dict(zip(jobs, self._simulator.run(list(jobs.values())), strict=True))
+        jobs = {
+            _key(task, design): task.job(design)
+            for task, design in zip(tasks, designs, strict=True)
+            if design is not None
+        }
+        outcomes = self._outcomes_of(jobs)
         found = []
         for task, design in zip(tasks, designs, strict=True):
             if design is None:
                 found.append(Outcome(0.0, False, "bad :", valid=False))
                 continue
-            evaluation = task.judge(design, outcomes[task.id, tuple(design.values())])
+            evaluation = task.judge(design, outcomes[_key(task, design)])
             found.append(outcome_of(task, evaluation))
         return found
+
+    def _outcomes_of(self, jobs: Mapping[_Key, Job]) -> dict[_Key, SimulatorOutcome]:
+        """The outcome of every job, remembered or new; what was lost by our own fault is not kept."""
+        found = {key: self._outcomes[key] for key in jobs if key in self._outcomes}
+        missing = {key: job for key, job in jobs.items() if key not in found}
+        new = dict(zip(missing, self._simulator.run(list(missing.values())), strict=True))
+        self._outcomes |= {k: o for k, o in new.items() if o.status is not Status.INFRA_ERROR}
+        while len(self._outcomes) > _REMEMBERED:
+            del self._outcomes[next(iter(self._outcomes))]
+        return found | new
 
     def grammar(self) -> tuple[str, ...]:
         return grammar(self._known)
@@ -114,6 +131,10 @@ class Circuits:
     def _by_id(self, problem: Problem) -> Task:
         name = problem.key.partition(" ")[0]
         return next(t for t in self._known if t.id == name)
+
+
+def _key(task: Task, design: Design) -> _Key:
+    return task.id, tuple(design.values())
 
 
 @lru_cache(maxsize=4096)

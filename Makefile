@@ -46,6 +46,7 @@ bench: develop models ## the studies of benchmarks/ (about an hour)
 	$(BIN)/python benchmarks/generic_vs_sky130.py --json benchmarks/results/generic_vs_sky130.json
 	$(BIN)/python benchmarks/simulation.py --json benchmarks/results/simulation.json
 	$(BIN)/python benchmarks/wire_overhead.py --json benchmarks/results/wire_overhead.json
+	$(BIN)/python benchmarks/harness_overhead.py --json benchmarks/results/harness_overhead.json
 	$(BIN)/python benchmarks/robustness.py --json benchmarks/results/robustness.json
 	$(BIN)/python benchmarks/kill_and_resume.py --json benchmarks/results/kill_and_resume.json
 	$(BIN)/python benchmarks/report.py --json benchmarks/results/report.json

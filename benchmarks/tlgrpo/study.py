@@ -23,6 +23,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -316,7 +317,7 @@ def main() -> None:
     print("\n".join(lines))
     if options.json:
         result = {
-            "command": "python benchmarks/tlgrpo/study.py " + " ".join(sys.argv[1:]),
+            "command": shlex.join(["python", "benchmarks/tlgrpo/study.py", *sys.argv[1:]]),
             "ngspice": str(simulator_version()),
             "cores": available_cores(),
             "runs": sorted(found, key=lambda r: (names.index(r["arm"]), r["seed"])),

@@ -27,6 +27,9 @@ class TlgrpoAgent:
         checkpoint: folder of a run or of a checkpoint.
         turns: of an episode; None takes those of the training.
 
+    Attributes:
+        replaced: designs of the last run that were drawn at random, the policy having none.
+
     Raises CheckpointError where there is none.
     """
 
@@ -45,6 +48,7 @@ class TlgrpoAgent:
             )
         self.place = place
         self.turns = turns or self.settings.turns
+        self.replaced = 0
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -65,9 +69,11 @@ class TlgrpoAgent:
         import torch
 
         from tlgrpo.domains import build_domain
-        from tlgrpo.domains.circuits import circuit_problem, outcome_of, read_design
+        from tlgrpo.domains.circuits import LEVELS, circuit_problem, outcome_of, read_design
+        from tlgrpo.domains.levels import write_assignments
         from tlgrpo.evaluate import trained_policy
         from tlgrpo.samplers.hf import HfSampler
+        from tlgrpo.sft import written
         from tlgrpo.tokens import continued
 
         torch.set_num_threads(1)
@@ -84,6 +90,7 @@ class TlgrpoAgent:
         )
         rng = np.random.default_rng(session.seed)
         problem = circuit_problem(session.task)
+        self.replaced = 0
         try:
             prompt = codec.prompt(problem.prompt)
         except ValueError as error:
@@ -94,15 +101,19 @@ class TlgrpoAgent:
             history = list(prompt)
             for _ in range(self.turns):
                 for _ in range(_TRIES):
-                    action = sampler.sample([history], 1)[0][0]
-                    text = codec.action(action.ids)
-                    design = read_design(session.task, text)
+                    ids = sampler.sample([history], 1)[0][0].ids
+                    design = read_design(session.task, codec.action(ids))
                     if design is not None:
                         break
                 else:
-                    design = session.task.space.sample(rng)
+                    self.replaced += 1
+                    names = session.task.space.names
+                    text = write_assignments({n: int(rng.integers(LEVELS)) for n in names})
+                    ids = (*written(policy, text), codec.end)
+                    design = read_design(session.task, text)
+                assert design is not None
                 evaluation = session.simulate(design)
                 outcome = outcome_of(session.task, evaluation)
                 if evaluation.feasible or not session.remaining:
                     return
-                history += [*action.ids, *continued(codec, action.ids, outcome.observation)]
+                history += [*ids, *continued(codec, ids, outcome.observation)]

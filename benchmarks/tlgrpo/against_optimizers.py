@@ -53,19 +53,23 @@ class Job:
 
 
 def execute(job: Job) -> dict[str, Any]:
-    """Best scores at each budget. Runs in a process of its own."""
+    """Best scores at each budget; of a policy, the share of its designs that were drawn at random
+    because it had none. Runs in a process of its own."""
     domain = Circuits([job.task], job.pdk, workers=1)
     task = domain.task_of(domain.problem(job.problem, "held-out"))
     scores = []
+    replaced, designs = 0, 0
     # A policy does not know its budget, so one run serves all.
     budgets = BUDGETS if not job.policy else BUDGETS[-1:]
     for budget in budgets:
         with task.session(budget, seed=1000 * job.repetition + job.problem) as session:
-            _agent(job).run(session)
+            (agent := _agent(job)).run(session)
+        replaced, designs = getattr(agent, "replaced", 0), len(session.history)
         best = np.maximum.accumulate([e.score for e in session.history])
         points = [budget] if not job.policy else BUDGETS
         scores += [float(best[min(p, len(best)) - 1]) for p in points]
-    return asdict(job) | {"scores": scores}
+    more = {"replaced": replaced / designs} if job.policy else {}
+    return asdict(job) | {"scores": scores} | more
 
 
 def _agent(job: Job) -> Any:

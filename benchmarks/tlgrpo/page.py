@@ -166,6 +166,18 @@ def draw_against(opponents: Sequence[Opponent], path: Path) -> None:
     pictures.save(figure, path)
 
 
+def replaced_text(result: Result) -> str:
+    """How many designs of the policies were not theirs."""
+    shares = [r["replaced"] for r in result["rows"] if "replaced" in r]
+    if not shares:
+        return ""
+    return (
+        f" Of their designs, {np.mean(shares):.0%} were drawn at random, because ten texts in a row "
+        "were no design: a policy of this size has learned the parameters of its circuits by heart, and "
+        "the prompt does not list those of another."
+    )
+
+
 def methods_of(result: Result) -> list[str]:
     """Policies first, then optimisers."""
     found = {r["method"]: bool(r["policy"]) for r in result["rows"]}
@@ -349,7 +361,7 @@ def page() -> str:
             "better optimiser."
             if opponent.result["task"] in opponent.trained_on
             else f"`{opponent.result['command']}`. The policies know this circuit's words and have "
-            "never been trained on it.",
+            f"never been trained on it.{replaced_text(opponent.result)}",
             "",
             *against_optimizers.table(opponent.result["rows"], methods_of(opponent.result)),
             "",

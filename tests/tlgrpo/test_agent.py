@@ -1,5 +1,7 @@
 """A trained policy on the leaderboard."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from leaderboard.contract import agent_config
@@ -9,6 +11,9 @@ from tests.tlgrpo.conftest import SMALL
 from tlgrpo.agent import TlgrpoAgent
 from tlgrpo.checkpoint import CheckpointError
 from tlgrpo.config import TrainConfig
+from tlgrpo.domains import build_domain
+from tlgrpo.domains.circuits import read_design
+from tlgrpo.evaluate import trained_policy
 from tlgrpo.loop import Trainer
 
 
@@ -38,6 +43,27 @@ def test_it_spends_its_budget_deterministically(run, task_of_run):
             build(f"tlgrpo:{run}").run(session)
         histories.append(session.history)
     assert histories[0] == histories[1] and len(histories[0]) == 5
+
+
+def test_a_policy_without_designs_sees_the_random_ones_in_their_place(
+    run, task_of_run, monkeypatch
+):
+    agent = TlgrpoAgent(str(run), turns=2)
+    policy = trained_policy(agent.place, agent.settings, build_domain(agent.settings.domain))
+    end, seen = policy.codec.end, []
+
+    def nothing(_sampler, histories, _count):
+        seen.append(list(histories[0]))
+        return [[SimpleNamespace(ids=(end,))]]
+
+    monkeypatch.setattr("tlgrpo.samplers.hf.HfSampler.sample", nothing)
+    with task_of_run.session(2, seed=3) as session:
+        agent.run(session)
+    assert agent.replaced == len(session.history) == 2 and len(seen) == 20
+    prompt, later = seen[0], seen[10]
+    said = later[len(prompt) : later.index(end, len(prompt)) + 1]
+    simulated = read_design(task_of_run, policy.codec.action(tuple(said)))
+    assert simulated == dict(session.history[0].design)
 
 
 @pytest.fixture

@@ -144,7 +144,12 @@ def main() -> None:
     settings = config(options.task, options.pdk)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder, WorkerPool(2) as pool:
-        domain = Remembering(Circuits([options.task], options.pdk, simulator=pool))
+
+        def circuits() -> Circuits:
+            """One that remembers no simulation."""
+            return Circuits([options.task], options.pdk, simulator=pool)
+
+        domain = Remembering(circuits())
         trainer = Trainer(settings, Path(folder) / "run", domain=domain)
         policy = trainer.policy
         problems = [domain.problem(k, "train") for k in range(settings.problems)]
@@ -172,7 +177,7 @@ def main() -> None:
                     if shape == "study":
                         differences[name] = float(difference)
             for name, recording in (("simulated", True), ("remembered", False)):
-                domain.recording = recording
+                domain.recording, domain.domain = recording, circuits()
                 times.setdefault(name, []).append(timed(sample)[0])
     middle = {name: statistics.median(values) for name, values in times.items()}
     ratios = {

@@ -16,11 +16,11 @@ from leaderboard.wire.visible import folder_digest, visible
 
 @pytest.fixture
 def installation(tmp_path):
-    """A Python of one's own, a virtual environment of it, and a program, all in a home folder."""
-    base, venv, home = (tmp_path / name for name in ("base", "venv", "home"))
-    for folder in (base / "bin", base / "lib" / "python3.11", venv / "bin", home / "bin"):
+    """A Python of one's own, a virtual environment of it, and a program, all in one folder."""
+    base, venv, apps = (tmp_path / name for name in ("base", "venv", "apps"))
+    for folder in (base / "bin", base / "lib" / "python3.11", venv / "bin", apps / "bin"):
         folder.mkdir(parents=True)
-    for program in (base / "bin" / "python3.11", home / "bin" / "mine"):
+    for program in (base / "bin" / "python3.11", apps / "bin" / "mine"):
         program.touch(0o755)
     (base / "bin" / "python3").symlink_to("python3.11")
     (venv / "bin" / "python").symlink_to(base / "bin" / "python3")
@@ -47,25 +47,25 @@ def test_a_copied_interpreter_is_found_by_what_its_environment_says(installation
 
 
 def test_of_a_program_elsewhere_it_alone_is_seen(installation):
-    assert seen_of(f"{installation}/home/bin/mine", installation) == {"home/bin/mine"}
+    assert seen_of(f"{installation}/apps/bin/mine", installation) == {"apps/bin/mine"}
 
 
 @pytest.mark.parametrize("line", ["#!{}/venv/bin/python", "#!/usr/bin/env -S python -u"])
 def test_what_runs_a_script_is_seen(installation, monkeypatch, line):
     monkeypatch.setenv("PATH", f"{installation}/venv/bin:/usr/bin:/bin")
-    script = installation / "home" / "bin" / "mine"
+    script = installation / "apps" / "bin" / "mine"
     script.write_text(line.format(installation) + "\n")
-    expected = {"home/bin/mine", "venv", "base"}
+    expected = {"apps/bin/mine", "venv", "base"}
     assert seen_of(str(script), installation) == expected
-    assert seen_of(f"env X=1 {script}", installation) >= {"home/bin/mine"}
+    assert seen_of(f"env X=1 {script}", installation) >= {"apps/bin/mine"}
     assert seen_of("env X=1 python x.py", installation) == {"venv", "base"}
 
 
 def test_links_on_the_way_are_seen_as_links(installation):
-    (installation / "way").symlink_to("home")
+    (installation / "way").symlink_to("apps")
     seen = visible(resolve(split_command(f"cat {installation}/way/bin/mine")))
-    assert (str(installation / "way"), "home") in seen.links
-    assert seen.holding(installation / "way" / "bin" / "mine") == f"{installation}/home/bin/mine"
+    assert (str(installation / "way"), "apps") in seen.links
+    assert seen.holding(installation / "way" / "bin" / "mine") == f"{installation}/apps/bin/mine"
     assert seen.holding(installation / "way") is None
 
 

@@ -36,7 +36,7 @@ from acs_gym.tiers import TIERS, TierKind
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 _T = TypeVar("_T")
-_LONGEST_TARGETS = 10_000_000
+_LONGEST_TARGETS = 2_000_000
 _REFERENCES = TypeAdapter(dict[str, dict[TierKind, dict[str, float]]])
 _ANCHORS = TypeAdapter(dict[str, AnchorTable])
 TaskId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*-[A-Za-z0-9]+-v\d+$")]
@@ -71,11 +71,15 @@ class ParameterEntry(_Record):
 
 
 class AnalysisEntry(_Record):
-    """One ngspice analysis. `excite` names the sources whose AC magnitude is 1; the others are 0."""
+    """One analysis. `excite` names the sources whose AC magnitude is 1; the others are 0.
+
+    All but `loop` are ngspice's own; `loop SOURCE dec N FSTART FSTOP` is the loop gain at a
+    zero-volt source in the feedback wire (`simulation/loop.py`).
+    """
 
     name: Name
     command: Annotated[
-        str, StringConstraints(pattern=r"^(op|ac|noise|tran|dc)( [A-Za-z0-9_ .(){}+*/-]*)?$")
+        str, StringConstraints(pattern=r"^(op|ac|loop|noise|tran|dc)( [A-Za-z0-9_ .(){}+*/-]*)?$")
     ]
     excite: tuple[str, ...] = ()
 
@@ -86,13 +90,18 @@ class BenchEntry(_Record):
 
 
 class MetricEntry(_Record):
-    """One metric: `measure(sweep, signal, **options)` on an analysis, or arithmetic on metrics."""
+    """One metric: `measure(sweep, signal, **options)` on an analysis, or arithmetic on metrics.
+
+    Instead of a signal, `saturated` names transistors of the circuit: the metric is then the least
+    Vds/Vdsat among them in that operating point, 1 where the first of them leaves saturation.
+    """
 
     name: Name
     unit: str = ""
     description: str
     analysis: Name | None = None
     signal: str = ""
+    saturated: tuple[str, ...] = ()
     measure: str = "value"
     options: dict[str, float | str] = {}
     formula: str = ""
@@ -101,6 +110,8 @@ class MetricEntry(_Record):
     def _one_source(self) -> MetricEntry:
         if bool(self.formula) == bool(self.analysis):
             raise ValueError(f"metric {self.name}: give either analysis + signal or formula")
+        if self.saturated and (self.signal or self.formula):
+            raise ValueError(f"metric {self.name}: saturated stands instead of a signal")
         if self.measure not in MEASURES:
             raise ValueError(
                 f"metric {self.name}: measure {self.measure!r} is not one of: {', '.join(MEASURES)}"
@@ -123,13 +134,14 @@ class GateEntry(_Record):
 
 
 class SpecEntry(_Record):
-    """One spec; `tiers` are those it is asked in."""
+    """One spec; `tiers` are those it is asked in. Sampled targets keep that of a `fixed` one."""
 
     metric: Name
     direction: Direction
     target: float
     tolerance: PositiveFloat | None = None
     weight: PositiveFloat = 1.0
+    fixed: bool = False
     tiers: tuple[TierKind, ...] = Field(default=TIERS, min_length=1)
 
 
@@ -154,6 +166,7 @@ class CircuitFile(_Record):
     description: str
     split: Literal["training", "held-out", "custom"] = "custom"
     figure_of_merit: Name | None = None
+    leaves_out: str = ""
     conditions: dict[str, float] = Field(min_length=1)
     parameter: tuple[ParameterEntry, ...] = Field(min_length=1)
     bench: tuple[BenchEntry, ...] = Field(min_length=1)
@@ -172,7 +185,7 @@ _TABLES: dict[str | int, type[_Record]] = {
 _FORMS = {
     "id": "; write Yours-Circuit-v0",
     "netlist": "; name a file bench_NAME.spice of the folder itself, without a path",
-    "command": "; an analysis is op, ac, dc, noise or tran with its numbers and {conditions}, and "
+    "command": "; an analysis is op, ac, loop, dc, noise or tran with its numbers and {conditions}, and "
     "no other command of the simulator",
 }
 
@@ -298,11 +311,15 @@ def read_circuit(folder: Path) -> tuple[Circuit | None, list[Problem]]:
 
 
 def _misfits(circuit: Circuit) -> list[Problem]:
-    """Tables of `targets.json` that are of another circuit."""
+    """Tables of `targets.json` that are of another circuit, or not whole.
+
+    Their anchors are not looked at: a task that draws no targets does not wait for that. The first
+    draw does, and `acs-gym check`.
+    """
     problems = []
     for pdk, table in circuit.anchors.items():
         try:
-            table.check(circuit.space(pdk), circuit.specs(pdk))
+            table.check_form(circuit.space(pdk), circuit.specs(pdk))
         except ValueError as error:
             problems.append(Problem("targets.json", f"{pdk}.{error}"))
     return problems

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from acs_gym.circuit_files import Location, Problem, TomlFile
@@ -20,9 +20,10 @@ from acs_gym.simulation.netlist import expressions_in
 from acs_gym.specs import Spec
 
 if TYPE_CHECKING:
-    from acs_gym.circuit import Circuit
+    from acs_gym.circuit import AnalysisEntry, Circuit
 
 _AREA = "area"
+TRANSISTORS = ("nfet", "pfet")
 
 
 def inconsistencies(circuit: Circuit, toml: TomlFile, references: TomlFile) -> list[Problem]:
@@ -47,6 +48,8 @@ class _Consistency:
         self.file = circuit.file
         self.analysis_names = [a.name for b in self.file.bench for a in b.analysis]
         self.metric_names = [m.name for m in self.file.metric]
+        fets = [p.name for p in circuit.dut.primitives if p.kind in TRANSISTORS]
+        self.transistors = tuple(fets)
         # A condition that one PDK alone has is none for a netlist that all share.
         conditions = [set(circuit.conditions(pdk)) for pdk in self.file.pdk]
         self.conditions = set.intersection(*conditions)
@@ -88,6 +91,12 @@ class _Consistency:
             if metric.analysis is not None and metric.analysis not in self.analysis_names:
                 message = f"metric {metric.name}: no analysis {metric.analysis!r}"
                 yield self._problem(*at, "analysis", message=message)
+            for device in metric.saturated:
+                if device not in self.transistors:
+                    message = f"metric {metric.name}: " + _unknown(
+                        "transistor", device, self.transistors
+                    )
+                    yield self._problem(*at, "saturated", message=message)
             signal = [("signal", metric.signal)] if metric.signal else []
             options = [(f"options.{o}", v) for o, v in metric.options.items() if isinstance(v, str)]
             for key, text in (*signal, *options):
@@ -144,9 +153,11 @@ class _Consistency:
     def analyses(self) -> Iterator[Problem]:
         """Commands use conditions only; what is excited can be."""
         for b, (entry, bench) in enumerate(zip(self.file.bench, self.circuit.benches, strict=True)):
-            sources = [e.name for e in bench.elements if re.search(r"\bac\b", e.value, re.I)]
+            sources = bench.excitable
             for a, analysis in enumerate(entry.analysis):
                 at: Location = ("bench", b, "analysis", a)
+                if analysis.command.startswith("loop"):
+                    yield from self._loop(analysis, sources, at)
                 for text in re.findall(r"\{([^}]*)\}", analysis.command):
                     yield from self._expression(
                         text, self.conditions, (*at, "command"), f"analysis {analysis.name}",
@@ -158,6 +169,22 @@ class _Consistency:
                         f"source with an 'ac' value; those are: {', '.join(sources) or 'none'}"
                     )
                     yield self._problem(*at, "excite", message=message)
+
+    def _loop(
+        self, analysis: AnalysisEntry, sources: Sequence[str], at: Location
+    ) -> Iterator[Problem]:
+        """A loop gain has a voltage source to be measured at, and excites nothing else."""
+        _, probe, *_ = [*analysis.command.lower().split(), ""]
+        possible = [s for s in sources if s.startswith("v")]
+        if probe not in possible:
+            message = (
+                f"analysis {analysis.name}: {probe or 'nothing'} is not a voltage source with an "
+                f"'ac' value; those are: {', '.join(possible) or 'none'}"
+            )
+            yield self._problem(*at, "command", message=message)
+        if analysis.excite:
+            message = f"analysis {analysis.name} excites its own probe; leave excite out"
+            yield self._problem(*at, "excite", message=message)
 
     def pdks(self, *, sound: bool) -> Iterator[Problem]:
         circuit, file = self.circuit, self.file

@@ -34,6 +34,7 @@ def suspicions(circuit: Circuit) -> list[Problem]:
         *lint.nodes(),
         *lint.references(),
         *lint.files(),
+        *lint.anchors(),
     ]
 
 
@@ -108,6 +109,8 @@ class _Lint:
             own = {e.name for e in bench.elements if e.name[0] in _CURRENTS}
             own |= {f"{e.name[0]}.{instance}.{e.name}" for e in dut.elements}
             return "" if vector[2:-1] in own else "no such voltage source"
+        if vector.startswith("loop("):
+            return ""  # The program's builder holds it to the probe of its analysis.
         device = vector[1:].partition("[")[0]
         letters = {"nfet": "m", "pfet": "m", "res": "r", "cap": "c", "ibias": "i"}
         known = {f"{letters[p.kind]}.{instance}.{letters[p.kind]}{p.name}" for p in dut.primitives}
@@ -213,6 +216,14 @@ class _Lint:
         for path in sorted(self.circuit.folder.glob("bench_*.spice")):
             if path.name not in used:
                 yield Problem(path.name, "no [[bench]] names this testbench", "", "warning")
+
+    def anchors(self) -> Iterator[Problem]:
+        """All of `targets.json`, of which loading a folder looks at the outside only."""
+        for pdk, table in self.circuit.anchors.items():
+            try:
+                table.check(self.circuit.space(pdk), self.circuit.specs(pdk))
+            except ValueError as error:
+                yield Problem("targets.json", f"{pdk}.{error}")
 
     def _names_in_netlists(self) -> Iterator[str]:
         for primitive in self.circuit.dut.primitives:

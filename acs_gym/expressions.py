@@ -25,8 +25,8 @@ _ALLOWED = (
     ast.Expression, ast.BinOp, ast.UnaryOp, ast.Constant, ast.Name, ast.Call, ast.Load,
     ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UAdd, ast.USub,
 )  # fmt: skip
-# `v(out)`, `i(vdd)` and `@m.xdut.x1[gm]` are vectors of the simulator, not calls.
-_VECTOR = re.compile(r"(?<![\w.])([vi]\([\w.#+-]+\)|@[\w.]+\[\w+\])", re.IGNORECASE)
+# `v(out)`, `i(vdd)`, `loop(vfb)` and `@m.xdut.x1[gm]` are vectors of the simulator, not calls.
+_VECTOR = re.compile(r"(?<![\w.])((?:[vi]|loop)\([\w.#+-]+\)|@[\w.]+\[\w+\])", re.IGNORECASE)
 _LONGEST = 10_000
 
 

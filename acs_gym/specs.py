@@ -40,6 +40,7 @@ class Spec:
         tolerance: shortfall (in the metric's unit) that counts as one unit of margin, for metrics
             that are already logarithmic or may change sign; None compares in the logarithm.
         weight: share in the score, relative to the other specs.
+        fixed: the target is a matter of validity, not of taste: sampled targets keep it.
     """
 
     metric: str
@@ -48,6 +49,7 @@ class Spec:
     tolerance: float | None = None
     weight: float = 1.0
     unit: str = ""
+    fixed: bool = False
 
     def __post_init__(self) -> None:
         if self.direction not in get_args(Direction):

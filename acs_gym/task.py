@@ -135,20 +135,23 @@ class Task:
         how easy the draw is as a whole; then each target is set so that the anchor meets it with a
         margin uniform in [0.02, w], and rounded to the easy side, which adds at most 0.01. So the
         anchor has between 0.02 and 0.5 of margin to spare in every spec, in the spec's own scale:
-        2 % to 65 % of a ratio, 1/50 to 1/2 of a tolerance.
+        2 % to 65 % of a ratio, 1/50 to 1/2 of a tolerance. A fixed spec keeps its target.
+
+        No target set drawn from a held-out anchor is met by a training anchor: where one would meet
+        it, what each margin has beyond 0.02 is halved, up to three times, and then left out.
 
         Args:
             rng: decides the draw, together with the split.
             split: `train` or `held-out`; the two draw from different anchors.
 
-        Raises TargetsNotFound where there are no anchors, ValueError for an unknown split.
+        Raises TargetsNotFound where there are no anchors, CircuitError where the anchors are not
+        what `targets.json` may hold, ValueError for an unknown split.
         """
         return self._anchors.draw(self.specs, rng, split)
 
     def anchors(self, split: Split | None = None) -> tuple[Anchor, ...]:
         """The designs behind `sample_specs`, of one split or all; raises what that raises."""
-        table = self._anchors
-        return tuple(table[k] for k in table.rows(split))
+        return self._anchors.anchors(split)
 
     @property
     def _anchors(self) -> AnchorTable:
@@ -169,6 +172,11 @@ class Task:
                 f"{self.circuit.folder / 'targets.json'} was measured with another version of "
                 f"{self.id} or of {self.pdk_name}; `{command} --remeasure` measures it anew"
             )
+        try:
+            table.check_once(self.space, self.specs)
+        except ValueError as error:
+            path = self.circuit.folder / "targets.json"
+            raise CircuitError(f"{path}: {self.pdk_name}.{error}") from None
         return table
 
     def session(

@@ -2,7 +2,7 @@
 
 `of_files` reads; the rest is pure, a stored cell in and findings out. `of_cell` asks whether a result
 follows from its trace, and the trace from the task's specs; `of_simulation` compares what a fresh
-simulator gives. Nothing here simulates.
+simulator gives, `of_opinion` what another one gives. Nothing here simulates.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from acs_gym.design import InvalidDesign
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.task import Task
 from acs_gym.tiers import get_tier
+from acs_gym.vacask.opinion import Opinion
 from leaderboard.cell_runner import VERIFY_RTOL, difference, task_card
 from leaderboard.cells import CellSpec, run_key
 from leaderboard.findings import JUDGE_RTOL, Finding, apart, differences, same, short
@@ -80,6 +81,21 @@ def of_simulation(
         yield Finding("simulation", where, f"the simulator failed: {again.message}", expected)
     elif why := difference(claimed, again) or _spread_difference(claimed, again):
         yield Finding("simulation", where, f"{why} when simulated again", expected)
+
+
+def of_opinion(opinion: Opinion) -> Iterator[Finding]:
+    """Where the second simulator gives something else for the winning design."""
+    if opinion.failure:
+        yield Finding(
+            "second simulator", "verified", opinion.failure, "a result in both simulators"
+        )
+    for row in opinion.apart:
+        yield Finding(
+            "second simulator",
+            f"verified.metrics.{row.metric}",
+            f"{row.vacask:.6g} in VACASK",
+            f"{row.ngspice:.6g}, as in ngspice, to {row.allowed:.2g}",
+        )
 
 
 def winner(trace: Sequence[TraceLine]) -> EvaluationRecord | None:

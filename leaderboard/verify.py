@@ -22,11 +22,13 @@ import typer
 from pydantic import ValidationError
 
 from acs_gym.circuit import CircuitError
+from acs_gym.design import InvalidDesign
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.pdks import PdkError
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, WorkerPool
 from acs_gym.task import Task, TaskNotFound, make_task
+from acs_gym.vacask import VacaskNotFound, find_vacask, second_opinions
 from leaderboard import perturbations as draws
 from leaderboard.cell_runner import VERIFY_RTOL
 from leaderboard.errors import LeaderboardError
@@ -38,6 +40,7 @@ from leaderboard.verification import (
     counts,
     of_cell,
     of_files,
+    of_opinion,
     of_simulation,
     repeatable,
 )
@@ -67,17 +70,19 @@ class Thoroughness:
         all_designs: simulate every design of a trace.
         robust: compute `robust.json` where there is none of this salt.
         salt: what hidden perturbations are drawn from.
+        second_simulator: measure the winner with VACASK too, at nominal conditions.
     """
 
     all_designs: bool = False
     robust: bool = False
     salt: Salt = PUBLIC
+    second_simulator: bool = False
 
 
 def verify_runs(store: Store, how: Thoroughness, jobs: int = 1) -> Iterator[CellReport]:
     """A report on every finished cell, in the order of their keys, `jobs` at a time.
 
-    Raises LeaderboardError where there is no cell, or no ngspice.
+    Raises LeaderboardError where there is no cell, or no ngspice, or no VACASK and it is asked for.
     """
     keys = store.finished()
     if not keys:
@@ -85,6 +90,11 @@ def verify_runs(store: Store, how: Thoroughness, jobs: int = 1) -> Iterator[Cell
             f"no finished cells in {store.folder}; give the --out of leaderboard.run"
         )
     simulator_version()  # Raises where nothing could be simulated.
+    if how.second_simulator:
+        try:
+            find_vacask()
+        except VacaskNotFound as error:
+            raise LeaderboardError(str(error)) from None
     copies = _copies(store, keys)
     with ThreadPoolExecutor(jobs) as threads:
         try:
@@ -122,6 +132,8 @@ def verify_cell(store: Store, key: str, how: Thoroughness = Thoroughness()) -> C
     findings += [*reason, *of_cell(cell, task)]
     if task is not None:
         findings += _simulated(cell, task, how.all_designs)
+        if how.second_simulator:
+            findings += _second_opinion(cell, task)
     robust, more = _robust(store.cell(key) / ROBUST, cell, task, how, sound=not findings)
     return CellReport(
         cell=key,
@@ -163,6 +175,21 @@ def _simulated(cell: StoredCell, task: Task, all_designs: bool) -> Iterator[Find
     again = simulate_afresh(task, [e.design for _, e in claimed])
     for (where, claim), fresh in zip(claimed, again, strict=True):
         yield from of_simulation(where, claim, fresh, note)
+
+
+def _second_opinion(cell: StoredCell, task: Task) -> Iterator[Finding]:
+    """The winner in another simulator. A design that cannot be one is found by other checks."""
+    verified = cell.result.verified
+    if not counts(cell.result) or verified is None:
+        return
+    try:
+        design = task.space.canonicalize(
+            {k: math.nan if v is None else v for k, v in verified.design.items()}
+        )
+    except InvalidDesign:
+        return
+    for opinion in second_opinions(task, [design]):
+        yield from of_opinion(opinion)
 
 
 def simulate_afresh(task: Task, designs: Sequence[Mapping[str, float]]) -> list[Evaluation]:
@@ -287,6 +314,13 @@ def main(
             "--robust", help=f"Write {ROBUST}: scores at perturbed conditions, uncharged."
         ),
     ] = False,
+    second_simulator: Annotated[
+        bool,
+        typer.Option(
+            "--second-simulator",
+            help="Measure each winner with VACASK too (pip install 'acs-gym[vacask]').",
+        ),
+    ] = False,
     salt_file: Annotated[
         Path | None,
         typer.Option(
@@ -301,7 +335,7 @@ def main(
     try:
         if not runs.is_dir():
             raise LeaderboardError(f"no folder {runs}; give the --out of leaderboard.run")
-        how = Thoroughness(all_designs, robust, read_salt(salt_file))
+        how = Thoroughness(all_designs, robust, read_salt(salt_file), second_simulator)
         reports = list(verify_runs(Store(runs), how, jobs))
     except LeaderboardError as error:
         print(f"error: {error}", file=sys.stderr)

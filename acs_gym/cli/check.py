@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from acs_gym.difficulty import Progress
     from acs_gym.evaluation import Evaluation
     from acs_gym.task import Task
+    from acs_gym.vacask import Opinion
 
 # What a reference must have to spare, as a share of the target: below it, another version of the
 # simulator or the models may cost the proof.
@@ -48,14 +49,25 @@ def check(
     no_simulation: Annotated[
         bool, typer.Option("--no-simulation", help="Only read the files.")
     ] = False,
+    second_simulator: Annotated[
+        bool,
+        typer.Option(
+            "--second-simulator",
+            help="Measure every reference again with VACASK (pip install 'acs-gym[vacask]').",
+        ),
+    ] = False,
 ) -> None:
     """Check a circuit folder: its files, its references, its difficulty (exit 1: it has an error)."""
+    if second_simulator:
+        from acs_gym.vacask import find_vacask
+
+        find_vacask()  # Before anything is simulated; raises where it is missing.
     folder = _folder(path)
     circuit, problems = _read(folder)
     _print_problems(folder, circuit, problems)
     failed = any(p.level == "error" for p in problems)
     if circuit is not None and not failed and not no_simulation:
-        failed = not _simulated(circuit, pdk, tier, designs)
+        failed = not _simulated(circuit, pdk, tier, designs, second_simulator)
     verdict = "not in order" if failed else "in order"
     warnings = sum(p.level == "warning" for p in problems)
     noted = f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
@@ -116,7 +128,11 @@ def _print_problems(folder: Path, circuit: Circuit | None, problems: Sequence[Pr
 
 
 def _simulated(
-    circuit: Circuit, pdks: list[str] | None, tiers: list[str] | None, designs: int
+    circuit: Circuit,
+    pdks: list[str] | None,
+    tiers: list[str] | None,
+    designs: int,
+    second_simulator: bool,
 ) -> bool:
     """Whether every reference holds; prints that, and the difficulty."""
     from acs_gym.task import task_of
@@ -127,6 +143,8 @@ def _simulated(
             task = task_of(circuit, name, tier)
             if task.reference is not None:
                 good &= _reference_holds(task)
+                if second_simulator:
+                    good &= _simulators_agree(task)
         for tier in (tiers or ["tt"]) if designs else []:
             _print_difficulty(task_of(circuit, name, tier), designs)
     return good
@@ -187,6 +205,39 @@ def _print_headroom(task: Task, evaluation: Evaluation) -> None:
         rows.append((*row, worst_at.get(name, "")) if worst_at else row)
     columns = ("", "metric", ">value", "spec", ">to spare")
     print_table("", (*columns, "worst at") if worst_at else columns, rows)
+
+
+def _simulators_agree(task: Task) -> bool:
+    """Whether VACASK gives what ngspice gives for the reference, at nominal conditions."""
+    from acs_gym.vacask import second_opinions
+
+    (opinion,) = second_opinions(task, [task.reference or {}])
+    verdict = "agree" if opinion.agrees else "do not agree"
+    console().print(
+        f"\nngspice and VACASK on {task.pdk_name}, reference of tier {task.tier}, nominal: {verdict}"
+    )
+    if opinion.failure:
+        console().print(opinion.failure, soft_wrap=True)
+    else:
+        _print_opinion(opinion)
+    return opinion.agrees
+
+
+def _print_opinion(opinion: Opinion) -> None:
+    from acs_gym.units import format_si
+
+    rows = [
+        (
+            "✓" if row.agrees else "✗",
+            row.metric,
+            format_si(row.ngspice, row.unit, 6),
+            format_si(row.vacask, row.unit, 6),
+            format_si(row.difference, row.unit, 2),
+            format_si(row.allowed, row.unit, 2),
+        )
+        for row in opinion.rows
+    ]
+    print_table("", ("", "metric", ">ngspice", ">VACASK", ">difference", ">allowed"), rows)
 
 
 def _print_difficulty(task: Task, designs: int) -> None:

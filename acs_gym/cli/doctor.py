@@ -31,10 +31,11 @@ def doctor(
         typer.Option("--pdk", help="Check only these PDKs; repeat for several."),
     ] = None,
 ) -> None:
-    """Check ngspice, the PDKs, and that every reference sizing gives its known result."""
+    """Check ngspice, the PDKs, its noise, and that every reference sizing gives its known result."""
     checks = [_ngspice()]
     checks += _pdks(pdk)
     if checks[0].ok:
+        checks += _noise(pdk)
         checks += _references(pdk)
     rows = [("✓" if c.ok else "✗", c.what, c.found) for c in checks]
     print_table("", ("", "check", "found"), rows)
@@ -79,6 +80,32 @@ def _pdks(wanted: list[str] | None) -> Iterator[Check]:
             yield Check(False, what, "not usable", str(error))
         else:
             yield Check(True, what, found)
+
+
+def _noise(wanted: list[str] | None) -> Iterator[Check]:
+    """One transistor's noise: the part of BSIM4 in which simulators differ, see docs/noise.md."""
+    from acs_gym.pdks import get_pdk, pdk_names
+    from acs_gym.simulation.pool import Job, WorkerPool
+    from acs_gym.vacask.transistor import PINNED_NOISE, PINNED_TO, Bias, one_transistor
+
+    for name in wanted or pdk_names():
+        pdk = get_pdk(name)
+        if name not in PINNED_NOISE or not pdk.available():
+            continue
+        with WorkerPool(1) as pool:
+            (outcome,) = pool.run([Job(one_transistor(pdk, Bias()), {})])
+        found = (outcome.metrics["low"], outcome.metrics["high"])
+        pinned = PINNED_NOISE[name]
+        good = all(abs(a / b - 1.0) <= PINNED_TO for a, b in zip(found, pinned, strict=True))
+        shown, known = (
+            " and ".join(f"{x * 1e12:.4g}" for x in pair) + " pA/√Hz at 1 kHz and 100 MHz"
+            for pair in (found, pinned)
+        )
+        fix = (
+            f"{known} were known; this ngspice evaluates another noise formula or these are other "
+            f"models, and noise metrics are not comparable with published ones {outcome.message}"
+        ).rstrip()
+        yield Check(good, f"noise of a transistor on {name}", shown, "" if good else fix)
 
 
 def _references(wanted: list[str] | None) -> Iterator[Check]:

@@ -65,7 +65,7 @@ class Rules:
         nominal = _nominal_specs(task)
         sampled = parse_split(specs) if isinstance(specs, str) else None
         if sampled is not None:
-            task.anchors(sampled)  # Raises where there are none.
+            task.sample_specs(np.random.default_rng(0), sampled)  # Raises where there are none.
         return cls(
             task=task if specs is None or sampled else task.with_specs(_plain(specs)),
             sampled=sampled,

@@ -279,7 +279,7 @@ def _card(kind: str, parameters: Mapping[str, float | int], shift: TypeShift) ->
     values["toxe"] = values["toxe"] * shift.toxe
     values["xl"] = shift.xl
     items = [f"{name}={value:.5g}" for name, value in values.items()]
-    lines = [f".model {kind}mos_generic {kind}mos level=54 version=4.5"]
+    lines = [f".model {kind}mos_generic {kind}mos level=54 version=4.8"]
     lines += ["+ " + " ".join(items[i : i + 6]) for i in range(0, len(items), 6)]
     return "\n".join(lines)
 

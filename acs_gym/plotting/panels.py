@@ -24,8 +24,8 @@ from acs_gym.specs import Spec
 from acs_gym.task import Task
 from acs_gym.units import format_si
 
-_LOOP = ("unity_crossing", "phase_margin", "gain_margin")
-_RESPONSE = ("magnitude_db", "rejection_db")
+_LOOP = ("unity_crossing", "phase_margin", "gain_margin", "modulus_margin")
+_RESPONSE = ("magnitude_db", "rejection_db", "peaking_db")
 _NOISE = ("integrated_noise", "density_at")
 # Measures whose result is a value of the signal, so that the metric's unit is the signal's.
 _VALUES = ("value", "at", "minimum", "maximum", "mean")

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from acs_gym.circuit import Circuit, CircuitError
+from acs_gym.circuit import AnalysisEntry, Circuit, CircuitError, MetricEntry
 from acs_gym.expressions import Expression
 from acs_gym.pdks.base import Device, Pdk
 from acs_gym.simulation.netlist import Bench, Element, Primitive
@@ -23,14 +23,17 @@ from acs_gym.simulation.program import (
     Deck,
     Gate,
     Metric,
+    Probe,
     Program,
     Setting,
     Transistor,
 )
 
 # Tight Newton costs nothing (it converges quadratically) and makes the operating point independent
-# of where it started; trtol then gives the transient its slack (slew 0.6 %, settling 2.6 % median).
-OPTIONS = "keepopinfo reltol=1e-5 trtol=70 noinit"
+# of where it started. A transient solves thousands of points and is content with less of it; the
+# error of its steps goes with reltol·trtol, chosen by measurement (benchmarks/numerics.py).
+RELTOL, TRANSIENT_RELTOL = 1e-5, 1e-4
+OPTIONS = f"keepopinfo noinit reltol={RELTOL:g} trtol=0.7"
 # A transistor's mismatch draw in formulas; no parameter's name starts with an underscore.
 DRAW = "_z"
 _CLAMP = "acs_clamp"
@@ -46,13 +49,14 @@ def build_program(circuit: Circuit, pdk: Pdk, corner: str = "tt") -> Program:
     scope = {**conditions, **space.from_unit([0.5] * len(space))}
     devices = pdk.devices(corner)
     models = pdk.models(corner)
-    metrics = tuple(_metric(m) for m in circuit.file.metric)
+    transistors = _transistor_names(circuit, devices)
+    metrics = tuple(_metric(m, transistors) for m in circuit.file.metric)
     gates = tuple(_gate(g, tuple(m.name for m in metrics)) for g in circuit.file.gate)
     wanted = _wanted_vectors(metrics, gates)
     decks: list[Deck] = []
     for entry, bench in zip(circuit.file.bench, circuit.benches, strict=True):
         analyses = tuple(
-            _analysis(a.name, a.command, a.excite, wanted.get(a.name, ()), conditions)
+            _analysis(entry.netlist, a, bench, wanted.get(a.name, ()), conditions)
             for a in entry.analysis
         )
         decks.append(_deck(circuit, entry.netlist, bench, analyses, models, devices, scope))
@@ -105,9 +109,12 @@ def _deck(
     for element in bench.elements:
         settings += _bind(element, element.name)
     nodeset = " ".join(f"v({n})={_number(v, scope)}" for n, v in bench.nodeset.items())
-    excitable = tuple(e.name for e in bench.elements if re.search(r"\bac\b", e.value, re.I))
+    probes = list(dict.fromkeys(a.probe for a in analyses if a.probe is not None))
+    top += [f"{p.current} 0 {p.node} dc 0 ac 0" for p in probes]
+    excitable = (*bench.excitable, *(p.current for p in probes))
     for analysis in analyses:
-        if unknown := set(analysis.excite) - set(excitable):
+        chosen = analysis.excite if analysis.probe is None else (analysis.probe.voltage,)
+        if unknown := set(chosen) - set(excitable):
             raise CircuitError(
                 f"{name}: analysis {analysis.name} excites {', '.join(sorted(unknown))}, which is "
                 f"not a source with an 'ac' value; those are: {', '.join(excitable) or 'none'}"
@@ -222,16 +229,40 @@ def _number(text: str, scope: Mapping[str, float]) -> str:
 
 
 def _analysis(
-    name: str,
-    command: str,
-    excite: tuple[str, ...],
+    file: str,
+    entry: AnalysisEntry,
+    bench: Bench,
     vectors: tuple[str, ...],
     conditions: Mapping[str, float],
 ) -> Analysis:
-    text = _substitute(command, conditions)
+    text = _substitute(entry.command, conditions)
     kind, *words = text.split()
-    sweep, last = _sweep(name, kind, words)
-    return Analysis(name, kind, text, tuple(e.lower() for e in excite), vectors, sweep, last)
+    probe = None
+    if kind == "loop":
+        source = words.pop(0).lower() if words else ""
+        kind, probe = "ac", _probe(file, entry.name, source, bench)
+        text = " ".join([kind, *words])
+        if foreign := [v for v in vectors if v != f"loop({source})"]:
+            raise CircuitError(
+                f"{file}: analysis {entry.name} yields loop({source}) and nothing else; "
+                f"read {foreign[0]} from an ac analysis"
+            )
+    sweep, last = _sweep(entry.name, kind, words)
+    excite = tuple(e.lower() for e in entry.excite)
+    reltol = TRANSIENT_RELTOL if kind == "tran" else RELTOL
+    return Analysis(entry.name, kind, text, excite, vectors, sweep, last, probe, reltol)
+
+
+def _probe(file: str, analysis: str, source: str, bench: Bench) -> Probe:
+    """The loop probe at a voltage source of the bench."""
+    for element in bench.elements:
+        if element.name == source and source.startswith("v"):
+            return Probe(source, f"iloop_{source}", element.nodes[0])
+    known = ", ".join(e.name for e in bench.elements if e.name.startswith("v"))
+    raise CircuitError(
+        f"{file}: analysis {analysis}: no voltage source {source!r} to measure the loop at; "
+        f"write 'loop SOURCE dec N FSTART FSTOP' with one of: {known}"
+    )
 
 
 def _sweep(name: str, kind: str, words: Sequence[str]) -> tuple[str | None, float | None]:
@@ -252,18 +283,42 @@ def _sweep(name: str, kind: str, words: Sequence[str]) -> tuple[str | None, floa
     if kind != "dc" or not start < stop or step <= 0:
         raise CircuitError(
             f"analysis {name}: cannot read its sweep; write 'ac dec N FSTART FSTOP', "
-            "'tran STEP STOP', 'noise OUT SOURCE dec N FSTART FSTOP' or 'dc SOURCE START STOP STEP' "
+            "'loop SOURCE dec N FSTART FSTOP', 'tran STEP STOP', "
+            "'noise OUT SOURCE dec N FSTART FSTOP' or 'dc SOURCE START STOP STEP' "
             "with START < STOP and STEP > 0"
         )
     vector = {"t": "temp-sweep", "i": "i-sweep"}.get(source[0].lower(), "v-sweep")
     return vector, stop - 0.5 * step
 
 
-def _metric(entry: Any) -> Metric:
+def _transistor_names(circuit: Circuit, devices: Mapping[str, Device]) -> dict[str, str]:
+    """A transistor's name in `dut.spice` -> its element in the simulator, in the first bench."""
+    instance = circuit.benches[0].instance
+    return {
+        p.name: f"{devices[p.kind].letter}.{instance}.{devices[p.kind].letter}{p.name}".lower()
+        for p in circuit.dut.primitives
+        if p.kind in devices and devices[p.kind].bins
+    }
+
+
+def _saturation(devices: Sequence[str], transistors: Mapping[str, str]) -> Expression:
+    """The least Vds/Vdsat of the named devices; BSIM4 turns a p-channel device's signs round."""
+    text = ""
+    for name in devices:
+        element = transistors[name]
+        ratio = f"@{element}[vds]/@{element}[vdsat]"
+        text = f"min({text},{ratio})" if text else ratio
+    return Expression(text)
+
+
+def _metric(entry: MetricEntry, transistors: Mapping[str, str]) -> Metric:
+    signal = Expression(entry.signal) if entry.signal else None
+    if entry.saturated:
+        signal = _saturation(entry.saturated, transistors)
     return Metric(
         name=entry.name,
         analysis=entry.analysis,
-        signal=Expression(entry.signal) if entry.signal else None,
+        signal=signal,
         measure=entry.measure,
         options={
             k: Expression(str(v) if isinstance(v, str) else repr(v))

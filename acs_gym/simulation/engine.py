@@ -16,8 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acs_gym.evaluation import Status
-from acs_gym.simulation.driver import open_driver
-from acs_gym.simulation.program import Analysis, Deck, Program, model_names, netlist, setting_values
+from acs_gym.simulation.driver import NgSpice, open_driver
+from acs_gym.simulation.loop import loop_gain
+from acs_gym.simulation.program import (
+    Analysis,
+    Deck,
+    Probe,
+    Program,
+    model_names,
+    netlist,
+    setting_values,
+)
 from acs_gym.simulation.readout import Waveforms, read_metrics
 
 # Accepted time points after which a transient is stopped: ten times what the slowest sane design
@@ -112,13 +121,18 @@ class Engine:
             ]
         )
         try:
-            excited: dict[str, int] = {}
+            sources = _Sources(self._driver, deck.excitable)
+            reltol = 0.0  # Whatever the last run, or a failure in it, left behind.
             for analysis in deck.analyses:
+                if analysis.reltol != reltol:
+                    reltol = analysis.reltol
+                    self._driver.command(f"option reltol={reltol!r}")
+                if analysis.probe is not None:
+                    waves[analysis.name] = self._run_loop(analysis, analysis.probe, sources)
+                    continue
                 if analysis.kind in _SMALL_SIGNAL:
-                    wanted = {s: int(s in analysis.excite) for s in deck.excitable}
-                    self._excite({s: on for s, on in wanted.items() if excited.get(s) != on})
-                    excited = wanted
-                waves[analysis.name] = self._run_analysis(analysis)
+                    sources.excite(analysis.excite)
+                waves[analysis.name] = self._run_analysis(analysis, analysis.vectors)
         except _Failed:
             # What a failed or halted analysis leaves inside ngspice must not reach the next one.
             self._driver.remove(self._circuits.popitem()[1])
@@ -144,11 +158,22 @@ class Engine:
             self._driver.command(f"stop after {STEP_CAP}")
         self._circuits[identity] = circuit  # Last in the dict: most recently used.
 
-    def _excite(self, sources: Mapping[str, int]) -> None:
-        """Set the AC magnitude of these sources, to 1 or 0."""
-        self._driver.commands([f"alter @{s}[acmag] = [ {on} ]" for s, on in sources.items()])
+    def _run_loop(
+        self, analysis: Analysis, probe: Probe, sources: _Sources
+    ) -> dict[str, NDArray[Any]]:
+        """The loop gain at a probe, from a voltage in series and a current into its wire."""
+        node, branch = probe.vectors
+        sources.excite((probe.voltage,))
+        series = self._run_analysis(analysis, probe.vectors)
+        sources.excite((probe.current,))
+        shunt = self._run_analysis(analysis, probe.vectors)
+        with np.errstate(all="ignore"):  # What is not finite is not measurable: readout.py.
+            gain = loop_gain(series[node], series[branch], shunt[node], shunt[branch])
+        return {"sweep": series["sweep"], f"loop({probe.voltage})": gain}
 
-    def _run_analysis(self, analysis: Analysis) -> dict[str, NDArray[Any]]:
+    def _run_analysis(
+        self, analysis: Analysis, vectors: tuple[str, ...]
+    ) -> dict[str, NDArray[Any]]:
         driver = self._driver
         before = driver.current_plot()
         driver.forget_log()
@@ -177,7 +202,7 @@ class Engine:
                     Status.NONCONVERGED, self._why(analysis, f"stopped at {sweep[-1]:.3g}")
                 )
         found["sweep"] = sweep
-        for name in analysis.vectors:
+        for name in vectors:
             vector = driver.vector(name)
             if vector is None:
                 if self._driver.said("aborted"):
@@ -191,6 +216,21 @@ class Engine:
     def _why(self, analysis: Analysis, what: str) -> str:
         said = self._driver.errors()
         return f"{analysis.name}: {analysis.kind} {what}" + (f" ({said})" if said else "")
+
+
+class _Sources:
+    """The AC magnitudes of a deck's sources, each sent when it changes."""
+
+    def __init__(self, driver: NgSpice, names: tuple[str, ...]) -> None:
+        self._driver, self._names = driver, names
+        self._now: dict[str, int] = {}
+
+    def excite(self, chosen: tuple[str, ...]) -> None:
+        """1 for the chosen sources, 0 for all others."""
+        wanted = {s: int(s in chosen) for s in self._names}
+        changed = {s: on for s, on in wanted.items() if self._now.get(s) != on}
+        self._driver.commands([f"alter @{s}[acmag] = [ {on} ]" for s, on in changed.items()])
+        self._now = wanted
 
 
 def _not_finite(deck: Deck, values: list[float]) -> str:

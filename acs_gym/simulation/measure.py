@@ -68,15 +68,14 @@ def crossing(
 
 
 def span_within(x: Real, y: Real, *, point: float, tolerance: float) -> float:
-    """Width of the range around x = `point` in which |y| stays within `tolerance`; NaN if not there.
+    """Width of the range around x = `point` in which `y` stays within `tolerance` of its value there.
 
-    Ends are interpolated; a range that runs to an end of the sweep ends there.
+    Ends are interpolated; a range that runs to an end of the sweep ends there. NaN where the sweep
+    does not reach `point`.
     """
     if not y.size or not x[0] <= point <= x[-1]:
         return NAN
-    excess = np.abs(y.real) - tolerance
-    if not np.interp(point, x, excess) <= 0:
-        return NAN
+    excess = np.abs(y.real - np.interp(point, x, y.real)) - tolerance
     outside = excess > 0
     left, right = np.flatnonzero(outside & (x < point)), np.flatnonzero(outside & (x > point))
     low, high = x[0], x[-1]
@@ -114,30 +113,75 @@ def unity_crossing(x: Real, y: Complex) -> float:
 
 
 def phase_margin(x: Real, y: Complex, *, ceiling: float = 120.0) -> float:
-    """180° plus the unwrapped phase of the loop gain `y` at its unity crossing, in degrees.
+    """180° plus the unwrapped phase of the loop gain `y` where |y| = 1, in degrees.
 
-    The phase is unwrapped from the first point, which must be near 0° (a loop gain is positive at
-    DC) or the margin does not exist; neither does one above `ceiling`.
+    The least over all crossings, rising ones too. The phase is unwrapped from the first point, which
+    must be near 0° (a loop gain is positive at DC) with |y| > 1, or the margin does not exist;
+    neither does one above `ceiling`.
     """
-    crossing = _unity_index(y)
-    if crossing is None or abs(cmath.phase(y[0])) > math.pi / 2:
+    if y.size < 2 or not abs(y[0]) > 1.0 or abs(cmath.phase(y[0])) > math.pi / 2:
         return NAN
-    k, fraction = crossing
-    phase = _phase(y[: k + 2])
-    margin = 180.0 + math.degrees(float(phase[k] + fraction * (phase[k + 1] - phase[k])))
+    level, phase = np.log(np.abs(y)), _phase(y)
+    at_unity = _values_at_crossings(level, phase)
+    if not at_unity.size:
+        return NAN
+    margin = 180.0 + math.degrees(float(at_unity.min()))
     return margin if margin <= ceiling else NAN
 
 
 def gain_margin(x: Real, y: Complex) -> float:
-    """-20 log10 |y| where the unwrapped phase of the loop gain passes -180°, in dB; NaN if never."""
-    phase = _phase(y) + math.pi
-    below = np.flatnonzero((phase[:-1] > 0) & (phase[1:] <= 0))
-    if not below.size:
+    """-20 log10 |y| where the unwrapped phase of the loop gain `y` passes -180°, in dB.
+
+    The least over all such crossings. A loop whose phase does not reach -180° within the sweep has
+    at least the attenuation that is left at its end, and that is given.
+    """
+    if y.size < 2 or not np.all(np.abs(y) > 0):
         return NAN
-    k = int(below[0])
-    fraction = float(phase[k] / (phase[k] - phase[k + 1]))
-    db = 20.0 * np.log10(np.abs(y[k : k + 2]))
-    return -float(db[0] + fraction * (db[1] - db[0]))
+    attenuation = -20.0 * np.log10(np.abs(y))
+    at_reversal = _values_at_crossings(_phase(y) + math.pi, attenuation)
+    return float(at_reversal.min() if at_reversal.size else attenuation[-1])
+
+
+def modulus_margin(x: Real, y: Complex) -> float:
+    """min |1 + y| of the loop gain `y`: how near the loop comes to oscillation, at any frequency.
+
+    The reciprocal of the largest factor by which the loop amplifies a disturbance. A value m
+    guarantees a gain margin of 1/(1 - m) and a phase margin of 2·asin(m/2): 0.5 means 6 dB and 29°.
+    Between the points of the sweep log(y) is taken to be a polynomial of the logarithmic frequency.
+    """
+    if y.size < 5 or not np.all(np.abs(y) > 0):
+        return NAN
+    k = min(max(int(np.abs(1.0 + y).argmin()), 2), y.size - 3)
+    near = slice(k - 2, k + 3)
+    log_y = np.log(np.abs(y[near])) + 1j * _phase(y[near])
+    position = np.linspace(-2.0, 2.0, 161)
+    return float(np.abs(1.0 + np.exp(_through_five(log_y, position))).min())
+
+
+def peaking_db(x: Real, y: Complex) -> float:
+    """How far |y| rises above its value at the first point, in dB; 0 where it never does."""
+    magnitude = np.abs(y)
+    if y.size < 5 or not np.all(magnitude > 0):
+        return NAN
+    k = min(max(int(magnitude.argmax()), 2), y.size - 3)
+    level = _through_five(np.log(magnitude[k - 2 : k + 3]), np.linspace(-2.0, 2.0, 161))
+    peak = max(float(level.max()), math.log(float(magnitude.max())))
+    return 20.0 * (peak - math.log(float(magnitude[0]))) / math.log(10.0)
+
+
+def _through_five(y: NDArray[Any], position: Real) -> NDArray[Any]:
+    """The polynomial through five points at -2, -1, 0, 1, 2, at other positions."""
+    nodes = np.arange(-2.0, 3.0)
+    basis = [np.prod([(position - m) / (n - m) for m in nodes if m != n], axis=0) for n in nodes]
+    return np.tensordot(y, np.array(basis), axes=1)
+
+
+def _values_at_crossings(level: Real, other: Real) -> Real:
+    """`other`, interpolated, wherever `level` passes 0 in either direction."""
+    side = level > 0
+    k = np.flatnonzero(side[1:] != side[:-1])
+    fraction = level[k] / (level[k] - level[k + 1])
+    return np.asarray(other[k] + fraction * (other[k + 1] - other[k]))
 
 
 def _phase(y: Complex) -> Real:
@@ -230,11 +274,16 @@ def settling_time(
 def overshoot(
     x: Real, y: Real, *, start: float, stop: float, final: float, initial: float
 ) -> float:
-    """How far the edge in [start, stop] passes `final`, as a fraction of the step; >= 0."""
+    """How far the edge in [start, stop] passes its own final value, as a fraction of the step; >= 0.
+
+    The step is final - initial, what an ideal follower would do; an offset does not count, but a
+    signal whose own step is more than 5 % off the ideal one has not arrived: NaN.
+    """
     _, v = _window(x, y, start, stop)
-    if not v.size:
+    step = final - initial
+    if v.size < 2 or abs(float(v[-1] - v[0]) - step) > 0.05 * abs(step):
         return NAN
-    beyond = (v - final) / (final - initial)
+    beyond = (v - v[-1]) / step
     return float(max(beyond.max(), 0.0))
 
 
@@ -294,6 +343,7 @@ MEASURES: Mapping[str, Callable[..., float]] = {
     for function in (
         value, at, minimum, maximum, mean, crossing, span_within,
         magnitude_db, rejection_db, unity_crossing, phase_margin, gain_margin,
-        integrated_noise, density_at, slew_rate, settling_time, overshoot, latch_offset,
+        modulus_margin, peaking_db, integrated_noise, density_at, slew_rate, settling_time,
+        overshoot, latch_offset,
     )
 }  # fmt: skip

@@ -111,6 +111,11 @@ class Bench:
     connections: tuple[str, ...]
     nodeset: dict[str, str]
 
+    @property
+    def excitable(self) -> tuple[str, ...]:
+        """The sources with an `ac` value, which an analysis may excite."""
+        return tuple(e.name for e in self.elements if re.search(r"\bac\b", e.value, re.I))
+
 
 def read_dut(path: Path) -> Dut:
     """The DUT of `dut.spice`. Raises NetlistError with every problem of the file."""

@@ -39,11 +39,29 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Where a loop gain is measured: a zero-volt source in the wire and a current source beside it.
+
+    `current` drives `node`, the positive end of `voltage`; see `simulation/loop.py`.
+    """
+
+    voltage: str
+    current: str
+    node: str
+
+    @property
+    def vectors(self) -> tuple[str, str]:
+        """What each of the two injections must yield."""
+        return f"v({self.node})", f"i({self.voltage})"
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """One ngspice analysis, the sources it excites and the vectors it must yield.
 
     `sweep` names the vector of its independent variable (None for `op`), which rises and must
-    reach at least `last`.
+    reach at least `last`. With a `probe` it runs twice, exciting each of the probe's two sources,
+    and yields the one vector `loop(SOURCE)`. `reltol` is ngspice's relative tolerance during it.
     """
 
     name: str
@@ -53,6 +71,8 @@ class Analysis:
     vectors: tuple[str, ...]
     sweep: str | None
     last: float | None
+    probe: Probe | None = None
+    reltol: float = 1e-5
 
 
 @dataclass(frozen=True, slots=True)

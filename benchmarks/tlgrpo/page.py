@@ -330,6 +330,10 @@ def page() -> str:
         "variation). Tried on held-out targets, from designs that training never saw, one sampled "
         "action a turn. Collapsed runs stay in.",
         "",
+        "**Of earlier task definitions.** The circuits' testbenches and specs have changed since this "
+        "study ran (loop gain, stability, saturation, area, transients): its figures are not of today's "
+        "tasks.",
+        "",
         f"`{result['command']}` made the result ([{MAIN}](../benchmarks/results/{MAIN}); "
         f"{result['ngspice']}, {result['cores']} cores).",
         "",

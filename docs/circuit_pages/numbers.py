@@ -35,13 +35,21 @@ class Measured(BaseModel):
 
 
 class Numbers(BaseModel):
-    """Everything simulated on a page; `drawn` are the metrics that its waveforms show."""
+    """Everything simulated on a page.
+
+    Attributes:
+        waveforms_of: the PDK whose reference is drawn.
+        drawn: the metrics that its waveforms show.
+        measured: by PDK and tier.
+        spread: by PDK, three sigma (V) of what mismatch does to the nominal reference.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     waveforms_of: str
     drawn: tuple[str, ...]
     measured: dict[str, dict[str, Measured]]
+    spread: dict[str, float] = {}
 
 
 def read(path: Path) -> Numbers:
@@ -72,11 +80,32 @@ def simulate(circuit: Circuit, before: Numbers | None, waveforms: Path) -> Numbe
         rounded = {m: float(f"{v:.{_DIGITS}g}") for m, v in evaluation.metrics.items()}
         tiers = measured.setdefault(task.pdk_name, {})
         tiers[task.tier] = Measured(digest=task.digest, metrics=rounded)
+    spread = {} if before is None else dict(before.spread)
+    for pdk in circuit.references:
+        if acs_gym.get_pdk(pdk).available() and (sigma := _three_sigma(circuit, pdk)) is not None:
+            spread[pdk] = sigma
     first = next(iter(circuit.references))
     if before is not None and not acs_gym.get_pdk(first).available():
-        return before.model_copy(update={"measured": measured})
+        return before.model_copy(update={"measured": measured, "spread": spread})
     drawn = _draw(acs_gym.make_task(circuit.id, pdk=first), waveforms)
-    return Numbers(waveforms_of=first, drawn=drawn, measured=measured)
+    return Numbers(waveforms_of=first, drawn=drawn, measured=measured, spread=spread)
+
+
+def spread_metric(circuit: Circuit) -> str | None:
+    """The metric that mismatch moves away from zero: an offset, or a regulator's error."""
+    names = [m.name for m in circuit.file.metric]
+    return next((name for name in ("offset", "error") if name in names), None)
+
+
+def _three_sigma(circuit: Circuit, pdk: str) -> float | None:
+    """Three sigma of that metric at the nominal reference, over the draws of tier mc."""
+    metric = spread_metric(circuit)
+    reference = circuit.reference(pdk, "tt")
+    if metric is None or reference is None:
+        return None
+    task = acs_gym.make_task(circuit.id, pdk=pdk, tier="mc")
+    evaluation = task.session(workers=1).simulate(reference)
+    return float(f"{3 * evaluation.spread.sigma[metric]:.{_DIGITS}g}")
 
 
 def stale(circuit: Circuit, numbers: Numbers) -> list[str]:

@@ -17,7 +17,7 @@ from acs_gym.difficulty import Difficulty, read_difficulties
 from acs_gym.simulation.measure import MEASURES
 from acs_gym.specs import direction_text
 from acs_gym.units import format_si
-from docs.circuit_pages.numbers import Numbers
+from docs.circuit_pages.numbers import Numbers, spread_metric
 
 _HERE = Path(__file__).parent
 _JINJA = Environment(
@@ -69,8 +69,13 @@ def render(circuit: Circuit, numbers: Numbers) -> str:
             (b, (circuit.folder / b.netlist).read_text().rstrip()) for b in circuit.file.bench
         ],
         measures={
-            m.measure: _first_sentence(m.measure) for m in circuit.file.metric if not m.formula
+            m.measure: _first_sentence(m.measure)
+            for m in circuit.file.metric
+            if not (m.formula or m.saturated)
         },
+        looped=any(a.command.startswith("loop") for b in circuit.file.bench for a in b.analysis),
+        noisy=any(a.command.startswith("noise") for b in circuit.file.bench for a in b.analysis),
+        spread_metric=spread_metric(circuit),
         difficulties=list(_difficulties(circuit, numbers)),
         literature=_literature().get(circuit.name, []),
         si=_si,
@@ -110,9 +115,11 @@ def _target(circuit: Circuit, column: Column, metric: str) -> str:
 
 
 def _how(metric: MetricEntry) -> str:
-    """`unity_crossing(-v(out)/v(inn))`, or the formula."""
+    """`unity_crossing(loop(vfb))`, or the formula."""
     if metric.formula:
         return f"`{metric.formula}`"
+    if metric.saturated:
+        return f"least Vds/Vdsat of {', '.join(metric.saturated)}"
     options = "".join(f", {k} = {v}" for k, v in metric.options.items())
     return f"`{metric.measure}({metric.signal}{options})`"
 

@@ -89,7 +89,7 @@ def test_list_says_where_blind_search_gets_where_that_is_known(
 
     acs_gym.register_circuit(mine)
     columns = [column.strip() for column in row().split("  ") if column.strip()]
-    assert columns[3:7] == ["training", "8", "5", "tt, pvt"] and columns[-1] == "-"
+    assert columns[3:7] == ["training", "8", "8", "tt, pvt"] and columns[-1] == "-"
     task = acs_gym.make_task("Mine-OTA-v0", pdk="generic")
     found = Difficulty(digest=task.digest, designs=2000, feasible=3, best_of_100=0.8765)
     write_difficulty(mine, "generic", "tt", found)

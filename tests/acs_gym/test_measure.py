@@ -13,11 +13,15 @@ F = np.logspace(1, 10, 91)  # 10 points a decade, as the benches sweep.
 
 
 def loop(gain: float, *poles: float, zeros: tuple[float, ...] = ()) -> np.ndarray:
-    response = np.full(F.shape, gain, dtype=complex)
+    return loop_on(F, gain, *poles, zeros=zeros)
+
+
+def loop_on(f: np.ndarray, gain: float, *poles: float, zeros: tuple[float, ...] = ()) -> np.ndarray:
+    response = np.full(f.shape, gain, dtype=complex)
     for pole in poles:
-        response = response / (1 + 1j * F / pole)
+        response = response / (1 + 1j * f / pole)
     for zero in zeros:
-        response = response * (1 + 1j * F / zero)
+        response = response * (1 + 1j * f / zero)
     return response
 
 
@@ -27,7 +31,9 @@ def test_one_pole_loop() -> None:
     assert measure.rejection_db(F, 1 / y) == pytest.approx(60, abs=1e-3)
     assert measure.unity_crossing(F, y) == pytest.approx(1e4 * math.sqrt(1e6 - 1), rel=5e-4)
     assert measure.phase_margin(F, y) == pytest.approx(90.06, abs=0.05)
-    assert math.isnan(measure.gain_margin(F, y))
+    # Its phase never reaches -180°: what is left of the gain at the end is the least that is known.
+    assert measure.gain_margin(F, y) == pytest.approx(60.0, abs=1e-6)
+    assert measure.modulus_margin(F, y) == pytest.approx(1.0, abs=1e-5)
 
 
 @given(st.floats(20, 90), st.floats(3, 5), st.floats(6.5, 9))
@@ -43,6 +49,44 @@ def test_three_pole_gain_margin() -> None:
     p = 1e5
     y = loop(4.0, p, p, p)  # Phase -180° at sqrt(3)·p, where |y| = 4/8.
     assert measure.gain_margin(F, y) == pytest.approx(20 * math.log10(2), abs=0.2)
+
+
+@given(st.floats(3, 60), st.floats(4, 6), st.floats(0.1, 10))
+def test_modulus_margin_is_the_distance_on_a_dense_grid(
+    gain: float, p: float, ratio: float
+) -> None:
+    poles = (10**p, 10**p * ratio, 10**p * ratio**2)
+    dense = np.logspace(1, 10, 200_001)
+    exact = np.abs(1 + loop_on(dense, gain, *poles)).min()
+    assert measure.modulus_margin(F, loop(gain, *poles)) == pytest.approx(exact, rel=2e-3, abs=3e-3)
+
+
+@given(st.floats(20, 90), st.floats(3, 5), st.floats(6.5, 9))
+def test_modulus_margin_bounds_the_other_margins(db: float, p1: float, p2: float) -> None:
+    y = loop(10 ** (db / 20), 10**p1, 10**p2, 10**p2 * 3)
+    modulus, margin = measure.modulus_margin(F, y), measure.phase_margin(F, y)
+    if not math.isnan(margin) and margin > 0:
+        assert modulus <= 2 * math.sin(math.radians(margin) / 2) + 2e-3
+    assert modulus <= abs(1 - 10 ** (-measure.gain_margin(F, y) / 20)) + 5e-3
+
+
+def test_the_worst_of_all_crossings_is_the_phase_margin() -> None:
+    """A resonance lifts the gain above 1 again, far beyond the first crossing and with less phase."""
+    resonance = 1 / (1 + 1j * F / 5e7 / 20 - (F / 5e7) ** 2)
+    y = loop(1000.0, 1e4) * resonance
+    first = 180 + math.degrees(np.angle(loop_on(np.array([1e7]), 1000.0, 1e4))[0])
+    assert math.isnan(measure.unity_crossing(F, y))
+    assert measure.phase_margin(F, y) < first - 60
+    assert measure.gain_margin(F, y) < 0 and measure.modulus_margin(F, y) < 1
+
+
+def test_peaking_of_a_second_order_system() -> None:
+    """|H| peaks by 1/(2·zeta·sqrt(1 - zeta²)) of its value at DC for zeta < 0.707; else not at all."""
+    for zeta in (0.1, 0.3, 0.6):
+        y = 3.0 / (1 + 2j * zeta * F / 1e6 - (F / 1e6) ** 2)
+        exact = -20 * math.log10(2 * zeta * math.sqrt(1 - zeta**2))
+        assert measure.peaking_db(F, y) == pytest.approx(exact, abs=0.1)
+    assert measure.peaking_db(F, 1 / (1 + 1j * F / 1e6)) == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +187,8 @@ def test_the_span_within_a_tolerance_is_the_contiguous_one() -> None:
     x = np.linspace(-1, 1, 41)
     assert measure.span_within(x, x**3, point=0.0, tolerance=0.125) == pytest.approx(1.0, rel=0.02)
     assert measure.span_within(x, 0 * x, point=0.0, tolerance=1e-3) == 2.0
-    assert math.isnan(measure.span_within(x, x**3, point=0.9, tolerance=0.1))
+    assert measure.span_within(x, x**3, point=0.9, tolerance=0.1) == pytest.approx(0.0831, rel=0.02)
+    assert math.isnan(measure.span_within(x, x**3, point=1.5, tolerance=0.1))
     wave = np.sin(np.pi * x * 4)
     assert measure.span_within(x, wave, point=0.0, tolerance=0.5) < 0.1
 

@@ -161,8 +161,7 @@ def follower(dut: Any) -> Any:
     bench.subcircuit(dut)
     bench.V("dd", "vdd", bench.gnd, "dc {vdd} ac 0")
     bench.V("in", "inp", bench.gnd, "dc {v_cm} ac 0")
-    bench.VCVS("fb", "fb", bench.gnd, "out", bench.gnd, voltage_gain=1)
-    bench.V("fb", "inn", "fb", "dc 0 ac 0")
+    bench.V("fb", "inn", "out", "dc 0 ac 0")
     bench.C("l", "out", bench.gnd, "{c_load}")
     bench.X("dut", dut.name, "inp", "inn", "out", "vdd", bench.gnd)
     bench.raw_spice = ".nodeset v(out)={v_cm} v(inn)={v_cm}"

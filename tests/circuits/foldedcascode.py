@@ -26,7 +26,5 @@ DEAD = (
 )  # fmt: skip
 # Both inputs are held by ideal sources; inputs that are one net inside the circuit are in DEAD.
 HARMLESS = {
-    "inn shorted to inp": "a resistor between the bench's own ideal sources",
-    "inn shorted to vss": "a resistor across the bench's own ideal buffer",
     "inp shorted to vss": "a resistor across the bench's own ideal source vin",
 }

@@ -46,7 +46,7 @@ DEAD = (
     Dead("no feedback divider", {"dut.spice": {"Xtop  ": "* "}}, _ALL),
 )  # fmt: skip
 HARMLESS = {
-    "out shorted to sense": "a resistor across the bench's own ideal source vfb",
+    "nb shorted to vref": "the bias diode wants about as much as the bench's ideal reference gives",
     "vref shorted to vss": "a resistor across the bench's own ideal source vref",
     "without clamp": "it only conducts where the output is below ground, in dead circuits",
 }

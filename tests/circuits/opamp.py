@@ -22,6 +22,5 @@ DEAD = (
     Dead("no output driver", {"dut.spice": {"Xdriver": "*"}}, _ALL),
 )  # fmt: skip
 HARMLESS = {
-    "inn shorted to out": "a resistor across the bench's own ideal source vfb",
     "inp shorted to vss": "a resistor across the bench's own ideal source vin",
 }

@@ -18,7 +18,5 @@ DEAD = (
     Dead("no load on the output", {"dut.spice": {"Xload_n": "*"}}, _ALL),
 )  # fmt: skip
 HARMLESS = {
-    "inn shorted to inp": "a resistor between the bench's own ideal sources efb and vin",
-    "inn shorted to vss": "a resistor across the bench's own ideal sources efb and vfb",
     "inp shorted to vss": "a resistor across the bench's own ideal source vin",
 }

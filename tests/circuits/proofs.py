@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -23,8 +25,10 @@ from acs_gym.design import Design
 from acs_gym.evaluation import Evaluation
 from acs_gym.registry import BUNDLED
 from acs_gym.simulation.deck import build_program
+from acs_gym.simulation.netlist import read_dut
 from acs_gym.simulation.pool import Job, Simulator
 
+WINNERS = Path(__file__).with_name("winners.json")
 CIRCUITS = tuple(sorted(p.parent.name for p in BUNDLED.glob("*/circuit.toml")))
 
 
@@ -81,12 +85,28 @@ def variant(task: acs_gym.Task, edits: Mapping[str, Mapping[str, str]]) -> acs_g
                 assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
                 text = text.replace(old, new)
             (copy / file).write_text(text)
+        _ask_saturation_of_what_is_there(copy)
         circuit = load_circuit(copy)
     program = build_program(circuit, task.pdk)
     return replace(task, circuit=circuit, programs={"tt": program})
+
+
+def _ask_saturation_of_what_is_there(folder: Path) -> None:
+    """A device that was taken out cannot be asked to saturate; the folder would be refused."""
+    there = {p.name for p in read_dut(folder / "dut.spice").primitives}
+    toml = folder / "circuit.toml"
+    lists = re.compile(r"(?<=^saturated = \[)[^]]*", re.M)
+    kept = lambda m: ", ".join(n for n in re.findall(r'"\w+"', m[0]) if n.strip('"') in there)  # noqa: E731
+    toml.write_text(lists.sub(kept, toml.read_text()))
 
 
 def evaluate(simulator: Simulator, task: acs_gym.Task, *designs: Design) -> list[Evaluation]:
     """At the nominal condition, whatever the tier."""
     outcomes = simulator.run([Job(task.program, d) for d in designs])
     return [task.judge(d, o) for d, o in zip(designs, outcomes, strict=True)]
+
+
+def winners(task: acs_gym.Task) -> list[Design]:
+    """What optimisers found on this circuit (`python benchmarks/winners.py` makes the file)."""
+    found = json.loads(WINNERS.read_text()).get(task.id, {}).get(task.pdk_name, [])
+    return [task.space.canonicalize(design) for design in found]

@@ -24,7 +24,5 @@ DEAD = (
     Dead("nothing sinks the output", {"dut.spice": {"Xsink_p": "*"}}, _ALL),
 )  # fmt: skip
 HARMLESS = {
-    "inn shorted to inp": "a resistor between the bench's own ideal sources efb and vin",
-    "inn shorted to vss": "a resistor across the bench's own ideal sources efb and vfb",
     "inp shorted to vss": "a resistor across the bench's own ideal source vin",
 }

@@ -16,7 +16,7 @@ import pytest
 import acs_gym
 from acs_gym.simulation.pool import Job, Simulator
 from tests.conftest import needs_ngspice_program, needs_sky130
-from tests.integration.test_classic_bench import fet, library, measured
+from tests.integration.test_classic_bench import fet, input_capacitance, library, measured
 
 pytestmark = [needs_sky130, needs_ngspice_program]
 _NFET, _PFET = "msky130_fd_pr__nfet_01v8", "msky130_fd_pr__pfet_01v8"
@@ -67,8 +67,12 @@ def ours(
 def theirs(
     reference: dict[str, float], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, float]:
+    folder = tmp_path_factory.mktemp("open")
+    still = f"{ota(reference)}\nvip inp 0 dc 0.9\n.nodeset v(out)=0.9 v(inn)=0.9"
+    c_in = input_capacitance(still, folder)
     deck = f"""* open loop, closed at DC by a servo of 1 GH and 1 F
 {ota(reference)}
+cin out 0 {c_in}
 vip inp 0 dc 0.9
 vin src 0 dc 0 ac -1
 {_SERVO}
@@ -90,7 +94,7 @@ meas ac phase find deg when db=0 fall=1
 .endc
 .end
 """
-    return measured(deck, tmp_path_factory.mktemp("open"))
+    return measured(deck, folder) | {"c_in": c_in}
 
 
 def test_open_loop_gain_bandwidth_phase_margin_and_power(
@@ -108,8 +112,8 @@ def test_hand_formulas_from_the_operating_point(
 ) -> None:
     """Within 0.5 dB: the tail and the mirror's own conductance are left out."""
     assert ours["gain"] == pytest.approx(20 * math.log10(theirs["gm"] / theirs["gds"]), abs=0.5)
-    # The junctions of a wide pair and the mirror's pole take up to a quarter of gm/CL.
-    ideal = theirs["gm"] / (2 * math.pi * 1e-12)
+    # The junctions of a wide pair and the mirror's pole take up to a quarter of gm/C.
+    ideal = theirs["gm"] / (2 * math.pi * (1e-12 + theirs["c_in"]))
     assert 0.75 * ideal < ours["ugbw"] < ideal
 
 

@@ -110,7 +110,10 @@ def test_a_dead_circuit_scores_nothing_on_what_it_lost(
     assert not wrong
 
 
-@pytest.mark.parametrize(("name", "pdk"), ON_PDKS)
+# What is broken is the netlist, which all PDKs share: one of them shows it.
+@pytest.mark.parametrize(
+    ("name", "pdk"), [pytest.param(n, "sky130", id=n, marks=needs("sky130")) for n in LOADED]
+)
 def test_no_circuit_with_a_device_missing_or_two_nets_shorted_meets_every_spec(
     name: str, pdk: str, in_process: Simulator
 ) -> None:

@@ -1,0 +1,69 @@
+"""The shipped options of the simulator do not decide a metric, least of all where optimisers end."""
+
+from __future__ import annotations
+
+import pytest
+
+import acs_gym
+from acs_gym.evaluation import Status
+from acs_gym.simulation.pool import Job, Simulator
+from benchmarks.numerics import (
+    TIGHT,
+    Sample,
+    allowed,
+    has_transient,
+    only_transients,
+    shifts,
+    winners,
+    with_options,
+)
+from tests.conftest import needs_sky130
+
+
+def with_transients() -> list[str]:
+    """Tasks whose metrics depend on time steps; the generic cards need no installation."""
+    every = acs_gym.task_ids()
+    return [name for name in every if has_transient(acs_gym.make_task(name, pdk="generic"))]
+
+
+def reference_and_winners(task: acs_gym.Task) -> list[Sample]:
+    reference = task.reference
+    assert reference is not None
+    found = [Sample("winner", f"winner {k}", design) for k, design in enumerate(winners(task))]
+    return [Sample("winner", "reference", reference), *found]
+
+
+@needs_sky130
+@pytest.mark.parametrize("task_id", with_transients())
+def test_shipped_options_agree_with_tight_ones(task_id: str, in_process: Simulator) -> None:
+    task = acs_gym.make_task(task_id, pdk="sky130")
+    tight = with_options(task.program, TIGHT)
+    for sample in reference_and_winners(task):
+        shipped, true = in_process.run([Job(p, sample.design) for p in (task.program, tight)])
+        assert shipped.status is true.status is Status.OK, sample.label
+        moved = {
+            metric: share
+            for metric, share in shifts(task, shipped.metrics, true.metrics).items()
+            if abs(share) > allowed(task.program, metric)
+        }
+        assert not moved, sample.label
+        verdicts = [task.specs.judge(o.metrics).feasible for o in (shipped, true)]
+        assert verdicts[0] == verdicts[1], sample.label
+
+
+def test_tight_options_reach_every_deck_and_every_transient() -> None:
+    program = acs_gym.make_task("ACS-LDO-v0", pdk="generic").program
+    tight = with_options(program, TIGHT)
+    assert tight.key != program.key
+    for deck in tight.decks:
+        (line,) = (line for line in deck.template if line.startswith(".options"))
+        assert line.count("reltol=") == line.count("trtol=") == 1
+        assert "reltol=1e-6" in line and "trtol=1" in line.split()
+    before, after = (
+        [a.command.split() for d in only_transients(p).decks for a in d.analyses]
+        for p in (program, tight)
+    )
+    assert len(before) == len(after) > 0
+    for (kind, step, stop, *_), tightened in zip(before, after, strict=True):
+        assert tightened[:4] == [kind, step, stop, "0"]
+        assert float(tightened[4]) == pytest.approx(float(stop) / 5000)

@@ -7,6 +7,7 @@ whether a device is there for gain, for speed or for matching.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from agents.scripted.plans import Plan, Role, Shift
 
@@ -84,6 +85,7 @@ _SYMMETRICAL = Plan(
         "slew_rate": {"i_bias": 0.9, "m_ratio": 0.9, "gm_id_pair": -0.1},
         "cmrr": {"gm_id_pair": 0.8, "l_bias": 0.8, "gm_id_bias": 0.6, "l_mirror": 0.4, "l_sink": 0.3},
         "psrr": {"gm_id_pair": 0.9, "l_mirror": 0.4, "l_sink": 0.4, "l_bias": 0.2},
+        "swing": {"gm_id_mirror": 0.15, "gm_id_sink": 0.15, "l_mirror": 0.1, "l_sink": 0.1},
         "noise": {"i_bias": -0.5, "gm_id_pair": -0.7, "gm_id_mirror": 0.3, "gm_id_sink": 0.15,
                   "l_pair": -0.2, "w_pair": -0.1, "l_mirror": -0.2, "l_sink": -0.15},
         "power": {"i_bias": 1.0, "m_ratio": 0.8},
@@ -181,6 +183,7 @@ _FOLDED = Plan(
                   "l_pair": -0.2, "w_pair": -0.1, "l_src": -0.2, "l_load": -0.2},
         "swing": {"gm_id_src": 0.2, "gm_id_pcas": 0.15, "gm_id_ncas": 0.15, "gm_id_load": 0.2,
                   "room_src": -0.1, "room_load": -0.1},
+        "input_range": {"gm_id_pair": 0.3, "gm_id_bias": 0.2, "gm_id_src": 0.1},
         "power": {"i_bias": 1.0, "m_src": 0.9},
     },
 )  # fmt: skip
@@ -217,6 +220,8 @@ _OPAMP = Plan(
         "psrr": {"gm_id_pair": 0.8, "gm_id_load": 0.5, "l_load": 0.5, "l_bias": 0.4, "l_pair": 0.3},
         "noise": {"i_bias": -0.4, "m_tail": -0.4, "gm_id_pair": -0.5, "gm_id_load": 0.3, "l_pair": -0.4,
                   "l_load": -0.4, "w_pair": -0.3},
+        "swing": {"gm_id_load": 0.1, "gm_id_bias": 0.1, "l_load": 0.1},
+        "input_range": {"gm_id_pair": 0.3, "gm_id_bias": 0.2},
         "power": {"i_bias": 1.0, "m_tail": 0.3, "m_out": 0.6},
     },
 )  # fmt: skip
@@ -226,7 +231,7 @@ _COMPARATOR = Plan(
     start={
         "w_all": "0.7*power*t_period/(vdd*vdd)/1.5e-9",
         "w_tail": "0.15*w_all",
-        "w_pair": "0.12*w_all",
+        "w_pair": "0.25*w_all",
         "w_ncross": "0.10*w_all",
         "w_pcross": "0.07*w_all",
         "w_reset": "0.07*w_all",
@@ -240,6 +245,7 @@ _COMPARATOR = Plan(
                        "l_cross": 0.3},
         "power": {"w_tail": 0.15, "w_pair": 0.15, "w_ncross": 0.2, "w_pcross": 0.15, "w_reset": 0.3},
         "kickback": {"w_pair": 0.7, "w_tail": 0.3, "l_pair": 0.3, "w_ncross": 0.1},
+        "pair_area": {"w_pair": 1.0, "l_pair": 1.0},
         "offset": {"w_pair": -0.4, "l_pair": -0.4, "w_ncross": -0.1, "w_tail": 0.1},
     },
 )  # fmt: skip
@@ -281,6 +287,8 @@ _LDO = Plan(
                      "gm_id_pair": -10.0},
         "pm_full": {"c_comp": 10.0, "r_zero": -10.0, "l_load": -10.0, "l_sink": -10.0,
                     "gm_id_pair": -15.0},
+        "pm_middle": {"c_comp": 15.0, "r_zero": 5.0, "l_load": -10.0, "l_sink": -10.0,
+                      "gm_id_pair": -15.0, "i_bias": 5.0},
         "undershoot": {"i_bias": -0.7, "k_out": -0.5, "c_comp": 0.3, "m_pass": 0.4,
                        "gm_id_pair": -0.3},
         "overshoot": {"i_bias": -0.7, "k_out": -0.5, "c_comp": 0.3, "m_pass": 0.4, "gm_id_pair": -0.3},
@@ -288,13 +296,42 @@ _LDO = Plan(
     },
 )  # fmt: skip
 
+# Phase margins of a loop, whose effects its modulus margin shares: a degree is about a hundredth.
+_MARGINS = ("pm", "pm_middle")
+_OF_A_DEGREE = 0.012
+
+
+def _with_what_all_are_asked(plan: Plan) -> Plan:
+    """The plan with the metrics whose knobs are the same in every circuit."""
+    parts = {role.part for role in plan.roles}
+    lengths = [k for k in plan.start if k.startswith("l_") and k != "l_gain"]
+    widths = [k for k in plan.start if k.startswith("w_") and k != "w_all"]
+    sizes = [*widths, *(f"w_{part}" for part in parts), *lengths]
+    added: dict[str, Mapping[str, float]] = {
+        "area": {k: 1.5 / len(sizes) for k in sizes}
+        | {k: 0.4 for k in ("c_comp", "m_pass") if k in plan.start},
+    }
+    if parts:  # Vdsat falls as gm/Id rises, and everything in the stack has more room.
+        added["saturation"] = {f"gm_id_{part}": 0.3 for part in sorted(parts)}
+    for margin in _MARGINS:
+        if margin in plan.effects:
+            effects = plan.effects[margin]
+            added["modulus_margin"] = {k: _OF_A_DEGREE * v for k, v in effects.items()}
+            if "slew_rate" in plan.effects:  # A step is driven.
+                added["overshoot"] = {k: -0.1 * _OF_A_DEGREE * v for k, v in effects.items()}
+    return replace(plan, effects={**added, **plan.effects})
+
+
 PLANS: Mapping[str, Plan] = {
-    "ACS-CommonSource-v0": _COMMON_SOURCE,
-    "ACS-OTA5T-v0": _OTA5T,
-    "ACS-SymmetricalOTA-v0": _SYMMETRICAL,
-    "ACS-Telescopic-v0": _TELESCOPIC,
-    "ACS-FoldedCascode-v0": _FOLDED,
-    "ACS-OpAmp-v0": _OPAMP,
-    "ACS-Comparator-v0": _COMPARATOR,
-    "ACS-LDO-v0": _LDO,
+    task: _with_what_all_are_asked(plan)
+    for task, plan in {
+        "ACS-CommonSource-v0": _COMMON_SOURCE,
+        "ACS-OTA5T-v0": _OTA5T,
+        "ACS-SymmetricalOTA-v0": _SYMMETRICAL,
+        "ACS-Telescopic-v0": _TELESCOPIC,
+        "ACS-FoldedCascode-v0": _FOLDED,
+        "ACS-OpAmp-v0": _OPAMP,
+        "ACS-Comparator-v0": _COMPARATOR,
+        "ACS-LDO-v0": _LDO,
+    }.items()
 }

@@ -184,7 +184,12 @@ def test_no_answer_to_its_own_call_breaks_it(data: st.DataObject) -> None:
 
 
 def test_it_finishes_when_every_spec_is_met(in_process: Simulator) -> None:
-    easy = OTA.with_specs({"gain": 10, "ugbw": 1e6, "pm": 10, "cmrr": 5, "power": 1e-3})
+    easy = OTA.with_specs(
+        {
+            "gain": 10, "ugbw": 1e6, "pm": 10, "modulus_margin": 0.1, "cmrr": 5, "saturation": -9,
+            "area": 1e-9, "power": 1e-3,
+        }
+    )  # fmt: skip
     messages, tools = conversation(easy, 1, in_process)
     assert [name for name, _ in asked(designer(easy)(messages, tools))] == [FINISH]
     assert len(run(easy, 20, in_process)) == 1

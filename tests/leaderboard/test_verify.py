@@ -248,10 +248,10 @@ def test_an_unspecified_metric_of_a_loser_is_found_by_simulating_every_design(ce
         if t["evaluation"]["status"] == "ok" and t["evaluation"]["design"] != best
         and [u["evaluation"]["design"] for u in lines].count(t["evaluation"]["design"]) == 1
     )  # fmt: skip
-    edit_trace(cell, lambda t: t[loser]["evaluation"]["metrics"].update(area=1.0))
+    edit_trace(cell, lambda t: t[loser]["evaluation"]["metrics"].update(gain_margin=1.0))
     assert findings(cell) == []
     (found,) = findings(cell, ALL)
-    assert found.startswith(f"simulation: trace.jsonl line {loser + 1}: found area 1, then ")
+    assert found.startswith(f"simulation: trace.jsonl line {loser + 1}: found gain_margin 1, then ")
 
 
 # The command

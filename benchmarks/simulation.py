@@ -97,7 +97,7 @@ def circuit(task: acs_gym.Task, design: Design) -> list[str]:
             lines.append(f"{letter}{device.name} {where} {next(iter(values.values()))}")
     lines += [line for line in task.program.decks[0].template if line.startswith(("vdd", "vin"))]
     lines += [line for line in task.program.decks[0].template if line.startswith(("vfb", "cl"))]
-    return [*lines, ".nodeset v(out)=0.9 v(inn)=0.9", ".options reltol=1e-5 trtol=70"]
+    return [*lines, ".nodeset v(out)=0.9 v(inn)=0.9", ".options reltol=1e-5 trtol=7"]
 
 
 def batch(lines: list[str], analyses: list[str], folder: Path) -> None:

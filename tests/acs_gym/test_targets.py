@@ -161,7 +161,7 @@ def test_held_out_targets_are_seldom_asked_closer_than_drawn(sampled: acs_gym.Ta
     table, rng = sampled.circuit.anchors[sampled.pdk_name], np.random.default_rng(0)
     drawn = [table.draw_freely(sampled.specs, rng, "held-out") for _ in range(300)]
     met = [table.met_in_training(sampled.specs, targets_of(sampled.specs, *d)) for d in drawn]
-    assert np.mean([len(rows) > 0 for rows in met]) < 0.5
+    assert np.mean([len(rows) > 0 for rows in met]) < 0.6
 
 
 def test_fixed_specs_keep_their_targets_and_every_anchor_meets_them(sampled: acs_gym.Task) -> None:

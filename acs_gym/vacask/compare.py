@@ -14,10 +14,10 @@ from typing import Literal
 
 from acs_gym.simulation.program import Program
 
-Origin = Literal["static", "transient", "noise"]
+Origin = Literal["static", "rejection", "transient", "noise"]
 _NOISE = ("integrated_noise", "density_at")
 # The weakest of several that a formula combines.
-_ORDER: tuple[Origin, ...] = ("static", "noise", "transient")
+_ORDER: tuple[Origin, ...] = ("static", "rejection", "noise", "transient")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Tolerance:
 # docs/second-simulator.md has what was measured beside each.
 TOLERANCES: Mapping[tuple[Origin, str], Tolerance] = {
     ("static", "dB"): Tolerance(absolute=0.01),
+    # What is left of two signals that nearly cancel.
+    ("rejection", "dB"): Tolerance(absolute=0.03),
     ("static", "°"): Tolerance(absolute=0.2),
     ("static", "Hz"): Tolerance(relative=0.005),
     ("static", "W"): Tolerance(relative=0.001),
@@ -52,9 +54,6 @@ TOLERANCES: Mapping[tuple[Origin, str], Tolerance] = {
     ("transient", ""): Tolerance(absolute=0.005, relative=0.01),
 }
 OTHERWISE = Tolerance(relative=0.01)
-# A rejection beyond this is a difference of numbers that are alike to five digits and more; what is
-# left of them is as uncertain as it is small.
-DEEP_DB = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +97,7 @@ def compare(
 
 def allowed_difference(origin: Origin, unit: str, value: float) -> float:
     """How far VACASK may be from ngspice's `value`, in SI units."""
-    allowed = TOLERANCES.get((origin, unit), OTHERWISE).allowed(value)
-    if unit == "dB" and abs(value) > DEEP_DB:
-        allowed *= 10.0 ** ((abs(value) - DEEP_DB) / 20.0)
-    return allowed
+    return TOLERANCES.get((origin, unit), OTHERWISE).allowed(value)
 
 
 def origins(program: Program) -> dict[str, Origin]:
@@ -114,6 +110,8 @@ def origins(program: Program) -> dict[str, Origin]:
             found[metric.name] = max(parts, key=_ORDER.index, default="static")
         elif metric.measure in _NOISE:
             found[metric.name] = "noise"
+        elif metric.measure == "rejection_db":
+            found[metric.name] = "rejection"
         else:
             transient = kinds[metric.analysis or ""] == "tran"
             found[metric.name] = "transient" if transient else "static"

@@ -33,6 +33,9 @@ def reference_and_winners(task: acs_gym.Task) -> list[Sample]:
     return [Sample("winner", "reference", reference), *found]
 
 
+CLOSE = 0.003  # Of a margin: 0.3 % of a target, a third of what a metric may move.
+
+
 @needs_sky130
 @pytest.mark.parametrize("task_id", with_transients())
 def test_shipped_options_agree_with_tight_ones(task_id: str, in_process: Simulator) -> None:
@@ -47,8 +50,10 @@ def test_shipped_options_agree_with_tight_ones(task_id: str, in_process: Simulat
             if abs(share) > allowed(task.program, metric)
         }
         assert not moved, sample.label
-        verdicts = [task.specs.judge(o.metrics).feasible for o in (shipped, true)]
-        assert verdicts[0] == verdicts[1], sample.label
+        judged, truly = (task.specs.judge(o.metrics).margins for o in (shipped, true))
+        # An optimiser may end nearer a target than any step size resolves; farther off, none may flip.
+        flipped = [m for m in truly if (judged[m] >= 0) != (truly[m] >= 0)]
+        assert all(abs(truly[m]) < CLOSE for m in flipped), (sample.label, flipped)
 
 
 def test_tight_options_reach_every_deck_and_every_transient() -> None:

@@ -108,7 +108,9 @@ def test_anchors_were_measured_with_this_circuit_and_these_models(
     some = [a for split in SPLITS for a in sampled.anchors(split)[3::101][:3]]
     evaluations = sampled.session(simulator=in_process).simulate([a.design for a in some])
     for anchor, evaluation in zip(some, evaluations, strict=True):
-        assert evaluation.design == anchor.design and evaluation.status is acs_gym.Status.OK
+        assert evaluation.design == anchor.design
+        # A metric that no spec asks for may not exist: a bandwidth where a loop crosses 0 dB thrice.
+        assert evaluation.status in (acs_gym.Status.OK, acs_gym.Status.MEASURE_FAILED)
         # The real thing is as good as what is written down, and hardly better.
         as_stored = evaluation.rejudged(sampled.specs.with_targets(anchor.metrics)).margins
         assert all(0.0 <= margin < 0.01 for margin in as_stored.values()), (again, as_stored)

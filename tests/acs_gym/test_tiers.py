@@ -157,10 +157,10 @@ def test_mismatch_follows_pelgrom(pdk: str, in_process: Simulator) -> None:
         size = {"w": side * reference["w_pair"], "l": side * reference["l_pair"], "m": 1.0}
         return float(law({**size, "z": 1.0}) - law({**size, "z": 0.0}))
 
-    small = output(0.25, 1.0) - output(0.25, 0.0)
+    small = output(0.5, 1.0) - output(0.5, 0.0)
     large = output(1.0, 1.0) - output(1.0, 0.0)
     assert abs(small) > 1e-4
-    assert small / large == pytest.approx(threshold(0.25) / threshold(1.0), rel=0.1)
+    assert small / large == pytest.approx(threshold(0.5) / threshold(1.0), rel=0.1)
     # Two to one for four times the area, or somewhat more where the law has an effective length.
     assert 1.9 < threshold(0.25) / threshold(1.0) < 2.6
 
@@ -176,7 +176,10 @@ class Scripted(Simulator):
         for _ in jobs:
             gain = 60.0 if self.seen < self.good else 1.0
             self.seen += 1
-            metrics = {"gain": gain, "ugbw": 1e9, "pm": 70.0, "cmrr": 90.0, "power": 1e-6}
+            metrics = {
+                "gain": gain, "ugbw": 1e9, "pm": 70.0, "modulus_margin": 0.9, "cmrr": 90.0,
+                "saturation": 2.0, "area": 1e-12, "power": 1e-6,
+            }  # fmt: skip
             results.append(Outcome(Status.OK, metrics))
         return results
 

@@ -14,6 +14,7 @@ from mcp.shared.exceptions import MCPError
 
 import acs_gym
 from acs_gym.simulation.pool import Simulator
+from acs_gym.units import format_si
 from agents.mcp import server as protocol
 from agents.mcp.bench import Bench
 from agents.prompts import system_prompt
@@ -23,6 +24,7 @@ from tests.agents.mcp_process import SMALL, call, http_server, serving, within_p
 TASK = acs_gym.make_task("ota5t", pdk="generic")
 REFERENCE = design_text(TASK, TASK.reference or {})
 NARROW = REFERENCE | {"w_pair": "20u"}
+REFERENCE_WIDTH = format_si((TASK.reference or {})["w_pair"], "m")
 # Protocol versions up to 2025-11-25 begin with a handshake (`legacy`); later ones have none.
 EVERY_WAY = [(t, m) for t in ("stdio", "http") for m in ("legacy", "auto")]
 TWO_WAYS = [("stdio", "legacy"), ("http", "auto")]
@@ -85,7 +87,7 @@ def test_a_client_sizes_a_circuit(transport, mode, in_process: Simulator):
             assert point["transistors"]["pair_p"]["region"] == "saturation"
             _, history = await call(client, "history")
             assert [d["parameters"]["w_pair"] for d in history["designs"]] == [
-                "95 um", "20 um", "95 um",
+                REFERENCE_WIDTH, "20 um", REFERENCE_WIDTH,
             ]  # fmt: skip
             assert await call(client, "finish", summary="done") == (False, {"finished": True})
             refused, answer = await call(client, "simulate", designs=[REFERENCE])

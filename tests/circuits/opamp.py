@@ -3,7 +3,9 @@
 from tests.circuits.proofs import Dead, Move
 
 MOVES = (
-    Move("UGBW = gm1/Cc, slew = I_tail/Cc", {"c_comp": 2}, down=("ugbw", "slew_rate")),
+    Move(
+        "UGBW = gm1/Cc, slew = I_tail/Cc", {"c_comp": 3, "r_zero": 0.3}, down=("ugbw", "slew_rate")
+    ),
     Move("more tail current slews faster", {"i_bias": 1.5}, up=("slew_rise", "power")),
     Move("ro grows with length", {"l_load": 0.7}, down=("gain",)),
     Move("gm of a fixed current falls with length", {"l_pair": 1.8}, down=("ugbw",)),

@@ -34,15 +34,14 @@ def at(x: Real, y: NDArray[Any], *, point: float) -> float:
 
 
 def minimum(x: Real, y: Real, *, start: float = -math.inf, stop: float = math.inf) -> float:
-    """The lowest value of `y` in start <= x <= stop."""
-    _, v = _window(x, y, start, stop)
-    return float(v.min()) if v.size else NAN
+    """The lowest value of `y` in start <= x <= stop, between the points too."""
+    return -maximum(x, -y.real, start=start, stop=stop)
 
 
 def maximum(x: Real, y: Real, *, start: float = -math.inf, stop: float = math.inf) -> float:
-    """The highest value of `y` in start <= x <= stop."""
-    _, v = _window(x, y, start, stop)
-    return float(v.max()) if v.size else NAN
+    """The highest value of `y` in start <= x <= stop, between the points too."""
+    t, v = _window(x, y, start, stop)
+    return _peak(t, v) if v.size else NAN
 
 
 def mean(x: Real, y: Real, *, start: float, stop: float) -> float:
@@ -70,12 +69,15 @@ def crossing(
 def span_within(x: Real, y: Real, *, point: float, tolerance: float) -> float:
     """Width of the range around x = `point` in which `y` stays within `tolerance` of its value there.
 
-    Ends are interpolated; a range that runs to an end of the sweep ends there. NaN where the sweep
-    does not reach `point`.
+    Ends are interpolated in the logarithm of the difference, which grows exponentially where a
+    device leaves saturation; a range that runs to an end of the sweep ends there. NaN where the
+    sweep does not reach `point`.
     """
     if not y.size or not x[0] <= point <= x[-1]:
         return NAN
-    excess = np.abs(y.real - np.interp(point, x, y.real)) - tolerance
+    difference = np.abs(y.real - np.interp(point, x, y.real))
+    # No difference has no logarithm; a tenth of the tolerance is as good as none.
+    excess = np.log(np.maximum(difference, 0.1 * tolerance) / tolerance)
     outside = excess > 0
     left, right = np.flatnonzero(outside & (x < point)), np.flatnonzero(outside & (x > point))
     low, high = x[0], x[-1]
@@ -279,12 +281,12 @@ def overshoot(
     The step is final - initial, what an ideal follower would do; an offset does not count, but a
     signal whose own step is more than 5 % off the ideal one has not arrived: NaN.
     """
-    _, v = _window(x, y, start, stop)
+    t, v = _window(x, y, start, stop)
     step = final - initial
     if v.size < 2 or abs(float(v[-1] - v[0]) - step) > 0.05 * abs(step):
         return NAN
     beyond = (v - v[-1]) / step
-    return float(max(beyond.max(), 0.0))
+    return max(_peak(t, beyond), 0.0)
 
 
 def latch_offset(
@@ -317,6 +319,23 @@ def _window(x: Real, y: Real, start: float, stop: float) -> tuple[Real, Real]:
     """The points with start <= x <= stop; `x` rises, as every sweep does."""
     first, last = x.searchsorted(start, "left"), x.searchsorted(stop, "right")
     return x[first:last], y[first:last].real
+
+
+def _peak(t: Real, v: Real) -> float:
+    """The highest value of the curve through the points, by a parabola at the highest of them.
+
+    A simulator's points miss a peak by up to a step, and always to its lower side. A highest point
+    at an end stands as it is.
+    """
+    k = int(v.argmax())
+    if not 0 < k < v.size - 1:
+        return float(v[k])
+    before, after = t[k] - t[k - 1], t[k + 1] - t[k]
+    rise, fall = (v[k] - v[k - 1]) / before, (v[k] - v[k + 1]) / after  # Both >= 0.
+    # In s = t - t[k] the parabola is v[k] + slope * s - bend * s * s.
+    bend = (rise + fall) / (before + after)
+    slope = rise - bend * before
+    return float(v[k] + slope * slope / (4.0 * bend)) if bend > 0.0 else float(v[k])
 
 
 def _edge(x: Real, y: Real, start: float, stop: float) -> tuple[Real, Real, float] | None:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from acs_gym.simulation import measure
@@ -183,11 +183,41 @@ def test_a_ramp_is_read_at_points_extremes_and_levels() -> None:
     assert math.isnan(measure.crossing(T, y, level=3.0))
 
 
+@given(
+    peak=st.floats(0.3, 0.7), shape=st.floats(1.0, 100.0), cuts=st.lists(st.floats(0, 1), min_size=9)
+)
+def test_a_peak_is_found_between_the_points(peak: float, shape: float, cuts: list[float]) -> None:
+    """Exactly for a parabola, wherever its points are; its highest point is always lower."""
+    t = np.unique(np.round([0.0, *cuts, 1.0], 6))
+    y = 1.0 - shape * (t - peak) ** 2
+    assume(0 < y.argmax() < y.size - 1)
+    assert measure.maximum(t, y) == pytest.approx(1.0, abs=1e-6 * shape)
+    assert measure.minimum(t, -y) == -measure.maximum(t, y)
+    assert y.max() <= measure.maximum(t, y) + 1e-12
+
+
+def test_a_kink_or_a_plateau_is_not_flown_over_by_much() -> None:
+    """A parabola through a corner passes it by at most an eighth of the step before it."""
+    t = np.linspace(0.0, 1.0, 11)
+    assert 0.5 <= measure.maximum(t, np.minimum(t, 0.5)) <= 0.5 + 0.1 / 8 + 1e-12
+    assert measure.maximum(t, np.full_like(t, 0.3)) == 0.3
+
+
+def test_an_error_that_grows_exponentially_is_interpolated_as_one() -> None:
+    """The span within 1 mV of an error of 1 uV * exp(|x| / 50 mV) is 2 * 50 mV * ln(1001)."""
+    x = np.linspace(-1.0, 1.0, 41)
+    y = 1e-6 * np.exp(np.abs(x) / 0.05)
+    true = 2 * 0.05 * math.log(1001)
+    assert measure.span_within(x, y, point=0.0, tolerance=1e-3) == pytest.approx(true, rel=2e-3)
+
+
 def test_the_span_within_a_tolerance_is_the_contiguous_one() -> None:
     x = np.linspace(-1, 1, 41)
     assert measure.span_within(x, x**3, point=0.0, tolerance=0.125) == pytest.approx(1.0, rel=0.02)
     assert measure.span_within(x, 0 * x, point=0.0, tolerance=1e-3) == 2.0
-    assert measure.span_within(x, x**3, point=0.9, tolerance=0.1) == pytest.approx(0.0831, rel=0.02)
+    close = np.linspace(-1, 1, 401)
+    span = measure.span_within(close, close**3, point=0.9, tolerance=0.1)
+    assert span == pytest.approx(0.0831, rel=0.02)
     assert math.isnan(measure.span_within(x, x**3, point=1.5, tolerance=0.1))
     wave = np.sin(np.pi * x * 4)
     assert measure.span_within(x, wave, point=0.0, tolerance=0.5) < 0.1

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from acs_gym.envs.snapshot import EnvState
     from acs_gym.envs.vector import SizingVectorEnv
     from acs_gym.envs.wrappers import GoalConditioned
-    from acs_gym.evaluation import Evaluation, Status
+    from acs_gym.evaluation import AtCondition, Evaluation, Status
     from acs_gym.pdks import PdkError, PdkNotFound, get_pdk, pdk_names
     from acs_gym.registry import register_circuit
     from acs_gym.session import BudgetExhausted, Session, SimulationBudget
@@ -37,7 +37,7 @@ _HOME = {
     "Design": "design", "DesignSpace": "design", "InvalidDesign": "design", "Parameter": "design",
     "SizingEnv": "envs.sizing", "EnvState": "envs.snapshot", "SizingVectorEnv": "envs.vector",
     "DeltaAction": "envs.moves", "Discrete": "envs.moves", "GoalConditioned": "envs.wrappers",
-    "Evaluation": "evaluation", "Status": "evaluation",
+    "AtCondition": "evaluation", "Evaluation": "evaluation", "Status": "evaluation",
     "PdkError": "pdks", "PdkNotFound": "pdks", "get_pdk": "pdks", "pdk_names": "pdks",
     "BudgetExhausted": "session", "Session": "session", "SimulationBudget": "session",
     "SimulatorNotFound": "simulation.driver",
@@ -49,7 +49,7 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "Anchor", "BudgetExhausted", "CircuitError", "DeltaAction", "Design", "DesignSpace",
+    "Anchor", "AtCondition", "BudgetExhausted", "CircuitError", "DeltaAction", "Design", "DesignSpace",
     "Discrete", "EnvState", "Evaluation", "GoalConditioned", "InProcessSimulator",
     "InvalidDesign", "InvalidSpec", "Parameter", "PdkError", "PdkNotFound", "Session",
     "SimulationBudget", "Simulator", "SimulatorNotFound", "SizingEnv", "SizingVectorEnv", "Spec",

@@ -66,6 +66,47 @@ _NO_SPREAD = Spread()
 
 
 @dataclass(frozen=True, slots=True)
+class AtCondition:
+    """A design at one condition of a tier, judged as if that were the only one.
+
+    The attributes are those of an `Evaluation`. Which corner, supply, temperature or draw the
+    condition is, its `Condition` says: those of a task are `task.conditions.conditions`.
+    """
+
+    status: Status
+    metrics: Mapping[str, float]
+    margins: Mapping[str, float]
+    score: float
+    feasible: bool
+    message: str = ""
+
+    @classmethod
+    def judged(
+        cls, status: Status, metrics: Mapping[str, float], specs: SpecSheet, message: str = ""
+    ) -> AtCondition:
+        """What `specs` make of one condition's metrics; nothing measured counts when it failed."""
+        counted = _counted(status, metrics)
+        verdict = specs.judge(counted)
+        return cls(status, counted, verdict.margins, verdict.score, verdict.feasible, message)
+
+
+def worst_conditions(by_condition: Mapping[str, AtCondition]) -> dict[str, str]:
+    """Spec'd metric -> name of the condition with its least margin; the first of equals.
+
+    An unmeasured metric is worse than any number, as it is for the tiers.
+    """
+    specs = next(iter(by_condition.values())).margins if by_condition else ()
+    return {
+        metric: min(by_condition, key=lambda name: _badness(by_condition[name].margins[metric]))
+        for metric in specs
+    }
+
+
+def _badness(margin: float) -> float:
+    return -math.inf if math.isnan(margin) else margin
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """One design, judged. A pure function of (design, task, PDK, ngspice version).
 
@@ -79,6 +120,10 @@ class Evaluation:
         cost: simulations charged (1 per condition).
         message: why the status is not `ok`; empty otherwise.
         spread: what lies behind the metrics when there was more than one condition.
+        by_condition: name of the condition -> the design there, in the tier's order; failed ones
+            too, and with `stop_at_first_failure` those simulated. Every one has the same metrics.
+            Empty for a tier of one condition, which this evaluation itself is, and for a design
+            that was refused.
     """
 
     design: Mapping[str, float]
@@ -91,6 +136,7 @@ class Evaluation:
     cost: int = 1
     message: str = ""
     spread: Spread = field(default_factory=Spread)
+    by_condition: Mapping[str, AtCondition] = field(default_factory=dict)
 
     @classmethod
     def judged(
@@ -103,16 +149,15 @@ class Evaluation:
         cost: int = 1,
         message: str = "",
         spread: Spread | None = None,
+        by_condition: Mapping[str, AtCondition] | None = None,
     ) -> Evaluation:
         """The evaluation that `specs` makes of `metrics`; nothing measured counts when it failed."""
-        failed = status not in (Status.OK, Status.MEASURE_FAILED)
-        verdict = specs.judge({} if failed else metrics)
+        counted = _counted(status, metrics)
+        verdict = specs.judge(counted)
         return cls(
             design=dict(design),
             status=status,
-            # One NaN object, so that equal evaluations compare equal: `nan == nan` is false, but
-            # containers compare by identity first.
-            metrics={k: math.nan if failed or math.isnan(v) else v for k, v in metrics.items()},
+            metrics=counted,
             margins=verdict.margins,
             satisfaction=verdict.satisfaction,
             score=verdict.score,
@@ -120,6 +165,7 @@ class Evaluation:
             cost=cost,
             message=message,
             spread=_NO_SPREAD if spread is None else spread,
+            by_condition=dict(by_condition or {}),
         )
 
     def rejudged(self, specs: SpecSheet) -> Evaluation:
@@ -132,10 +178,18 @@ class Evaluation:
             cost=self.cost,
             message=self.message,
             spread=self.spread,
+            by_condition={
+                name: AtCondition.judged(at.status, at.metrics, specs, at.message)
+                for name, at in self.by_condition.items()
+            },
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-able dict; NaN and infinities become None, everything else survives exactly."""
+    def to_json(self, *, by_condition: bool = True) -> dict[str, Any]:
+        """A JSON-able dict; NaN and infinities become None, everything else survives exactly.
+
+        Conditions are written as one column a metric, which is short and keeps every digit;
+        `by_condition=False` leaves them out, for a reader who has no use for them.
+        """
         return {
             "design": dict(self.design),
             "status": str(self.status),
@@ -147,6 +201,11 @@ class Evaluation:
             "cost": self.cost,
             "message": self.message,
             **({"spread": self.spread.to_json()} if self.spread != _NO_SPREAD else {}),
+            **(
+                {"by_condition": _columns(self.by_condition)}
+                if by_condition and self.by_condition
+                else {}
+            ),
         }
 
     @classmethod
@@ -165,6 +224,7 @@ class Evaluation:
                 cost=int(data["cost"]),
                 message=str(data.get("message", "")),
                 spread=Spread.from_json(data["spread"]) if "spread" in data else None,
+                by_condition=_from_columns(data.get("by_condition"), specs),
             )
         except KeyError as missing:
             raise ValueError(f"evaluation record has no field {missing}") from None
@@ -172,8 +232,58 @@ class Evaluation:
             raise ValueError(f"evaluation record is malformed: {error}") from None
 
 
+def _counted(status: Status, metrics: Mapping[str, float]) -> dict[str, float]:
+    """What was measured, none of it where the simulation failed."""
+    failed = status not in (Status.OK, Status.MEASURE_FAILED)
+    # One NaN object, so that equal evaluations compare equal: `nan == nan` is false, but containers
+    # compare by identity first.
+    return {k: math.nan if failed or math.isnan(v) else v for k, v in metrics.items()}
+
+
+def _columns(by_condition: Mapping[str, AtCondition]) -> dict[str, Any]:
+    """Margins and scores are left out: they follow from the metrics and the specs."""
+    places = by_condition.values()
+    names = dict.fromkeys(name for at in places for name in at.metrics)
+    return {
+        "conditions": list(by_condition),
+        "metrics": {n: [_null(at.metrics.get(n, math.nan)) for at in places] for n in names},
+        "not_ok": {
+            name: {"status": str(at.status), "message": at.message}
+            for name, at in by_condition.items()
+            if at.status is not Status.OK
+        },
+    }
+
+
+def _from_columns(data: Mapping[str, Any] | None, specs: SpecSheet) -> dict[str, AtCondition]:
+    if data is None:
+        return {}
+    conditions = [str(name) for name in data["conditions"]]
+    if len(set(conditions)) < len(conditions):
+        raise ValueError("evaluation record names a condition twice")
+    for metric, column in data["metrics"].items():
+        if len(column) != len(conditions):
+            raise ValueError(
+                f"evaluation record has {len(column)} values of {metric} for {len(conditions)} "
+                "conditions"
+            )
+    if strange := [name for name in data["not_ok"] if name not in conditions]:
+        raise ValueError(f"evaluation record has no condition {strange[0]!r} to be not ok")
+    found = {}
+    for k, name in enumerate(conditions):
+        metrics = _numbers({metric: column[k] for metric, column in data["metrics"].items()})
+        ended = data["not_ok"].get(name, {"status": Status.OK, "message": ""})
+        status, message = Status(ended["status"]), str(ended["message"])
+        found[name] = AtCondition.judged(status, metrics, specs, message)
+    return found
+
+
+def _null(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
 def _nulls(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {k: v if math.isfinite(v) else None for k, v in values.items()}
+    return {k: _null(v) for k, v in values.items()}
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from acs_gym.circuit import Circuit, CircuitError, load_circuit
 from acs_gym.design import Design, DesignSpace
-from acs_gym.evaluation import Evaluation, Status
+from acs_gym.evaluation import AtCondition, Evaluation, Status
 from acs_gym.pdks import Pdk, get_pdk
 from acs_gym.registry import circuit_folders, folder_state
 from acs_gym.simulation.deck import build_program
@@ -229,7 +229,21 @@ class Task:
             cost=len(outcomes),
             message=outcome.message,
             spread=spread,
+            by_condition=self._by_condition(outcomes) if self.cost > 1 else None,
         )
+
+    def _by_condition(self, outcomes: Sequence[Outcome]) -> dict[str, AtCondition]:
+        """Each condition's outcome judged by itself; all have every metric, NaN where there is none."""
+        names = self.metric_units
+        return {
+            condition.name: AtCondition.judged(
+                outcome.status,
+                {name: outcome.metrics.get(name, math.nan) for name in names},
+                self.specs,
+                outcome.message,
+            )
+            for condition, outcome in zip(self.conditions.conditions, outcomes, strict=False)
+        }
 
     def passes(self, outcome: Outcome) -> bool:
         """Whether one condition's outcome meets every spec."""

@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Literal, cast, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from acs_gym.evaluation import Spread, Status
 from acs_gym.pdks.base import CORNERS
@@ -135,9 +136,9 @@ def _three_sigma(outcomes: Sequence[Outcome], specs: SpecSheet) -> tuple[Outcome
     """Mean minus (or plus) three sigma of each spec'd metric; the others at their mean."""
     names = list(outcomes[0].metrics)
     table = np.array([[o.metrics.get(n, math.nan) for n in names] for o in outcomes])
-    mean = dict(zip(names, map(float, table.mean(axis=0)), strict=True))
+    mean = dict(zip(names, _numbers(table.mean(axis=0)), strict=True))
     deviation = table.std(axis=0, ddof=1) if len(outcomes) > 1 else np.zeros(len(names))
-    sigma = dict(zip(names, map(float, deviation), strict=True))
+    sigma = dict(zip(names, _numbers(deviation), strict=True))
     metrics = dict(mean)
     for spec in specs:
         middle, spread_out = mean[spec.metric], _SIGMAS * sigma[spec.metric]
@@ -152,6 +153,11 @@ def _three_sigma(outcomes: Sequence[Outcome], specs: SpecSheet) -> tuple[Outcome
     conditions = [Condition(f"draw {k}") for k in range(len(outcomes))]
     spread = Spread(mean=mean, sigma=sigma, yield_fraction=met / len(outcomes))
     return _combined(metrics, outcomes, conditions), spread
+
+
+def _numbers(values: NDArray[np.float64]) -> list[float]:
+    """With one NaN object, so that equal spreads compare equal as equal evaluations do."""
+    return [math.nan if math.isnan(v) else v for v in values.tolist()]
 
 
 def _combined(

@@ -38,6 +38,26 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class ConditionEnd(_Record):
+    status: str
+    message: str
+
+
+class ConditionsRecord(_Record):
+    """`acs_gym.Evaluation.by_condition`, in the order of the tier.
+
+    A resumed cell answers with it, so it is in the trace and not left to be simulated again.
+
+    Attributes:
+        metrics: for each metric a value a condition.
+        not_ok: how those ended that were not `ok`.
+    """
+
+    conditions: tuple[str, ...]
+    metrics: dict[str, tuple[float | None, ...]]
+    not_ok: dict[str, ConditionEnd]
+
+
 class EvaluationRecord(_Record):
     """`acs_gym.Evaluation.to_json`; None is a metric that could not be measured.
 
@@ -54,6 +74,7 @@ class EvaluationRecord(_Record):
     cost: Count
     message: str
     spread: dict[str, Any] | None = None
+    by_condition: ConditionsRecord | None = None
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> EvaluationRecord:
@@ -61,7 +82,8 @@ class EvaluationRecord(_Record):
 
     def evaluation(self, specs: SpecSheet) -> Evaluation:
         """What was recorded, judged anew. Raises ValueError where no evaluation gives that."""
-        data = self.model_dump(exclude={"spread"} if self.spread is None else None)
+        several = ("spread", "by_condition")
+        data = self.model_dump(exclude={name for name in several if getattr(self, name) is None})
         data["design"] = {k: math.nan if v is None else v for k, v in self.design.items()}
         return Evaluation.from_json(data, specs)
 

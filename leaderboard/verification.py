@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from acs_gym.design import InvalidDesign
 from acs_gym.evaluation import Evaluation, Status
+from acs_gym.simulation.engine import Outcome
 from acs_gym.task import Task
 from acs_gym.tiers import get_tier
 from acs_gym.vacask.opinion import Opinion
@@ -79,7 +80,11 @@ def of_simulation(
     expected = f"the same in a fresh simulator{note}"
     if again.status is Status.INFRA_ERROR:
         yield Finding("simulation", where, f"the simulator failed: {again.message}", expected)
-    elif why := difference(claimed, again) or _spread_difference(claimed, again):
+    elif why := (
+        difference(claimed, again)
+        or _spread_difference(claimed, again)
+        or _condition_difference(claimed, again)
+    ):
         yield Finding("simulation", where, f"{why} when simulated again", expected)
 
 
@@ -247,13 +252,15 @@ def _score(result: Result) -> Iterator[Finding]:
 
 def _judgement(where: str, record: EvaluationRecord, task: Task) -> Iterator[Finding]:
     try:
-        judged = EvaluationRecord.of(record.evaluation(task.specs))
+        evaluation = record.evaluation(task.specs)
+        judged = EvaluationRecord.of(evaluation)
     except ValueError as error:
         yield Finding("judgement", where, short(error), "an evaluation")
         return
     yield from differences(
         "judgement", where, record.model_dump(), judged.model_dump(), rtol=JUDGE_RTOL
     )
+    yield from _combination(where, record, evaluation, task)
     if record.status in _SIMULATED:
         names = sorted(task.metric_units)
         yield from same("judgement", f"{where}: metrics", sorted(record.metrics), names)
@@ -261,6 +268,27 @@ def _judgement(where: str, record: EvaluationRecord, task: Task) -> Iterator[Fin
         if measured and (missing := [n for n, v in record.metrics.items() if v is None]):
             wanted = "every metric measured, or another status"
             yield Finding("judgement", f"{where}: status", f"ok without {missing[0]}", wanted)
+
+
+def _combination(
+    where: str, record: EvaluationRecord, evaluation: Evaluation, task: Task
+) -> Iterator[Finding]:
+    """Metrics and spread follow from the conditions behind them, which are all there."""
+    several = task.cost > 1 and record.status != Status.INVALID_DESIGN
+    names = [c.name for c in task.conditions.conditions] if several else []
+    if list(evaluation.by_condition) != names:
+        found, expected = (short(", ".join(n)) or "none" for n in (evaluation.by_condition, names))
+        yield Finding("judgement", f"{where}: conditions", found, expected)
+    elif several:
+        unmeasured = dict.fromkeys(task.metric_units, math.nan)
+        outcomes = [
+            Outcome(at.status, {**unmeasured, **at.metrics}, at.message)
+            for at in evaluation.by_condition.values()
+        ]
+        again = EvaluationRecord.of(task.judge(dict(evaluation.design), *outcomes))
+        # What our own failure took is not charged.
+        ours, theirs = (r.model_dump(exclude={"cost"}) for r in (record, again))
+        yield from differences("judgement", where, ours, theirs, rtol=JUDGE_RTOL)
 
 
 def _design(where: str, record: EvaluationRecord, task: Task) -> Iterator[Finding]:
@@ -298,6 +326,21 @@ def _spread_difference(claimed: Evaluation, again: Evaluation) -> str:
         one, two = getattr(claimed.spread, name), getattr(again.spread, name)
         if one != two:
             return f"spread.{name} {short(one)}, then {short(two)}"
+    return ""
+
+
+def _condition_difference(claimed: Evaluation, again: Evaluation) -> str:
+    ours, theirs = claimed.by_condition, again.by_condition
+    if list(ours) != list(theirs):
+        return f"by_condition of {len(ours)} conditions, then {len(theirs)}, or of others"
+    for name, one in ours.items():
+        two = theirs[name]
+        if one.status is not two.status:
+            return f"by_condition.{name} {one.status}, then {two.status}"
+        for path, first, second in apart(one.metrics, two.metrics, VERIFY_RTOL, 0.0):
+            # NaN is nothing to compare by size; where both are, they are one object.
+            if first is not second:
+                return f"by_condition.{name}{path} {short(first)}, then {short(second)}"
     return ""
 
 

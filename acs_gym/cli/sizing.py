@@ -60,7 +60,7 @@ def simulate(
             "task": task.id,
             "pdk": task.pdk_name,
             "tier": task.tier,
-            **evaluation.to_json(),
+            **evaluation.to_json(by_condition=False),
             "targets": task.specs.targets,
             "units": task.metric_units,
             "from_reference": list(filled),

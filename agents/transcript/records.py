@@ -101,7 +101,10 @@ class Fault(_Record):
 
 
 class Evaluated(TypedDict):
-    """What `Evaluation.to_json` gives: SI units, None where there is no number."""
+    """What `Evaluation.to_json` gives: SI units, None where there is no number.
+
+    Without `by_condition`: no model is shown it, and a replay simulates anew.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # type: ignore[misc]
 
@@ -126,7 +129,9 @@ class Simulated(_Record):
 
     @classmethod
     def of(cls, number: int, evaluation: Evaluation) -> Simulated:
-        return cls.model_validate({"number": number, "evaluation": evaluation.to_json()})
+        return cls.model_validate(
+            {"number": number, "evaluation": evaluation.to_json(by_condition=False)}
+        )
 
 
 class End(_Record):

@@ -186,7 +186,7 @@ class Exchange:
         if self._uncharged >= _UNCHARGED_ALLOWED:
             raise AgentFailed(f"the simulator failed: {evaluations[-1].message}")
         return {
-            "evaluations": [e.to_json() for e in evaluations],
+            "evaluations": [e.to_json(by_condition=params.by_condition) for e in evaluations],
             "remaining": int(self.session.remaining),
         }
 
@@ -202,7 +202,7 @@ def _is_answer(value: Any, outcome: str = "result") -> bool:
 
 
 def _json(evaluation: Evaluation | None) -> dict[str, Any] | None:
-    return None if evaluation is None else evaluation.to_json()
+    return None if evaluation is None else evaluation.to_json(by_condition=False)
 
 
 def parsed(line: bytes | None, advice: str) -> Any:

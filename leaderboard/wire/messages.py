@@ -33,6 +33,9 @@ ERRORS = {
 Name = Annotated[str, Field(max_length=100)]
 Count = Annotated[int, Field(ge=0)]
 DesignMessage = Annotated[dict[Name, float], Field(max_length=MAX_PARAMETERS)]
+SimulationStatus = Literal[
+    "ok", "nonconverged", "measure_failed", "timeout", "invalid_design", "infra_error"
+]
 Id = Annotated[int, Field(strict=True)] | Name
 
 
@@ -96,18 +99,42 @@ class Hello(_Message):
 
 
 class Simulate(_Message):
-    """Simulate designs, all or none: more than remain are refused whole."""
+    """Simulate designs, all or none: more than remain are refused whole.
+
+    `by_condition`: say of each design what it gave at every condition of a tier of several; that is
+    some ten thousand characters a design, and so only for those who ask.
+    """
 
     designs: Annotated[list[DesignMessage], Field(min_length=1)]
+    by_condition: bool = False
+
+
+class ConditionEnd(_Message):
+    """How a condition ended that was not `ok`."""
+
+    status: SimulationStatus
+    message: str
+
+
+class ByCondition(_Message):
+    """What a design gave at each condition: for every metric a value a condition, in their order.
+
+    `not_ok`: by the condition's name, how those ended that were not `ok`.
+    """
+
+    conditions: list[str]
+    metrics: dict[str, list[float | None]]
+    not_ok: dict[str, ConditionEnd]
 
 
 class EvaluationMessage(_Message):
-    """One design as simulated and judged; see `acs_gym.Evaluation`."""
+    """One design as simulated and judged; see `acs_gym.Evaluation`.
+
+    `by_condition`: where `simulate` asked for it, in a tier of several conditions.
+    """
 
     design: dict[str, float]
-    status: Literal[
-        "ok", "nonconverged", "measure_failed", "timeout", "invalid_design", "infra_error"
-    ]
+    status: SimulationStatus
     metrics: dict[str, float | None]
     margins: dict[str, float | None]
     satisfaction: dict[str, float]
@@ -116,6 +143,7 @@ class EvaluationMessage(_Message):
     cost: Count
     message: str
     spread: dict[str, Any] | None = None
+    by_condition: ByCondition | None = None
 
 
 class Simulated(_Message):

@@ -6,12 +6,15 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import acs_gym
-from acs_gym.evaluation import Evaluation, Spread, Status
+from acs_gym.evaluation import Evaluation, Spread, Status, worst_conditions
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import InProcessSimulator, Job, Simulator
 from acs_gym.specs import Spec, SpecSheet
@@ -213,10 +216,115 @@ def test_a_tier_through_workers_equals_the_same_in_process(pdk: str) -> None:
     assert pooled[0].spread.yield_fraction is not None
 
 
-def test_the_spread_survives_json() -> None:
+def test_the_spread_and_the_conditions_survive_json() -> None:
     task = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="mc4")
     nominal = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
     evaluation = task.session().simulate(nominal.reference or {})
+    assert through_json(evaluation, task) == evaluation
+    assert evaluation.spread != Spread() and len(evaluation.by_condition) == 4
+
+
+# What lies behind the worst case, condition by condition
+
+
+def through_json(evaluation: Evaluation, task: acs_gym.Task) -> Evaluation:
     data = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
-    assert Evaluation.from_json(data, task.specs) == evaluation
-    assert evaluation.spread != Spread()
+    return Evaluation.from_json(data, task.specs)
+
+
+def ota(tier: str, **options: bool) -> acs_gym.Task:
+    return acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier=tier, **options)
+
+
+def measured(gain: float, power: float = 1e-5) -> Outcome:
+    metrics = dict.fromkeys(ota("tt").metric_units, 1.0)
+    return Outcome(Status.OK, {**metrics, "gain": gain, "power": power})
+
+
+def test_every_condition_is_judged_by_itself() -> None:
+    task = ota("pvt")
+    outcomes = [measured(50.0 - k, 1e-5 * (1 + k % 7)) for k in range(task.cost)]
+    evaluation = task.judge(task.space.from_unit([0.5] * 8), *outcomes)
+    assert list(evaluation.by_condition) == [c.name for c in task.conditions.conditions]
+    for at, outcome in zip(evaluation.by_condition.values(), outcomes, strict=True):
+        verdict = task.specs.judge(outcome.metrics)
+        assert at.metrics == outcome.metrics and at.margins == verdict.margins
+        assert (at.score, at.feasible) == (verdict.score, verdict.feasible)
+    for metric, where in evaluation.spread.worst_at.items():
+        assert evaluation.by_condition[where].metrics[metric] == evaluation.metrics[metric]
+        assert evaluation.by_condition[where].margins[metric] == evaluation.margins[metric]
+    assert worst_conditions(evaluation.by_condition) == evaluation.spread.worst_at
+
+
+def test_the_worst_draw_of_a_spec_is_one_where_it_could_not_be_measured() -> None:
+    task = ota("mc3")
+    outcomes = [measured(50.0), measured(math.nan), measured(30.0, 1e-3)]
+    worst = worst_conditions(task.judge({}, *outcomes).by_condition)
+    assert (worst["gain"], worst["power"], worst["pm"]) == ("draw 1", "draw 2", "draw 0")
+
+
+def test_a_failed_condition_is_there_with_its_reason_and_without_numbers() -> None:
+    task = ota("mc3")
+    lost = Outcome(Status.NONCONVERGED, {}, "no solution")
+    evaluation = task.judge({}, measured(50.0), lost, measured(30.0))
+    assert evaluation.status is Status.NONCONVERGED and len(evaluation.by_condition) == 3
+    failed = evaluation.by_condition["draw 1"]
+    assert (failed.status, failed.message) == (Status.NONCONVERGED, "no solution")
+    assert (failed.score, failed.feasible) == (0.0, False)
+    assert list(failed.metrics) == list(task.metric_units)
+    assert all(map(math.isnan, failed.metrics.values()))
+    assert evaluation.by_condition["draw 0"].metrics["gain"] == 50.0, "the others are kept"
+    assert through_json(evaluation, task) == evaluation
+
+
+def test_one_condition_is_the_evaluation_itself_and_a_refused_design_has_none() -> None:
+    assert ota("tt").judge({}, measured(50.0)).by_condition == {}
+    assert "by_condition" not in ota("tt").judge({}, measured(50.0)).to_json()
+    assert ota("pvt").refuse({"w_pair": 1.0}, "no design").by_condition == {}
+
+
+def test_conditions_that_were_not_simulated_are_not_there() -> None:
+    early = ota("pvt", stop_at_first_failure=True)
+    session = early.session(budget=100, simulator=Scripted(good=7))
+    evaluation = session.simulate(ota("tt").reference or {})
+    assert len(evaluation.by_condition) == evaluation.cost == 8
+    assert [at.feasible for at in evaluation.by_condition.values()] == [True] * 7 + [False]
+
+
+ENDS = st.sampled_from(Status)
+NUMBERS = st.floats(-1e30, 1e30) | st.just(math.nan)
+
+
+@given(st.lists(st.tuples(ENDS, NUMBERS, NUMBERS, st.text(max_size=9)), min_size=3, max_size=3))
+def test_conditions_are_lossless_in_json_and_equal_when_judged_again(ends: list[Any]) -> None:
+    task = ota("mc3")
+    outcomes = [
+        Outcome(status, measured(gain, power).metrics, message if status != "ok" else "")
+        for status, gain, power, message in ends
+    ]
+    evaluation = task.judge({"w_pair": 1e-6}, *outcomes)
+    assert through_json(evaluation, task) == evaluation == evaluation.rejudged(task.specs)
+    assert evaluation == task.judge({"w_pair": 1e-6}, *outcomes), "equal, and never by identity"
+    easier = task.specs.with_targets({"gain": 1.0})
+    for at in evaluation.rejudged(easier).by_condition.values():
+        assert at.margins == easier.judge(at.metrics).margins
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"conditions": ["a", "a"]}, "names a condition twice"),
+        ({"conditions": ["a"]}, "2 values of gain for 1 conditions"),
+        ({"metrics": {"gain": 3}}, "malformed"),
+        ({"not_ok": {"c": {"status": "timeout", "message": ""}}}, "no condition 'c'"),
+        ({"not_ok": {"a": {"status": "splendid", "message": ""}}}, "splendid"),
+        ({"not_ok": {"a": {}}}, "no field 'status'"),
+    ],
+)
+def test_conditions_that_make_no_sense_are_named(change: dict[str, Any], why: str) -> None:
+    task = ota("mc2")
+    data = task.judge({}, measured(50.0), measured(40.0)).to_json()
+    sound = {"conditions": ["a", "b"], "metrics": {"gain": [1.0, None]}, "not_ok": {}}
+    Evaluation.from_json({**data, "by_condition": sound}, task.specs)
+    with pytest.raises(ValueError, match=why):
+        Evaluation.from_json({**data, "by_condition": {**sound, **change}}, task.specs)

@@ -43,6 +43,13 @@ def test_what_lies_behind_the_metrics_of_a_tier_is_kept():
     record = EvaluationRecord.of(evaluation)
     assert EvaluationRecord.model_validate_json(record.model_dump_json()) == record
     assert record.spread["sigma"].keys() == evaluation.spread.sigma.keys()
+    assert record.by_condition.conditions == ("draw 0", "draw 1")
+    assert record.evaluation(task.specs) == evaluation
+
+
+def test_a_nominal_trace_bears_nothing_of_conditions(stored):
+    _, _, folder = stored
+    assert "by_condition" not in (folder / TRACE).read_text()
 
 
 NUMBERS = st.floats(width=64) | st.sampled_from([math.nan, math.inf, -math.inf, 5e-324, 1.7e308])

@@ -6,16 +6,19 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from acs_gym.evaluation import Status
+from acs_gym.simulation.engine import Outcome
 from acs_gym.task import make_task
 from leaderboard.cell_runner import crashed_result, run_cell
 from leaderboard.cells import CellSpec, run_key
 from leaderboard.fingerprint import simulator_version
 from leaderboard.store import RESULT, SPEC, TRACE, Store
-from leaderboard.verification import of_files
+from leaderboard.verification import of_cell, of_files, of_simulation
 from leaderboard.verify import main, verify_cell, verify_runs
 from tests.leaderboard.conftest import AGENTS, plan
 from tests.leaderboard.tampering import (
@@ -71,6 +74,35 @@ def test_a_cell_of_several_conditions_holds(store, tier):
     assert verify_cell(store, key, ALL).findings == ()
     edit_result(store.cell(key), lambda r: r["usage"].update(simulations=2))
     assert any("usage.simulations" in f.text for f in verify_cell(store, key).findings)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        # The offset has no spec, so no margin follows from it; the mean over the draws does.
+        (lambda e: e["by_condition"]["metrics"].update(offset=[0.5, 0.5]), "spread.mean.offset: "),
+        (lambda e: e["by_condition"]["conditions"].reverse(), "conditions: found draw 1, draw 0"),
+        (lambda e: e.pop("by_condition"), "conditions: found none, expected draw 0, draw 1"),
+    ],
+    ids=["number", "order", "none"],
+)
+def test_what_is_recorded_of_the_conditions_is_held_against_the_rest(store, change, named):
+    key = run_and_store(store, "Repeats", tier="mc2", budget=10)
+    assert findings(store.cell(key), ALL) == []
+    edit_trace(store.cell(key), lambda lines: change(lines[-1]["evaluation"]))
+    task = make_task("ACS-OTA5T-v0", pdk="generic", tier="mc2")
+    assert any(named in f.text for f in of_cell(of_files(store, key)[0], task))
+
+
+def test_a_condition_that_simulates_differently_is_named():
+    task = make_task("ACS-OTA5T-v0", pdk="generic", tier="mc2")
+    metrics = dict.fromkeys(task.metric_units, 1.0)
+    claimed = task.judge({}, Outcome(Status.OK, metrics), Outcome(Status.OK, metrics))
+    off = task.judge({}, Outcome(Status.OK, metrics), Outcome(Status.OK, {**metrics, "pm": 2.0}))
+    again = replace(claimed, by_condition=off.by_condition)
+    assert list(of_simulation("here", claimed, claimed)) == []
+    (finding,) = of_simulation("here", claimed, again)
+    assert "by_condition.draw 1.pm 1.0, then 2.0" in finding.text
 
 
 def test_a_crashed_cell_holds_and_its_score_cannot_be_raised(store):

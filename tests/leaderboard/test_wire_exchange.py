@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from acs_gym.evaluation import Status
 from acs_gym.session import BudgetExhausted
 from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.pool import InProcessSimulator
+from acs_gym.task import make_task
 from leaderboard.wire.exchange import AgentFailed, Exchange, Patience
 from leaderboard.wire.messages import ERRORS, SEEDS
 from leaderboard.wire.schema import PATH, protocol_schema, text
@@ -57,6 +59,20 @@ def test_designs_are_simulated_in_order_as_the_session_does(exchange):
     assert answer["remaining"] == 2
     assert answer["evaluations"] == [e.to_json() for e in exchange.session.history]
     assert [e["design"]["w_pair"] for e in answer["evaluations"]] == [DESIGN["w_pair"], 2e-6]
+
+
+def test_what_each_condition_gave_is_told_to_those_who_ask():
+    mc = make_task("ACS-OTA5T-v0", pdk="generic", tier="mc2")
+    with mc.session(budget=8, simulator=InProcessSimulator()) as session:
+        exchange = Exchange(session)
+        exchange.reply(line(HELLO))
+        told = ask(exchange, "simulate", designs=[DESIGN])["result"]["evaluations"][0]
+        assert "by_condition" not in told
+        answer = ask(exchange, "simulate", designs=[DESIGN], by_condition=True)
+        told = answer["result"]["evaluations"][0]
+        assert told == session.history[-1].to_json()
+        assert told["by_condition"]["conditions"] == ["draw 0", "draw 1"]
+        assert "by_condition" not in ask(exchange, "status")["result"]["best"]
 
 
 def test_status_says_where_the_run_stands(exchange):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 _PREFIX = {
     "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3,
@@ -55,15 +57,71 @@ def format_si(value: float | None, unit: str = "", digits: int = 4) -> str:
     """
     if value is None or math.isnan(value):
         return "-"
+    power, label = _scale(value, unit, digits)
+    return f"{_number(value, power, digits)} {label}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnScale:
+    """How the numbers of a column are written below each other, with one unit over them all.
+
+    Attributes:
+        unit: over the column, prefix included; empty for none.
+        power: of ten, that is taken out of every number.
+        decimals: that every number of ordinary size has.
+        digits: that numbers too large for that have.
+    """
+
+    unit: str
+    power: int
+    decimals: int
+    digits: int
+
+    def text(self, value: float) -> str:
+        """`12.50`, with the column's decimals; `-` where there is no value."""
+        if math.isnan(value):
+            return "-"
+        if not math.isfinite(value):
+            return _number(value, self.power, self.digits)
+        scaled = _scaled(value, self.power)
+        if 0 < abs(scaled) < 0.5 * 10.0**-self.decimals:  # Would read as nothing at all.
+            return f"{scaled:.1g}"
+        return f"{scaled:.{self.decimals}f}" if abs(scaled) < 1e5 else f"{scaled:.{self.digits}g}"
+
+    def short(self, value: float) -> str:
+        """`12.5`: a number that stands by itself, in the column's unit."""
+        return _number(value, self.power, 4)
+
+
+def column_scale(values: Sequence[float], unit: str = "", digits: int = 3) -> ColumnScale:
+    """The scale that suits the middle value by magnitude, which then has so many digits."""
+    sizes = sorted(abs(v) for v in values if v and math.isfinite(v))
+    middle = sizes[len(sizes) // 2] if sizes else 0.0
+    power, label = _scale(middle, unit, digits)
+    size = float(_number(middle, power, digits))
+    whole = math.floor(math.log10(size)) + 1 if size else 1
+    return ColumnScale(label, power, min(max(digits - whole, 0), digits), digits)
+
+
+def _number(value: float, power: int, digits: int) -> str:
     if math.isinf(value):
-        return f"{'+' if value > 0 else '-'}inf {unit}".rstrip()
+        return "+inf" if value > 0 else "-inf"
+    return f"{_scaled(value, power):.{digits}g}"
+
+
+def _scaled(value: float, power: int) -> float:
+    # By whichever power of ten is a whole number, and so exact.
+    return value * 10.0**-power if power < 0 else value / 10.0**power
+
+
+def _scale(value: float, unit: str, digits: int) -> tuple[int, str]:
+    """The power of ten to take out of a value like this one, and how the unit then reads."""
     if unit == "m^2":
-        return f"{value * 1e12:.{digits}g} um²"
+        return -12, "um²"
     if unit == "V/s":  # Slew rates are quoted per microsecond everywhere in the field.
-        return f"{value * 1e-6:.{digits}g} V/us"
-    if unit in _UNSCALED or value == 0:
-        return f"{value:.{digits}g} {unit}".rstrip()
+        return 6, "V/us"
+    if unit in _UNSCALED or value == 0 or math.isinf(value):
+        return 0, unit
     exponent = math.floor(math.log10(abs(float(f"{value:.{digits}g}"))))
     index = min(max(exponent // 3 + 5, 0), len(_STEPS) - 1)
-    scaled = value / 10.0 ** (3 * (index - 5))
-    return f"{scaled:.{digits}g} {_STEPS[index]}{unit}".rstrip()
+    return 3 * (index - 5), f"{_STEPS[index]}{unit}"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from acs_gym.cli import catalogue, check, doctor, new, pdk, sizing
+from acs_gym.cli import catalogue, check, corners, doctor, new, pdk, sizing
 
 app = typer.Typer(
     name="acs-gym",
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("list")(catalogue.list_tasks)
 app.command("show")(catalogue.show)
 app.command("simulate")(sizing.simulate)
+app.command("corners")(corners.corners)
 app.command("plot")(sizing.plot)
 app.command("new")(new.new)
 app.command("check")(check.check)

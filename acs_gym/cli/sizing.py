@@ -50,11 +50,11 @@ def simulate(
     """Simulate one sizing and hold its metrics against the specs (exit 1: it failed)."""
     from acs_gym.session import available_cores
 
-    task, design, filled = _asked_for(task_id, values, pdk, spec, tier or "tt")
+    task, design, filled = asked_for(task_id, values, pdk, spec, tier or "tt")
     workers = min(task.cost, available_cores())
     with task.session(budget=task.cost, workers=workers) as session:
         evaluation = session.simulate(design)
-        points = session.operating_points(design) if with_points and not _failed(evaluation) else ()
+        points = session.operating_points(design) if with_points and not failed(evaluation) else ()
     if as_json:
         record = {
             "task": task.id,
@@ -72,7 +72,7 @@ def simulate(
         _print(task, evaluation, filled)
         if with_points:
             _print_points(points)
-    if _failed(evaluation):
+    if failed(evaluation):
         raise typer.Exit(1)
 
 
@@ -91,17 +91,17 @@ def plot(
     from acs_gym import plotting
     from acs_gym.simulation.pool import Job, shared_pool
 
-    task, design, filled = _asked_for(task_id, values, pdk, spec)
+    task, design, filled = asked_for(task_id, values, pdk, spec)
     outcome = shared_pool(1).run([Job(task.program, design, waveforms=True)])[0]
     evaluation = task.judge(design, outcome)
     plotting.draw(task, evaluation, outcome.waveforms).savefig(output)
-    _say_filled(task, filled)
+    say_filled(task, filled)
     console().print(f"wrote {output}: score {evaluation.score:.4f}, {evaluation.status}")
-    if _failed(evaluation):
+    if failed(evaluation):
         raise typer.Exit(1)
 
 
-def _asked_for(
+def asked_for(
     task_id: str,
     values: list[str] | None,
     pdk: str | None,
@@ -152,7 +152,7 @@ def _parsed(texts: list[str], what: str, problem: type[ValueError]) -> dict[str,
     return found
 
 
-def _failed(evaluation: Evaluation) -> bool:
+def failed(evaluation: Evaluation) -> bool:
     """Whether there was no simulation result; an unmeasurable metric is a result."""
     from acs_gym.evaluation import Status
 
@@ -164,7 +164,7 @@ def _print(task: Task, evaluation: Evaluation, filled: tuple[str, ...]) -> None:
 
     out = console()
     out.print(f"{task.id}: {task.title} on {task.pdk_name} ({task.tier})")
-    _say_filled(task, filled)
+    say_filled(task, filled)
     print_table(
         "design",
         ("parameter", ">value", "", "description"),
@@ -234,7 +234,7 @@ def _behind(task: Task, evaluation: Evaluation) -> tuple[dict[str, str], str]:
     return {}, ""
 
 
-def _say_filled(task: Task, filled: tuple[str, ...]) -> None:
+def say_filled(task: Task, filled: tuple[str, ...]) -> None:
     if filled:
         which = "all parameters" if len(filled) == len(task.space) else ", ".join(filled)
         tier = "" if task.reference else " of tier tt"

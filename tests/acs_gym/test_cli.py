@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -9,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,8 @@ import acs_gym
 from acs_gym.cli import main
 from acs_gym.difficulty import Difficulty, write_difficulty
 from acs_gym.registry import BUNDLED
+from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.pool import Job
 
 SMALL = "ACS-OTA5T-v0"
 
@@ -43,7 +48,7 @@ def test_help_names_every_command_and_is_quick() -> None:
     start = time.perf_counter()
     done = shell("--help")
     assert done.returncode == 0 and time.perf_counter() - start < 3
-    for command in ("list", "show", "simulate", "plot", "new", "check", "doctor", "pdk"):
+    for command in ("list", "show", "simulate", "corners", "plot", "new", "check", "doctor", "pdk"):
         assert command in done.stdout
 
 
@@ -177,13 +182,108 @@ def test_simulate_exits_1_when_the_simulation_fails(
 ) -> None:
     class Hopeless(acs_gym.Simulator):
         def run(self, jobs: object) -> list[object]:  # type: ignore[override]
-            from acs_gym.simulation.engine import Outcome
-
             return [Outcome(acs_gym.Status.NONCONVERGED, {}, "op: found no solution")]
 
     monkeypatch.setattr("acs_gym.session.shared_pool", lambda workers: Hopeless())
     code, out, _ = run(capsys, "simulate", SMALL, "--pdk", "generic")
     assert code == 1 and "found no solution" in out
+
+
+def test_corners_has_a_row_a_condition_and_says_what_is_worst_where(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = run(capsys, "corners", SMALL, "i_bias=3u", "--pdk", "generic")
+    _, record, _ = run(capsys, "corners", SMALL, "i_bias=3u", "--pdk", "generic", "--json")
+    found = json.loads(record)
+    assert code == 0, "a missed spec is a result"
+    table, summary = out.split("worst of each spec")
+    assert [row["name"] for row in found["conditions"]] == [
+        line.split()[0] for line in table.splitlines() if "%/" in line
+    ]
+    assert table.count("◂") == len(found["targets"]) + 1, "one a spec, and the legend"
+    missed = sum(m < 0 for row in found["conditions"] for m in row["margins"].values())
+    assert table.count("✗") == missed + 1 > 1
+    for metric, where in found["worst_conditions"].items():
+        line = next(s for s in summary.splitlines() if f" {metric} " in s)
+        assert line.rstrip().endswith(where)
+    met = sum(row["feasible"] for row in found["conditions"])
+    assert f"{met} of 45 conditions meet every spec; least margin: ugbw, -0" in summary
+    assert found["worst_conditions"] == found["spread"]["worst_at"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_corners_fits_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """Columns that do not fit beside each other stand in a second table."""
+    monkeypatch.setattr("acs_gym.cli.output._PIPE_WIDTH", width)
+    code, out, _ = run(capsys, "corners", "opamp", "--pdk", "generic", "--tier", "mc2")
+    assert code == 0 and max(map(len, out.splitlines())) <= width
+    assert "…" not in out and out.count("\ncondition ") == 2
+
+
+def test_corners_of_draws_as_json_and_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("corners", "ota5t", "--pdk", "generic", "--tier", "mc3")
+    code, out, _ = run(capsys, *words)
+    assert code == 0 and "draw 2" in out and "at mean ∓ 3 sigma of each spec" in out
+    assert "gain_margin" not in out.replace("\n", "")
+    _, out, _ = run(capsys, *words, "--json")
+    rows = json.loads(out)["conditions"]
+    assert [(r["name"], r["draw"], r["corner"]) for r in rows] == [
+        (f"draw {k}", k, "tt") for k in range(3)
+    ]
+    _, out, _ = run(capsys, *words, "--csv")
+    table = list(csv.DictReader(io.StringIO(out)))
+    for line, row in zip(table, rows, strict=True):
+        assert {n: float(line[n]) for n in row["metrics"]} == row["metrics"]
+        assert line["feasible"] == str(row["feasible"]) and line["status"] == "ok"
+
+
+def test_corners_shows_metrics_without_a_spec_when_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("corners", "comparator", "--pdk", "generic", "--tier", "mc2")
+    _, out, _ = run(capsys, *words)
+    assert "kickback" in out and "supply" not in out
+    _, out, _ = run(capsys, *words, "--all-metrics")
+    assert "kickback" in out and "supply" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--tier", "ss"], "tiers: tt, pvt, mc"),
+        (["--tier", "tt"], "acs-gym simulate"),
+        (["--json", "--csv"], "two formats"),
+        (["w_pear=1u"], "did you mean w_pair"),
+    ],
+)
+def test_corners_refuses_and_says_what_there_is(
+    capsys: pytest.CaptureFixture[str], words: list[str], why: str
+) -> None:
+    code, out, err = run(capsys, "corners", SMALL, "--pdk", "generic", *words)
+    said = " ".join(re.sub(r"[│╭╮╰╯─]", " ", err).split())
+    assert code == 2 and out == "" and why in said
+
+
+def test_corners_says_where_a_simulation_failed_and_exits_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fragile(acs_gym.Simulator):
+        def run(self, jobs: Sequence[Job]) -> list[Outcome]:  # type: ignore[override]
+            return [
+                Outcome(acs_gym.Status.OK, {"gain": 50.0, "ugbw": 4e7, "area": 1e-11})
+                if job.conditions.get("temperature") == 27.0
+                else Outcome(acs_gym.Status.NONCONVERGED, {}, "op: found no solution")
+                for job in jobs
+            ]
+
+    monkeypatch.setattr("acs_gym.session.shared_pool", lambda workers: Fragile())
+    code, out, _ = run(capsys, "corners", SMALL, "--pdk", "generic")
+    assert code == 1 and out.count("op: found no solution") == 2, "once for all, and the verdict"
+    cold = next(s for s in out.splitlines() if s.strip().startswith("ss/-10%/-40C"))
+    warm = next(s for s in out.splitlines() if s.strip().startswith("ss/-10%/27C"))
+    assert cold.split()[1:3] == ["-✗◂", "-✗◂"] and warm.split()[1:3] == ["50.0", "40.0"]
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])

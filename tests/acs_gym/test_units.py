@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acs_gym.units import format_si, parse
+from acs_gym.units import column_scale, format_si, parse
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,30 @@ def test_what_is_printed_reads_back_to_the_printed_precision(
 @given(st.floats(1e-9, 0.99e-3))
 def test_a_length_reads_back_wherever_a_prefix_says_that_it_is_one(value: float) -> None:
     assert parse(format_si(value, "m", 9)) == pytest.approx(value, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "heading", "texts"),
+    [
+        ([9.5e6, 12.345e6, 1.2e9], "Hz", "MHz", ["9.5", "12.3", "1200.0"]),
+        ([-1e-3, 0.0, math.nan, 5e-3], "V", "mV", ["-1.00", "0.00", "-", "5.00"]),
+        ([60.0, 61.26], "dB", "dB", ["60.0", "61.3"]),
+        ([5e-10, 0.21, 0.24], "", "", ["5e-10", "0.210", "0.240"]),
+        ([1.3221e-9], "m^2", "um²", ["1322"]),
+        ([math.nan, math.inf], "V", "V", ["-", "+inf"]),
+    ],
+)
+def test_a_column_has_one_unit_and_the_decimals_of_its_middle_value(
+    values: list[float], unit: str, heading: str, texts: list[str]
+) -> None:
+    scale = column_scale(values, unit)
+    assert (scale.unit, [scale.text(v) for v in values]) == (heading, texts)
+
+
+@given(st.lists(st.floats(-1e12, 1e12), min_size=1), st.sampled_from(["V", "dB", "", "m^2", "V/s"]))
+def test_a_column_stays_narrow_and_shows_no_value_as_zero(values: list[float], unit: str) -> None:
+    scale = column_scale(values, unit)
+    for value in values:
+        text = scale.text(value)
+        assert len(text) <= 10
+        assert (float(text) == 0) == (value * 10.0**-scale.power == 0)

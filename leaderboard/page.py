@@ -18,6 +18,7 @@ from acs_gym.specs import direction_text
 from acs_gym.units import format_si
 from leaderboard import figures, summary
 from leaderboard.comparison import Comparison
+from leaderboard.conditions import task_conditions
 from leaderboard.figures import Chart
 from leaderboard.standings import BestDesign, Row, Standings
 from leaderboard.statistics import Interval
@@ -151,6 +152,10 @@ def render(
         pair_of=_pairs(board.pairs),
         index_of=index.__getitem__,
         metric_rows={t: _metric_rows(board, t, best) for t, best in board.best.items()},
+        conditions={
+            t: task_conditions(card, board.best_of_agents.get(t, ()))
+            for t, card in board.tasks.items()
+        },
         waveforms=waves,
         charts=charts,
         task_charts=task_charts,

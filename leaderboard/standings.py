@@ -120,7 +120,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BestDesign:
-    """The best verified design of a task, over all agents; the first of equals by rank."""
+    """A verified design that is the best of an agent on a task; the first of equals."""
 
     agent: str
     repetition: int
@@ -145,6 +145,8 @@ class Standings:
     """Everything a leaderboard shows.
 
     Attributes:
+        best_of_agents: task -> the best verified design of each agent that has one, best first and
+            equals by rank.
         ecdf: agent -> share of (task, target) pairs reached, shape (budget,).
         pairs: every two agents that share a cell, in the order of the rows.
         friedman: None with fewer than three agents or two tasks, or nothing to tell them apart.
@@ -154,7 +156,7 @@ class Standings:
     conditions: Conditions
     tasks: dict[str, TaskCard]
     rows: tuple[Row, ...]
-    best: dict[str, BestDesign]
+    best_of_agents: dict[str, tuple[BestDesign, ...]]
     ecdf: dict[str, NDArray[np.float64]]
     profile: Profile
     pairs: tuple[Comparison, ...]
@@ -162,6 +164,11 @@ class Standings:
     simulators: tuple[str, ...]
     commits: tuple[str, ...]
     omitted: int
+
+    @property
+    def best(self) -> dict[str, BestDesign]:
+        """The best verified design of each task, over all agents."""
+        return {task: designs[0] for task, designs in self.best_of_agents.items()}
 
 
 def standings(
@@ -204,7 +211,7 @@ def standings(
         conditions=conditions.pop(),
         tasks=dict(sorted(tasks.items())),
         rows=rows,
-        best=_best_designs(chosen, agents),
+        best_of_agents=_best_designs(chosen, agents),
         ecdf={a: st.targets_reached(_by_task(by_agent[a], curves)) for a in agents},
         profile=Profile(
             st.THRESHOLDS, {a: st.profile([c.result.score for c in by_agent[a]]) for a in agents}
@@ -361,17 +368,20 @@ def _merit(row: Row) -> tuple[bool, bool, float, float]:
     return (row.custom, row.missing > 0, -row.overall.score, -row.overall.area)
 
 
-def _best_designs(cells: Sequence[StoredCell], order: Sequence[str]) -> dict[str, BestDesign]:
-    best: dict[str, tuple[tuple[float, int, int], BestDesign]] = {}
-    for cell in cells:
-        result = cell.result
-        if result.verified is None or result.status in COUNTS_AS_ZERO:
-            continue
-        spec = result.spec
-        merit = (-result.score, order.index(spec.agent), spec.repetition)
-        if spec.task not in best or merit < best[spec.task][0]:
-            best[spec.task] = (merit, BestDesign(spec.agent, spec.repetition, result.verified))
-    return {task: design for task, (_, design) in sorted(best.items())}
+def _best_designs(
+    cells: Sequence[StoredCell], order: Sequence[str]
+) -> dict[str, tuple[BestDesign, ...]]:
+    def merit(cell: StoredCell) -> tuple[float, int, int]:
+        spec = cell.result.spec
+        return -cell.result.score, order.index(spec.agent), spec.repetition
+
+    best: dict[str, dict[str, BestDesign]] = defaultdict(dict)
+    for cell in sorted(cells, key=merit):
+        result, spec = cell.result, cell.result.spec
+        if result.verified is not None and result.status not in COUNTS_AS_ZERO:
+            design = BestDesign(spec.agent, spec.repetition, result.verified)
+            best[spec.task].setdefault(spec.agent, design)
+    return {task: tuple(own.values()) for task, own in sorted(best.items())}
 
 
 def _mean(values: Iterable[float]) -> float:

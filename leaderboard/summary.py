@@ -123,7 +123,7 @@ def to_json(board: Standings) -> dict[str, Any]:
             task: {
                 "agent": best.agent,
                 "repetition": best.repetition,
-                **best.evaluation.model_dump(),
+                **best.evaluation.model_dump(exclude={"by_condition"}),
             }
             for task, best in board.best.items()
         },

@@ -13,17 +13,21 @@ import sys
 
 import pytest
 
+from acs_gym.evaluation import worst_conditions
+from acs_gym.task import make_task
 from leaderboard.cell_runner import run_cell
 from leaderboard.chosen import choose
 from leaderboard.errors import LeaderboardError
 from leaderboard.figures import COLOURS, DASHES, colour, dash
 from leaderboard.page import HEAT_STEPS, Scale, render
+from leaderboard.records import ConditionsRecord
 from leaderboard.report import REPORT, STATIC_REPORT, best_waveforms
 from leaderboard.standings import BestDesign, standings
 from leaderboard.store import Store, StoredCell
 from leaderboard.summary import to_json
 from leaderboard.waveforms import WAVEFORMS
 from tests.leaderboard.conftest import AGENTS, ROOT, plan
+from tests.leaderboard.tampering import run_and_store
 
 TASK = "ACS-OTA5T-v0"
 
@@ -306,3 +310,81 @@ def test_a_folder_without_results_is_an_error_that_says_what_to_do(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: no finished cells") and AGENTS not in done.stderr
+
+
+# A tier of several conditions
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The cells of two agents in a tier of three mismatch draws."""
+    store = Store(tmp_path_factory.mktemp("drawn"))
+    for agent in ("random", "sobol"):
+        run_and_store(store, agent, tier="mc3", budget=6)
+    return choose(store.folder).cells
+
+
+@pytest.fixture(params=[False, True], ids=["scripts", "static"])
+def drawn_page(request, drawn):
+    return render(standings(drawn), static=request.param)
+
+
+def test_the_worst_condition_of_each_spec_is_shown_for_every_agent(drawn, drawn_page):
+    board = standings(drawn)
+    shown = drawn_page[drawn_page.index("Worst conditions") : drawn_page.index("Its waveforms")]
+    table, *folded = shown.split("<details")
+    task = make_task(TASK, pdk="generic", tier="mc3")
+    assert [html.unescape(a) for a in re.findall(r'data-value="([^"]+)"', table)] == [
+        design.agent for design in board.best_of_agents[TASK]
+    ]
+    assert board.best_of_agents[TASK][0] == board.best[TASK]
+    for design, row, conditions in zip(
+        board.best_of_agents[TASK], table.split("<tr data-agent")[1:], folded, strict=True
+    ):
+        found = design.evaluation.evaluation(task.specs).by_condition
+        worst = worst_conditions(found)
+        assert re.findall(r'class="soft">(draw \d)<', row) == list(worst.values())
+        misses = sum(not found[name].margins[metric] >= 0 for metric, name in worst.items())
+        assert row.count("✗") == misses
+        assert f"{sum(at.feasible for at in found.values())} of 3" in row
+        assert f"{design.agent}, seed 0" in conditions
+        assert re.findall(r'class="stick">(draw \d)<', conditions) == list(found)
+        assert conditions.count("worst") == 1 + len(worst), "one a spec, and the caption"
+        missed = sum(not m >= 0 for at in found.values() for m in at.margins.values())
+        assert conditions.count("✗") == missed + 1
+
+
+def test_a_condition_that_failed_says_how_it_ended(drawn):
+    cell = drawn[0]
+    record = cell.result.verified.by_condition
+    numbers = {name: (None, *column[1:]) for name, column in record.metrics.items()}
+    lost = {"draw 0": {"status": "nonconverged", "message": "<b>no solution</b>"}}
+    data = record.model_dump() | {"metrics": numbers, "not_ok": lost}
+    verified = cell.result.verified.model_copy(
+        update={"by_condition": ConditionsRecord.model_validate(data)}
+    )
+    page = render(standings([cell_with(cell, verified=verified)]))
+    assert 'draw 0<span class="tag">nonconverged</span>' in page and "<b>no" not in page
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conditions": ("<script>", "draw 1")},
+        {"metrics": {}},
+        {"conditions": (), "metrics": {}},
+        {"not_ok": {"draw 9": {"status": "ok", "message": ""}}},
+    ],
+)
+def test_conditions_from_elsewhere_that_make_no_sense_are_not_shown(drawn, change):
+    cell = drawn[0]
+    record = cell.result.verified.by_condition.model_dump() | change
+    verified = cell.result.verified.model_copy(
+        update={"by_condition": ConditionsRecord.model_validate(record)}
+    )
+    page = render(standings([cell_with(cell, verified=verified)]))
+    assert "Worst conditions" not in page and "Best design" in page
+
+
+def test_a_tier_of_one_condition_has_no_table_of_conditions(either):
+    assert "Worst conditions" not in either

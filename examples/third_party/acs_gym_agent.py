@@ -23,10 +23,10 @@ class Session:
         self.remaining, self.usage, self._id, self._finished = self.budget, {}, 0, False
         self._send({"id": 1, "result": {"name": name, "version": version}})
 
-    def simulate(self, designs):
-        """Simulate a design (a dict) and get its evaluation, or a list of designs and a list."""
+    def simulate(self, designs, **more):
+        """A design (a dict) gives its evaluation, a list a list. by_condition=True: with every corner."""
         one = isinstance(designs, dict)
-        result = self._call("simulate", {"designs": [designs] if one else designs})
+        result = self._call("simulate", dict(more, designs=[designs] if one else designs))
         self.remaining = result["remaining"]
         return result["evaluations"][0] if one else result["evaluations"]
 

@@ -19,7 +19,7 @@ PdkOption = Annotated[
 ]
 
 
-def _known_tier(name: str | None) -> str | None:
+def known_tier(name: str | None) -> str | None:
     if name is not None:
         from acs_gym.tiers import get_tier
 
@@ -36,7 +36,7 @@ TierOption = Annotated[
         "--tier",
         help="tt, pvt, mc, or mcN for N mismatch draws.",
         show_default="tt",
-        callback=_known_tier,
+        callback=known_tier,
     ),
 ]
 TaskArgument = Annotated[

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from acs_gym.cli.catalogue import PdkOption, TaskArgument, TierOption
+from acs_gym.cli.catalogue import PdkOption, TaskArgument, known_tier
 from acs_gym.cli.output import console, print_table
 from acs_gym.cli.sizing import Assignments, Targets, asked_for, failed, say_filled
 
@@ -33,7 +33,9 @@ def corners(
     task_id: TaskArgument,
     values: Assignments = None,
     pdk: PdkOption = None,
-    tier: TierOption = "pvt",
+    tier: Annotated[
+        str, typer.Option(help="pvt, mc, or mcN for N mismatch draws.", callback=known_tier)
+    ] = "pvt",
     spec: Targets = None,
     all_metrics: Annotated[
         bool, typer.Option("--all-metrics", help="A column for metrics without a spec too.")
@@ -50,7 +52,7 @@ def corners(
 
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv are two formats; give one of them")
-    task, design, filled = asked_for(task_id, values, pdk, spec, tier or "pvt")
+    task, design, filled = asked_for(task_id, values, pdk, spec, tier)
     if task.cost == 1:
         raise typer.BadParameter(
             f"tier {task.tier} has one condition, which `acs-gym simulate` shows; tiers of several: "

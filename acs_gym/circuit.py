@@ -28,7 +28,7 @@ from pydantic import (
 from acs_gym.circuit_consistency import inconsistencies
 from acs_gym.circuit_files import Location, Problem, TomlFile, Unreadable, read_text, unreadable
 from acs_gym.design import Design, DesignSpace, Parameter
-from acs_gym.simulation.measure import MEASURES
+from acs_gym.simulation.measures import MEASURES
 from acs_gym.simulation.netlist import Bench, Dut, NetlistError, read_bench, read_dut
 from acs_gym.specs import Direction, Spec, SpecSheet
 from acs_gym.targets import AnchorTable

@@ -15,7 +15,7 @@ from acs_gym.circuit_files import Location, Problem, TomlFile
 from acs_gym.design import InvalidDesign, Parameter
 from acs_gym.expressions import Expression, ExpressionError
 from acs_gym.pdks import pdk_names
-from acs_gym.simulation.measure import MEASURES
+from acs_gym.simulation.measures import MEASURES
 from acs_gym.simulation.netlist import expressions_in
 from acs_gym.specs import Spec
 

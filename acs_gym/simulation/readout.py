@@ -1,6 +1,6 @@
 """Waveforms to the metrics of a program: signals, gates, measures, formulas. Pure.
 
-What a metric is, the circuit's folder says; how one number is read off one curve, `measure.py`.
+What a metric is, the circuit's folder says; how one number is read off one curve, `measures`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acs_gym.expressions import Expression, evaluate_all
-from acs_gym.simulation.measure import MEASURES
+from acs_gym.simulation.measures import MEASURES
 from acs_gym.simulation.program import Metric, Program
 
 Waveforms = dict[str, dict[str, NDArray[Any]]]

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from acs_gym.circuit import Circuit, GateEntry, MetricEntry
 from acs_gym.difficulty import Difficulty, read_difficulties
-from acs_gym.simulation.measure import MEASURES
+from acs_gym.simulation.measures import MEASURES
 from acs_gym.specs import direction_text
 from acs_gym.units import format_si
 from docs.circuit_pages.numbers import Numbers, spread_metric

@@ -1,0 +1,88 @@
+"""Measures of an oscillation, and of edges, in time.
+
+An oscillation has to go on from `start` to `stop`: where a period is missing at either end, or one
+differs from their mean by a fifth, there is no frequency. A circuit that rings and dies, or that has
+not started yet, must not earn one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from acs_gym.simulation.measures.options import Count, Level, Seconds, Signal
+from acs_gym.simulation.measures.waveform import NAN, Edge, Real, crossings, nth_of, window
+
+_IRREGULAR = 0.2
+
+
+def frequency(
+    x: Real, y: Real, *, level: Level, start: Seconds = -math.inf, stop: Seconds = math.inf
+) -> float:
+    """Frequency (Hz) of an oscillation, by its first and last rise through `level` in [start, stop].
+
+    The error of one crossing is shared by all the periods between; NaN of fewer than two periods.
+    """
+    rises = _rises(*window(x, y, start, stop), level)
+    return (rises.size - 1) / float(rises[-1] - rises[0]) if rises.size else NAN
+
+
+def period(
+    x: Real, y: Real, *, level: Level, start: Seconds = -math.inf, stop: Seconds = math.inf
+) -> float:
+    """Mean period (s) of an oscillation, the reciprocal of its `frequency`; NaN with that."""
+    return 1.0 / frequency(x, y, level=level, start=start, stop=stop)
+
+
+def duty(
+    x: Real, y: Real, *, level: Level, start: Seconds = -math.inf, stop: Seconds = math.inf
+) -> float:
+    """Share of the time that an oscillation is above `level`, over the whole periods in [start, stop].
+
+    NaN where it has no `frequency`.
+    """
+    t, v = window(x, y, start, stop)
+    rises = _rises(t, v, level)
+    if not rises.size:
+        return NAN
+    falls = crossings(t, v, level, "fall")
+    falls = falls[(falls > rises[0]) & (falls < rises[-1])]
+    return float((falls - rises[:-1]).sum() / (rises[-1] - rises[0]))
+
+
+def delay(
+    x: Real,
+    y: Real,
+    *,
+    level: Level,
+    trigger: Signal,
+    trigger_level: Level,
+    edge: Edge = "either",
+    trigger_edge: Edge = "either",
+    nth: Count = 1.0,
+    start: Seconds = -math.inf,
+    stop: Seconds = math.inf,
+) -> float:
+    """Time (s) from an edge of the signal `trigger` to the next edge of `y`, both in [start, stop].
+
+    The trigger's edge is the `nth` passage of its level, a negative one counted from the last; the
+    edge of `y` is the first passage of `level` that is not before it. NaN where either is missing.
+    """
+    since = nth_of(
+        crossings(*window(x, trigger, start, stop), trigger_level, trigger_edge), float(nth)
+    )
+    edges = crossings(*window(x, y, start, stop), level, edge)
+    return nth_of(edges[edges >= since], 1.0) - since
+
+
+def _rises(t: Real, v: Real, level: float) -> Real:
+    """Where an oscillation rises through `level`, at least three times; empty where it is none."""
+    rises = crossings(t, v, level, "rise")
+    if rises.size < 3:
+        return rises[:0]
+    periods = np.diff(rises)
+    mean = float(periods.mean())
+    regular = bool(np.all(np.abs(periods - mean) <= _IRREGULAR * mean))
+    missing = max(float(rises[0] - t[0]), float(t[-1] - rises[-1])) > (1.0 + _IRREGULAR) * mean
+    return rises if regular and not missing else rises[:0]

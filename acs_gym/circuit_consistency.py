@@ -6,7 +6,6 @@ Every problem is found, not only the first; the form of each file has been check
 from __future__ import annotations
 
 import difflib
-import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -15,12 +14,12 @@ from acs_gym.circuit_files import Location, Problem, TomlFile
 from acs_gym.design import InvalidDesign, Parameter
 from acs_gym.expressions import Expression, ExpressionError
 from acs_gym.pdks import pdk_names
-from acs_gym.simulation.measures import MEASURES
+from acs_gym.simulation.measures import MEASURES, Option, options_of
 from acs_gym.simulation.netlist import expressions_in
 from acs_gym.specs import Spec
 
 if TYPE_CHECKING:
-    from acs_gym.circuit import AnalysisEntry, Circuit
+    from acs_gym.circuit import AnalysisEntry, Circuit, MetricEntry
 
 _AREA = "area"
 TRANSISTORS = ("nfet", "pfet")
@@ -97,13 +96,12 @@ class _Consistency:
                         "transistor", device, self.transistors
                     )
                     yield self._problem(*at, "saturated", message=message)
-            signal = [("signal", metric.signal)] if metric.signal else []
-            options = [(f"options.{o}", v) for o, v in metric.options.items() if isinstance(v, str)]
-            for key, text in (*signal, *options):
-                location = (*at, *key.split("."))
-                yield from self._expression(text, self.known, location, f"metric {metric.name}")
-            if metric.analysis is not None:
-                yield from self._options(metric.measure, metric.options, (*at, "options"))
+            if metric.signal:
+                location = (*at, "signal")
+                yield from self._expression(
+                    metric.signal, self.known, location, f"metric {metric.name}"
+                )
+            yield from self._options(metric, (*at, "options"))
             if metric.formula:
                 scope = {*self.known, *earlier, _AREA}
                 location = (*at, "formula")
@@ -287,18 +285,27 @@ class _Consistency:
                 message = f"{what}: unknown name {name}" + _close(name, known)
                 yield self._problem(*location, message=message)
 
-    def _options(self, measure: str, options: Iterable[str], at: Location) -> Iterator[Problem]:
-        taken = list(inspect.signature(MEASURES[measure]).parameters.values())[2:]
-        names = [p.name for p in taken]
-        for name in options:
-            if name not in names:
-                message = (
-                    f"measure {measure} takes no {name!r}; it takes: {', '.join(names) or '-'}"
+    def _options(self, metric: MetricEntry, at: Location) -> Iterator[Problem]:
+        taken = {o.name: o for o in options_of(MEASURES[metric.measure])}
+        what = f"metric {metric.name}: measure {metric.measure}"
+        for name, given in metric.options.items():
+            location = (*at, name)
+            if name not in taken:
+                names = ", ".join(taken) or "no options"
+                message = f"{what} takes no {name!r}{_close(name, taken)}; it takes: {names}"
+                yield self._problem(*location, message=message)
+            elif wrong := _wrong_kind(taken[name], given):
+                message = f"{what}, option {name}: {wrong}"
+                yield self._problem(*location, message=message)
+            elif isinstance(given, str) and taken[name].kind != "word":
+                yield from self._expression(
+                    given, self.known, location, f"metric {metric.name}, option {name}"
                 )
-                yield self._problem(*at, name, message=message)
-        needed = [p.name for p in taken if p.default is inspect.Parameter.empty]
-        if missing := [n for n in needed if n not in options]:
-            message = f"measure {measure} needs {', '.join(missing)}"
+        needed = [o for o in taken.values() if o.default is None and o.name not in metric.options]
+        if needed:
+            write = ", ".join(f"{o.name} = {_example(o)}" for o in needed)
+            names = ", ".join(o.name for o in needed)
+            message = f"{what} needs {names}; write options = {{ {write} }}"
             yield self._problem(*at, message=message)
 
     @property
@@ -309,6 +316,31 @@ class _Consistency:
         for b, bench in enumerate(self.file.bench):
             for a, analysis in enumerate(bench.analysis):
                 yield ("bench", b, "analysis", a), analysis.name
+
+
+def _wrong_kind(option: Option, given: float | str) -> str:
+    """Why an option's value is not of its kind, and what to write; empty where it may be."""
+    if option.kind == "word":
+        words = ", ".join(f'"{w}"' for w in option.words)
+        return "" if given in option.words else f"{given!r} is not one of: {words}"
+    try:
+        vectors = bool(isinstance(given, str) and Expression(given).vectors)
+    except ExpressionError:
+        return ""  # That it is no expression is another problem.
+    if option.kind == "signal":
+        return "" if vectors else f'{given!r} is not a signal; write one such as "v(clk)"'
+    if vectors:
+        return f"{given!r} is a signal; write a number, or a formula of parameters and conditions"
+    whole = isinstance(given, str) or (given.is_integer() and given != 0.0)
+    if option.unit == "count" and not whole:
+        return f"{given:g} is not a count; write a whole number: 1, 2, ..."
+    return ""
+
+
+def _example(option: Option) -> str:
+    return {"number": "...", "signal": '"v(...)"', "word": f'"{"|".join(option.words)}"'}[
+        option.kind
+    ]
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

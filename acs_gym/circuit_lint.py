@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from acs_gym.circuit import Circuit
-from acs_gym.circuit_files import Level, Problem, TomlFile
+from acs_gym.circuit_files import Level, Location, Problem, TomlFile
 from acs_gym.expressions import Expression
 from acs_gym.pdks import get_pdk
+from acs_gym.simulation.measures import MEASURES, options_of
 from acs_gym.simulation.netlist import Bench, Dut, Element, Primitive, expressions_in
 
 # What the simulator or a tier reads, whether or not a netlist does.
@@ -81,16 +82,24 @@ class _Lint:
             for entry, bench in zip(self.file.bench, self.circuit.benches, strict=True)
             for a in entry.analysis
         }
-        read = [("metric", k, m.analysis, m.signal) for k, m in enumerate(self.file.metric)]
-        read += [("gate", k, g.analysis, g.signal) for k, g in enumerate(self.file.gate)]
-        for table, k, analysis, signal in read:
+        read: list[tuple[Location, str | None, str]] = []
+        for k, metric in enumerate(self.file.metric):
+            read.append((("metric", k, "signal"), metric.analysis, metric.signal))
+            for option in options_of(MEASURES[metric.measure]):
+                if option.kind == "signal":
+                    given = str(metric.options[option.name])
+                    read.append((("metric", k, "options", option.name), metric.analysis, given))
+        read += [
+            (("gate", k, "signal"), g.analysis, g.signal) for k, g in enumerate(self.file.gate)
+        ]
+        for location, analysis, signal in read:
             if analysis is None or not signal:
                 continue
             bench, kind = places[analysis]
             for vector in Expression(signal).vectors:
                 if why := self._missing(vector, bench, kind):
                     message = f"no {vector} in analysis {analysis}: {why}"
-                    yield self._say(table, k, "signal", message=message, level="error")
+                    yield self._say(*location, message=message, level="error")
 
     def _missing(self, vector: str, bench: Bench, kind: str) -> str:
         """Why a testbench has no such vector; empty when it has, or when that cannot be told."""
@@ -242,7 +251,9 @@ class _Lint:
             for analysis in bench.analysis:
                 texts += re.findall(r"\{([^}]*)\}", analysis.command)
         for metric in self.file.metric:
-            texts += [metric.signal, metric.formula, *metric.options.values()]
+            words = [o.name for o in options_of(MEASURES[metric.measure]) if o.kind == "word"]
+            texts += [metric.signal, metric.formula]
+            texts += [value for name, value in metric.options.items() if name not in words]
         for gate in self.file.gate:
             texts += [gate.signal, gate.low, gate.high]
         for text in texts:

@@ -87,7 +87,7 @@ class Picture:
         return self.evaluation.metrics.get(metric.name, math.nan)
 
     def option(self, metric: Metric, name: str, default: float = math.nan) -> float:
-        chosen = metric.options.get(name)
+        chosen = metric.numbers.get(name)
         return default if chosen is None else float(chosen(self.scope))
 
     def spec(self, metric: Metric) -> Spec | None:

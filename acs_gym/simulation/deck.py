@@ -17,6 +17,7 @@ from typing import Any
 from acs_gym.circuit import AnalysisEntry, Circuit, CircuitError, MetricEntry
 from acs_gym.expressions import Expression
 from acs_gym.pdks.base import Device, Pdk
+from acs_gym.simulation.measures import MEASURES, Option, options_of
 from acs_gym.simulation.netlist import Bench, Element, Primitive
 from acs_gym.simulation.program import (
     Analysis,
@@ -315,17 +316,21 @@ def _metric(entry: MetricEntry, transistors: Mapping[str, str]) -> Metric:
     signal = Expression(entry.signal) if entry.signal else None
     if entry.saturated:
         signal = _saturation(entry.saturated, transistors)
+    known = {o.name: o for o in options_of(MEASURES[entry.measure])}
     return Metric(
         name=entry.name,
         analysis=entry.analysis,
         signal=signal,
         measure=entry.measure,
-        options={
-            k: Expression(str(v) if isinstance(v, str) else repr(v))
-            for k, v in entry.options.items()
-        },
+        options={name: _option(known[name], given) for name, given in entry.options.items()},
         formula=Expression(entry.formula) if entry.formula else None,
     )
+
+
+def _option(option: Option, given: float | str) -> Expression | str:
+    if option.kind == "word":
+        return str(given)
+    return Expression(given if isinstance(given, str) else repr(given))
 
 
 def _gate(entry: Any, metrics: tuple[str, ...]) -> Gate:
@@ -344,7 +349,8 @@ def _wanted_vectors(
     metrics: tuple[Metric, ...], gates: tuple[Gate, ...]
 ) -> dict[str, tuple[str, ...]]:
     wanted: dict[str, list[str]] = {}
-    signals = [(m.analysis, m.signal) for m in metrics] + [(g.analysis, g.signal) for g in gates]
+    signals = [(m.analysis, s) for m in metrics for s in (m.signal, *m.signals.values())]
+    signals += [(g.analysis, g.signal) for g in gates]
     for analysis, signal in signals:
         if analysis is not None and signal is not None:
             vectors = wanted.setdefault(analysis, [])
@@ -357,8 +363,8 @@ def _check_expressions(circuit: Circuit, program: Program) -> None:
     scope = {*program.parameters, *program.conditions}
     metrics = {m.name for m in program.metrics} | {"area"}
     for metric in program.metrics:
-        expressions = [*metric.options.values(), *([metric.signal] if metric.signal else [])]
-        allowed = [(e, scope) for e in expressions]
+        expressions = (*metric.numbers.values(), *metric.signals.values(), metric.signal)
+        allowed = [(e, scope) for e in expressions if e is not None]
         if metric.formula:
             allowed.append((metric.formula, scope | metrics))
         for expression, names in allowed:

@@ -94,14 +94,28 @@ class Deck:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """How one metric is read off the waveforms, or computed from other metrics."""
+    """How one metric is read off the waveforms, or computed from other metrics.
+
+    An option of its measure is a word, a formula for a number, or one with vectors: another signal.
+    """
 
     name: str
     analysis: str | None
     signal: Expression | None
     measure: str
-    options: Mapping[str, Expression]
+    options: Mapping[str, Expression | str]
     formula: Expression | None
+
+    @property
+    def numbers(self) -> dict[str, Expression]:
+        """The options that are numbers."""
+        given = self.options.items()
+        return {k: v for k, v in given if not isinstance(v, str) and not v.vectors}
+
+    @property
+    def signals(self) -> dict[str, Expression]:
+        """The options that are other signals of the analysis."""
+        return {k: v for k, v in self.options.items() if not isinstance(v, str) and v.vectors}
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,20 +86,23 @@ def _measured(
     program: Program, scope: Mapping[str, float], signals: _Signals, killed: set[str]
 ) -> dict[str, float]:
     direct = [m for m in program.metrics if m.formula is None]
-    options = iter(evaluate_all(tuple(e for m in direct for e in m.options.values()), scope))
+    numbers = iter(evaluate_all(tuple(e for m in direct for e in m.numbers.values()), scope))
     found: dict[str, float] = {}
     for metric in direct:
-        chosen = {name: next(options) for name in metric.options}
+        chosen = {name: next(numbers) for name in metric.numbers}
         found[metric.name] = (
             math.nan if metric.name in killed else _measure(metric, signals, chosen)
         )
     return found
 
 
-def _measure(metric: Metric, signals: _Signals, options: Mapping[str, float]) -> float:
+def _measure(metric: Metric, signals: _Signals, numbers: Mapping[str, float]) -> float:
     assert metric.analysis is not None and metric.signal is not None
     signal = signals.get(metric.analysis, metric.signal)
-    if signal is None:
+    others = {k: signals.get(metric.analysis, s) for k, s in metric.signals.items()}
+    if signal is None or any(other is None for other in others.values()):
         return math.nan
-    result = MEASURES[metric.measure](signals.sweep(metric.analysis), signal, **options)
+    words = {k: word for k, word in metric.options.items() if isinstance(word, str)}
+    sweep = signals.sweep(metric.analysis)
+    result = MEASURES[metric.measure](sweep, signal, **numbers, **words, **others)
     return float(result) if math.isfinite(result) else math.nan

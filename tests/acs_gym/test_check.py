@@ -241,6 +241,53 @@ def test_what_does_not_fit_together_is_listed_in_one_run(
         assert said in out, said
 
 
+_LEVELS = "level = 1, trigger_level = 1"
+
+
+@pytest.mark.parametrize(
+    ("measure", "options", "field", "said"),
+    [
+        ("at", "", "", "measure at needs point; write options = { point = ... }"),
+        ("crossing", "levle = 1", ".levle", "takes no 'levle', did you mean level?; it takes: level"),
+        ("value", "level = 1", ".level", "measure value takes no 'level'; it takes: no options"),
+        ("crossing", 'level = 1, edge = "up"', ".edge",
+         "'up' is not one of: \"rise\", \"fall\", \"either\""),
+        ("crossing", "level = 1, edge = 1", ".edge", "1.0 is not one of: \"rise\""),
+        ("crossing", 'level = "rise"', ".level", "option level: unknown name rise"),
+        ("crossing", 'level = "v(out)"', ".level", "'v(out)' is a signal; write a number, or"),
+        ("crossing", 'level = "0.5*vdd +"', ".level", "is not an arithmetic expression"),
+        ("crossing", "level = 1, nth = 1.5", ".nth", "1.5 is not a count; write a whole number"),
+        ("delay", f"{_LEVELS}", "", 'needs trigger; write options = { trigger = "v(...)" }'),
+        ("delay", f"{_LEVELS}, trigger = 1", ".trigger",
+         '1.0 is not a signal; write one such as "v(clk)"'),
+        ("delay", f'{_LEVELS}, trigger = "vdd"', ".trigger", "'vdd' is not a signal"),
+        ("delay", f'{_LEVELS}, trigger = "v(outq)"', ".trigger", "no v(outq) in analysis op"),
+    ],
+)  # fmt: skip
+def test_an_option_that_its_measure_cannot_have_is_refused_with_what_to_write(
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    measure: str,
+    options: str,
+    field: str,
+    said: str,
+) -> None:
+    edit(folder, "circuit.toml", "# A metric is a measure", f"""
+[[metric]]
+name = "wrong"
+description = "an option that is wrong"
+analysis = "op"
+signal = "v(outp)"
+measure = "{measure}"
+options = {{ {options} }}
+# A metric is a measure""")  # fmt: skip
+    code, out = check(capsys, folder)
+    line = line_of(folder, "circuit.toml", f"options = {{ {options} }}")
+    assert code == 1
+    what = f"circuit.toml:{line}: metric.0.options{field}: "
+    assert any(what in text and said in text for text in out.splitlines()), out
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [

@@ -249,10 +249,10 @@ class _Consistency:
         for element in (*dut.elements, *(e for b in self.circuit.benches for e in b.elements)):
             for expression in expressions_in(element.value):
                 yield from self._names(expression, element.where)
-        for entry, bench in zip(self.file.bench, self.circuit.benches, strict=True):
-            for node, value in bench.nodeset.items():
-                for expression in expressions_in(value):
-                    yield from self._names(expression, entry.netlist, f"nodeset v({node})")
+        for bench in self.circuit.benches:
+            for voltage in (*bench.nodeset, *bench.ic):
+                for expression in expressions_in(voltage.value):
+                    yield from self._names(expression, voltage.where, f"v({voltage.node})")
 
     def _names(self, expression: Expression, where: str, field: str = "") -> Iterator[Problem]:
         for vector in expression.vectors:

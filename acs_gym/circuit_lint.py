@@ -184,10 +184,6 @@ class _Lint:
                 if count == 1 and node != _GROUND and not defined:
                     place = at[node].where if node in at else entry.netlist
                     yield Problem(place, f"node {node} has a single connection", "", "warning")
-            for node in bench.nodeset:
-                if node not in total:
-                    message = f"nodeset of {node}, which is no node of the testbench"
-                    yield Problem(entry.netlist, message, "", "warning")
 
     def references(self) -> Iterator[Problem]:
         lengths = {
@@ -240,7 +236,8 @@ class _Lint:
                 yield from expression.names
         values = [e.value for e in self.circuit.dut.elements]
         for bench in self.circuit.benches:
-            values += [*(e.value for e in bench.elements), *bench.nodeset.values()]
+            values += [e.value for e in bench.elements]
+            values += [v.value for v in (*bench.nodeset, *bench.ic)]
         for value in values:
             for expression in expressions_in(value):
                 yield from expression.names

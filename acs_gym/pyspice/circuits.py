@@ -42,7 +42,7 @@ def register_circuit(
             is text in braces: `dut.X("m1", "nfet", "d", "g", "s", "b", w="{w1}", l="{l1}")`.
         toml: what `circuit.toml` of a circuit folder says: its path, or the same as a dict.
         benches: file name, as the `[[bench]]` tables name it -> PySpice `Circuit` with one `X` of
-            the DUT. Its `raw_spice` may hold `.nodeset`.
+            the DUT. Its `raw_spice` may hold `.nodeset` and `.ic`.
         reference: PDK -> sizing that meets every spec, as a dict or the path of a TOML file.
         folder: where the circuit folder is written; by default one that goes with this process.
 

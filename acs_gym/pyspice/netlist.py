@@ -83,7 +83,7 @@ def bench_lines(printed: str, file: str, dut: str) -> Written:
             if copy != own:
                 raise CircuitError(f"{what}: its SubCircuit {line.split()[1]!r} is not the DUT's")
             continue
-        if word != ".nodeset":
+        if word not in (".nodeset", ".ic"):
             _refuse_directive(line, what)
         lines.append(_resolved(line, what))
         origin.append(f"{what}, {line.split()[0]}")
@@ -100,7 +100,7 @@ def _lines(printed: str) -> Iterator[str]:
 def _refuse_directive(line: str, what: str) -> None:
     if line.startswith("."):
         directive = line.split()[0].lower()
-        reason = _INSTEAD.get(directive, "the only directive is .nodeset, in a testbench")
+        reason = _INSTEAD.get(directive, "the only directives are .nodeset and .ic, in a testbench")
         raise CircuitError(f"{what}: {line[:80]!r} cannot be part of a task: {reason}")
 
 

@@ -20,6 +20,7 @@ from acs_gym.pdks.base import Device, Pdk
 from acs_gym.simulation.measures import MEASURES, Option, options_of
 from acs_gym.simulation.netlist import Bench, Element, Primitive
 from acs_gym.simulation.program import (
+    INITIAL,
     Analysis,
     Deck,
     Gate,
@@ -109,7 +110,9 @@ def _deck(
     top = [_element_line(e, scope) for e in bench.elements]
     for element in bench.elements:
         settings += _bind(element, element.name)
-    nodeset = " ".join(f"v({n})={_number(v, scope)}" for n, v in bench.nodeset.items())
+    nodeset = " ".join(f"v({v.node})={_substitute(v.value, scope)}" for v in bench.nodeset)
+    # A guess may be that of a nominal design; what a transient starts from may not.
+    initial = " ".join(f"v({v.node})={v.value}" for v in bench.ic)
     probes = list(dict.fromkeys(a.probe for a in analyses if a.probe is not None))
     top += [f"{p.current} 0 {p.node} dc 0 ac 0" for p in probes]
     excitable = (*bench.excitable, *(p.current for p in probes))
@@ -129,6 +132,7 @@ def _deck(
         *top,
         f"{instance} {' '.join(bench.connections)} {dut.name}",
         *([f".nodeset {nodeset}"] if nodeset else []),
+        *([f"{INITIAL} {initial}"] if initial else []),
         f".options {OPTIONS}",
         ".end",
     )
@@ -223,10 +227,6 @@ def _value(word: str) -> Expression:
 
 def _substitute(text: str, scope: Mapping[str, float]) -> str:
     return re.sub(r"\{([^}]*)\}", lambda m: repr(float(Expression(m[1])(scope))), text)
-
-
-def _number(text: str, scope: Mapping[str, float]) -> str:
-    return _substitute(text, scope)
 
 
 def _analysis(

@@ -23,6 +23,7 @@ from acs_gym.simulation.program import (
     Deck,
     Probe,
     Program,
+    initial_values,
     model_names,
     netlist,
     setting_values,
@@ -72,7 +73,7 @@ class Engine:
 
     def __init__(self, driver: str = "ctypes") -> None:
         self._driver = open_driver(driver)
-        self._circuits: dict[tuple[str, str, tuple[str, ...]], int] = {}
+        self._circuits: dict[tuple[str, str, tuple[str, ...], tuple[float, ...]], int] = {}
 
     def simulate(self, program: Program, order: Order) -> Outcome:
         """One design through every testbench. Raises SimulatorDied, and nothing else.
@@ -109,7 +110,10 @@ class Engine:
         values = setting_values(deck, scope)
         if not all(map(math.isfinite, values)):
             raise _Failed(Status.INVALID_DESIGN, _not_finite(deck, values))
-        self._use_netlist(program, deck, model_names(deck, scope))
+        initial = initial_values(deck, scope)
+        if not all(map(math.isfinite, initial)):
+            raise _Failed(Status.INVALID_DESIGN, f"{deck.name}: .ic would be {initial}")
+        self._use_netlist(program, deck, model_names(deck, scope), initial)
         number = iter(values)
         # The vector form of `alter` sets the numbers and nothing else; the scalar form would search
         # the model cards for another bin.
@@ -138,13 +142,19 @@ class Engine:
             self._driver.remove(self._circuits.popitem()[1])
             raise
 
-    def _use_netlist(self, program: Program, deck: Deck, models: Mapping[str, str]) -> None:
-        """Make current the netlist with these model cards, loading it if it is not there yet.
+    def _use_netlist(
+        self,
+        program: Program,
+        deck: Deck,
+        models: Mapping[str, str],
+        initial: tuple[float, ...],
+    ) -> None:
+        """Make current the netlist with these model cards and voltages, loading it if need be.
 
-        One netlist per combination of cards, and none is ever re-binned: the order in which ngspice
+        One netlist per combination of them, and none is ever re-binned: the order in which ngspice
         adds up its devices, and so the last digit of a result, is that of the netlist's text.
         """
-        identity = (program.key, deck.name, tuple(models.values()))
+        identity = (program.key, deck.name, tuple(models.values()), initial)
         circuit = self._circuits.pop(identity, None)
         if circuit is not None:
             self._driver.use(circuit)
@@ -152,7 +162,7 @@ class Engine:
             if len(self._circuits) >= CIRCUITS_KEPT:
                 self._driver.remove(self._circuits.pop(next(iter(self._circuits))))
             try:
-                circuit = self._driver.load(netlist(deck, models))
+                circuit = self._driver.load(netlist(deck, models, initial))
             except ValueError as error:
                 raise _Failed(Status.INFRA_ERROR, f"{deck.name}: {error}") from None
             self._driver.command(f"stop after {STEP_CAP}")

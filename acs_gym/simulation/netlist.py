@@ -1,6 +1,6 @@
 """Reads the SPICE of a circuit folder into records.
 
-A deliberately small dialect: elements, one `.subckt` for the DUT, `.nodeset`. There is no
+A deliberately small dialect: elements, one `.subckt` for the DUT, `.nodeset`, `.ic`. There is no
 `.control`, `.include`, `.lib`, `.param` or shell escape to forbid one by one: whatever is not
 listed here is refused with file and line, so a circuit folder from a stranger cannot run or read
 anything. Transistors, resistors and capacitors of the DUT are PDK-neutral primitives
@@ -9,6 +9,7 @@ anything. Transistors, resistors and capacitors of the DUT are PDK-neutral primi
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ _ELEMENT_NODES = {"v": 2, "i": 2, "r": 2, "c": 2, "l": 2, "e": 4, "g": 4, "f": 2
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NODE = re.compile(r"[A-Za-z0-9_]+")
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_VOLTAGE = re.compile(r"v\(([a-z0-9_]+)\)\s*=\s*(\{[^{}]*\}|[a-z0-9.+-]+)", re.I)
+_VOLTAGE = re.compile(r"v\(([a-z0-9_.]+)\)\s*=\s*(\{[^{}]*\}|[a-z0-9.+-]+)", re.I)
 _VALUE = re.compile(r"[A-Za-z0-9_ \t.,+*/()=-]*")
 # A shell's substitutions; `$` followed by a blank begins a comment, anything else is refused.
 _SUBSTITUTION = re.compile(r"`|\$(?=\S)")
@@ -54,7 +55,6 @@ _REASONS = {
     ".options": "every circuit is simulated with the same options",
     ".option": "every circuit is simulated with the same options",
     ".temp": "the temperature is a condition of circuit.toml",
-    ".ic": "transients start at the operating point; .nodeset helps to find it",
     **dict.fromkeys((".op", ".ac", ".dc", ".tran", ".noise", ".tf", ".pz", ".meas", ".measure",
                      ".save", ".print", ".plot", ".probe", ".four"), _ANALYSES),
     "a": "an XSPICE device is compiled code, and some read files",
@@ -103,13 +103,29 @@ class Dut:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeVoltage:
+    """What a bench says of one node's voltage; `value` is a number or an expression in braces.
+
+    `node` is the simulator's name: `out` of the bench's own, `xdut.tail` of one inside the DUT.
+    """
+
+    node: str
+    value: str
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
-    """A testbench: elements around exactly one instance of the DUT, and starting voltages."""
+    """A testbench: elements around exactly one instance of the DUT, and starting voltages.
+
+    `nodeset` is where the search for an operating point begins; `ic` is what a transient starts from.
+    """
 
     elements: tuple[Element, ...]
     instance: str
     connections: tuple[str, ...]
-    nodeset: dict[str, str]
+    nodeset: tuple[NodeVoltage, ...]
+    ic: tuple[NodeVoltage, ...] = ()
 
     @property
     def excitable(self) -> tuple[str, ...]:
@@ -160,11 +176,12 @@ def read_bench(path: Path, dut: Dut | None) -> Bench:
     found = _Problems()
     elements: list[Element] = []
     instance: tuple[str, tuple[str, ...]] | None = None
-    nodeset: dict[str, str] = {}
+    voltages: dict[str, list[NodeVoltage]] = {".nodeset": [], ".ic": []}
     for where, line in _without_blocks(_logical_lines(path, found), found):
         with found:
-            if line.split()[0].lower() == ".nodeset":
-                nodeset |= _nodeset(line, where)
+            word = line.split()[0].lower()
+            if word in voltages:
+                voltages[word] += _voltages(word, line, where)
             elif line[0] in "xX":
                 if instance is not None:
                     raise _refused(where, "a bench has one X line, the instance of the DUT")
@@ -176,8 +193,15 @@ def read_bench(path: Path, dut: Dut | None) -> Bench:
         found.add(path.name, f"no instance of the DUT; add 'Xdut {ports}'")
         instance = "", ()
     _check_unique([(e.name, e.where) for e in elements], found)
+    for directive, given in voltages.items():
+        _check_unique([(f"{directive} v({v.node})", v.where) for v in given], found)
+    if dut is not None and instance[0]:
+        for voltage in (*voltages[".nodeset"], *voltages[".ic"]):
+            _check_voltage(voltage, elements, instance, dut, found)
+    _check_not_driven(voltages[".ic"], elements, found)
     found.stop()
-    return Bench(tuple(elements), instance[0], instance[1], nodeset)
+    nodeset, ic = map(tuple, voltages.values())
+    return Bench(tuple(elements), instance[0], instance[1], nodeset, ic)
 
 
 def expressions_in(text: str) -> list[Expression]:
@@ -258,19 +282,67 @@ def _without_blocks(lines: list[tuple[str, str]], found: _Problems) -> Iterator[
             yield where, line
 
 
-def _nodeset(line: str, where: str) -> dict[str, str]:
-    text = line[len(".nodeset") :]
-    pairs = {node.lower(): value for node, value in _VOLTAGE.findall(text)}
+def _voltages(directive: str, line: str, where: str) -> Iterator[NodeVoltage]:
+    """The pairs of a `.nodeset` or `.ic` line."""
+    text = line[len(directive) :]
+    pairs = _VOLTAGE.findall(text)
     if not pairs or _VOLTAGE.sub("", text).strip():
-        raise _refused(where, f"expected '.nodeset v(NODE)=VALUE ...', got {line[:80]!r}")
-    for value in pairs.values():
+        raise _refused(where, f"expected '{directive} v(NODE)=VALUE ...', got {line[:80]!r}")
+    for node, value in pairs:
         try:
             _value_expression(value, where) if value.startswith("{") else parse(value)
         except ValueError as error:
             raise (
                 error if isinstance(error, NetlistError) else _refused(where, str(error))
             ) from None
-    return pairs
+        yield NodeVoltage(node.lower(), value, where)
+
+
+def _check_voltage(
+    voltage: NodeVoltage,
+    elements: list[Element],
+    instance: tuple[str, tuple[str, ...]],
+    dut: Dut,
+    found: _Problems,
+) -> None:
+    """The node is one of the bench or, by the instance's name and a dot, one inside the DUT."""
+    name, connections = instance
+    inside = {n for p in dut.primitives for n in p.nodes} | {
+        n for e in dut.elements for n in e.nodes
+    }
+    inner = {f"{name}.{n}" for n in inside - {*dut.ports, "0"}}
+    outer = {*connections, *(n for e in elements for n in e.nodes)} - {"0"}
+    node = voltage.node
+    if node in inner | outer:
+        return
+    port = node.removeprefix(f"{name}.")
+    if port != node and port in dut.ports and len(connections) == len(dut.ports):
+        advice = f"{port} is a port of {dut.name}; write v({connections[dut.ports.index(port)]})"
+    elif node == "0":
+        advice = "node 0 is ground"
+    elif f"{name}.{node}" in inner:
+        advice = (
+            f"no node {node!r} in the bench; for the one inside {dut.name} write v({name}.{node})"
+        )
+    else:
+        close = difflib.get_close_matches(node, sorted(inner | outer), n=1)
+        meant = f", did you mean v({close[0]})?" if close else ""
+        advice = f"no node {node!r}{meant}; there is: {', '.join(sorted(outer) + sorted(inner))}"
+    found.add(voltage.where, f"v({node}): {advice}")
+
+
+def _check_not_driven(
+    initial: list[NodeVoltage], elements: list[Element], found: _Problems
+) -> None:
+    """A node that a voltage source holds against ground has no initial condition of its own."""
+    driven = {n: e.name for e in elements if e.name[0] == "v" and "0" in e.nodes for n in e.nodes}
+    for voltage in initial:
+        if voltage.node in driven and voltage.node != "0":
+            found.add(
+                voltage.where,
+                f".ic v({voltage.node}): {driven[voltage.node]} holds that node; give its waveform "
+                "another start, or leave the node out",
+            )
 
 
 def _instance(line: str, where: str, dut: Dut | None) -> tuple[str, tuple[str, ...]]:
@@ -322,7 +394,8 @@ def _element(line: str, where: str) -> Element:
         raise _refused(
             where,
             f"{words[0]!r} is not allowed here{': ' if reason else ''}{reason}; elements are "
-            f"{allowed}, transistors are X lines, and the only directive is .nodeset in a bench",
+            f"{allowed}, transistors are X lines, and the only directives are .nodeset and .ic, in a "
+            "bench",
         )
     count = _ELEMENT_NODES[kind]
     if len(words) < count + 2:

@@ -7,13 +7,15 @@ circuit folders, so that a worker starts without the machinery that reads them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from acs_gym.expressions import Expression, evaluate_all
 from acs_gym.pdks.base import Device
 
+INITIAL = ".ic"
 _PLACE = re.compile(r"\{([\w.]+)\}")
+_VALUE = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,9 @@ class Analysis:
 class Deck:
     """One testbench: its netlist, what is set before each run and in which order, its analyses.
 
-    `template` has `{element}` where a binned device's model name belongs: which card a size needs
-    is part of the netlist, not of what is set afterwards (see `netlist`).
+    `template` has `{element}` where a binned device's model name belongs, and in its `.ic` line
+    `{formula}` where a voltage does: neither can be set afterwards, so each is part of the netlist
+    (see `netlist`).
     """
 
     name: str
@@ -147,12 +150,25 @@ class Program:
     key: str = field(default="")
 
 
-def netlist(deck: Deck, models: Mapping[str, str]) -> tuple[str, ...]:
-    """The deck as text for ngspice, given the model name of each binned device."""
+def netlist(deck: Deck, models: Mapping[str, str], initial: Sequence[float]) -> tuple[str, ...]:
+    """The deck as text for ngspice: the model name of each binned device, and `initial_values`."""
+    voltage = iter(initial)
+
+    def filled(line: str) -> str:
+        if line.startswith(INITIAL):
+            return _VALUE.sub(lambda _: repr(next(voltage)), line)
+        return _PLACE.sub(lambda m: models[m[1]], line) if "{" in line else line
+
     title, *rest = deck.template
     cards = (deck.models[name] for name in sorted(set(models.values())))
-    body = (_PLACE.sub(lambda m: models[m[1]], line) if "{" in line else line for line in rest)
-    return title, *cards, *body
+    return title, *cards, *map(filled, rest)
+
+
+def initial_values(deck: Deck, scope: Mapping[str, float]) -> tuple[float, ...]:
+    """The voltages in V of the formulas of the deck's `.ic`, in order; none where it has no formula."""
+    lines = [line for line in deck.template if line.startswith(INITIAL)]
+    formulas = tuple(Expression(text) for line in lines for text in _VALUE.findall(line))
+    return tuple(evaluate_all(formulas, scope)) if formulas else ()
 
 
 def setting_values(deck: Deck, scope: Mapping[str, float]) -> list[float]:

@@ -12,7 +12,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from acs_gym.simulation.program import Analysis, Deck, model_names, netlist, setting_values
+from acs_gym.simulation.program import (
+    INITIAL,
+    Analysis,
+    Deck,
+    initial_values,
+    model_names,
+    netlist,
+    setting_values,
+)
 from acs_gym.units import parse
 from acs_gym.vacask.models import NotTranslated, model_line
 
@@ -70,7 +78,7 @@ def translate(deck: Deck, scope: Mapping[str, float], temperature: float) -> Inp
     """
     number = iter(setting_values(deck, scope))
     settings = {s.target: [next(number) for _ in s.values] for s in deck.settings}
-    lines = netlist(deck, model_names(deck, scope))
+    lines = netlist(deck, model_names(deck, scope), initial_values(deck, scope))
     circuit = _Circuit(settings)
     body = [text for line in lines[1:] for text in circuit.statement(line)]
     runs = tuple(_runs(deck))
@@ -141,7 +149,9 @@ class _Circuit:
             yield "ends"
         elif kind == ".nodeset":
             pairs = re.findall(r"v\(([^()]+)\)\s*=\s*(\S+)", line, re.I)
-            self.nodeset += [(node.lower(), parse(value)) for node, value in pairs]
+            self.nodeset += [(n.lower().replace(".", ":"), parse(value)) for n, value in pairs]
+        elif kind == INITIAL:
+            raise NotTranslated("cannot translate .ic: a transient from given voltages")
         elif kind[0] == "x":
             yield f"'{words[0].lower()}' ({_nodes(words[1:-1])}) '{words[-1]}'"
         elif kind[0] != ".":

@@ -130,6 +130,7 @@ SMUGGLED = {
     "compiled code": (BENCH, "rout out", "afile out 0 filesrc\nrout out", "compiled code"),
     "a transistor of its own": (BENCH, "rout out", "m1 out 0 0 0 x\nrout out", "belong to the PDK"),
     "a nodeset with more in it": (BENCH, ".nodeset ", ".nodeset quit ", "expected '.nodeset"),
+    "an initial condition with more": (BENCH, ".nodeset ", ".ic quit ", "expected '.ic v(NODE)"),
     "code in an expression": ("dut.spice", "w={w_pair}", "w={open('/etc/x')}", "only these functions"),
     "a command of the simulator": ("circuit.toml", OP, 'command = "shell ls"', "no other command"),
     "a second analysis": ("circuit.toml", OP, 'command = "op; shell ls"', "no other command"),
@@ -239,6 +240,39 @@ def test_what_does_not_fit_together_is_listed_in_one_run(
         "a reference for PDK 'sky132'",
     ):
         assert said in out, said
+
+
+@pytest.mark.parametrize("directive", [".nodeset", ".ic"])
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ("oupt", "v(oupt): no node 'oupt', did you mean v(out)?; there is: cm, d, inn, inp"),
+        (
+            "tail",
+            "no node 'tail' in the bench; for the one inside preamp write v(xdut.tail)",
+        ),
+        ("xdut.tial", "did you mean v(xdut.tail)?"),
+        ("xdut.inp", "inp is a port of preamp; write v(inp)"),
+        ("0", "node 0 is ground"),
+    ],
+)
+def test_a_voltage_of_no_node_is_refused_with_the_node_that_is_meant(
+    capsys: pytest.CaptureFixture[str], folder: Path, directive: str, node: str, said: str
+) -> None:
+    edit(folder, BENCH, ".nodeset ", f"{directive} v({node})=0.5 ")
+    code, out = check(capsys, folder)
+    where = f"{BENCH}:{line_of(folder, BENCH, directive)}: "
+    assert code == 1 and any(where in line and said in line for line in out.splitlines()), out
+
+
+def test_a_voltage_given_twice_or_to_a_driven_node_is_refused(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    edit(folder, BENCH, ".nodeset ", ".ic v(vdd)=0\n.nodeset v(outp)=1 ")
+    code, out = check(capsys, folder)
+    assert code == 1
+    assert ".ic v(vdd): vdd holds that node; give its waveform another start" in out
+    assert "'.nodeset v(outp)' is already used at " in out
 
 
 _LEVELS = "level = 1, trigger_level = 1"
@@ -368,7 +402,6 @@ SUSPICIOUS = {
     "a dangling node of a bench": (
         BENCH, "rout out 0", "rout outx 0", "node outx has a single connection",
     ),
-    "a nodeset of nothing": (BENCH, "v(outn)=", "v(oupt)=", "nodeset of oupt"),
     "a sizing on a bound": (
         "reference.toml", "m_tail = 11", "m_tail = 20", "m_tail sits on a bound of its range (1 to 20)",
     ),

@@ -78,7 +78,7 @@ def test_bundled_circuits_load_and_tie_matched_devices(path: Path) -> None:
         ("dut.spice", "w={w_pair}", "width={w_pair}", "nfet has no parameter 'width'"),
         ("dut.spice", "w={w_pair}", "w={open('x')}", "only these functions"),
         ("bench_follower.spice", "vdd  vdd 0", ".control\nvdd vdd 0", "bench_follower.spice:4"),
-        ("bench_follower.spice", "vdd  vdd 0", ".lib /etc/x tt\nvdd vdd 0", "the only directive is"),
+        ("bench_follower.spice", "vdd  vdd 0", ".lib /etc/x tt\nvdd vdd 0", "the only directives are"),
         ("bench_follower.spice", "Xdut inp inn", "Xdut inp", "5 ports|6 ports"),
         ("bench_follower.spice", "dc {vdd}", 'dc "$HOME"', "runs no programs"),
     ],

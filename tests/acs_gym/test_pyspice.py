@@ -281,7 +281,7 @@ PROBLEMS = {
     "parameter": (lambda dut, bench: bench.parameter("w", 1), r"'\.param w=1'.*\[conditions\]"),
     "raw directive": (
         lambda dut, bench: setattr(bench, "raw_spice", ".control\nshell ls\n.endc"),
-        r"'\.control' cannot be part of a task: the only directive is \.nodeset",
+        r"'\.control' cannot be part of a task: the only directives are \.nodeset",
     ),
     "raw directive of the DUT": (
         lambda dut, bench: setattr(dut, "raw_spice", ".ic v(out)=0"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from acs_gym.circuit_files import Location, Problem, TomlFile
 from acs_gym.design import InvalidDesign, Parameter
+from acs_gym.pdks import signatures
 from acs_gym.expressions import Expression, ExpressionError
 from acs_gym.pdks import pdk_names
 from acs_gym.simulation.measures import MEASURES, Option, options_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from acs_gym.circuit import AnalysisEntry, Circuit, MetricEntry
 
 _AREA = "area"
-TRANSISTORS = ("nfet", "pfet")
 
 
 def inconsistencies(circuit: Circuit, toml: TomlFile, references: TomlFile) -> list[Problem]:
@@ -47,7 +47,8 @@ class _Consistency:
         self.file = circuit.file
         self.analysis_names = [a.name for b in self.file.bench for a in b.analysis]
         self.metric_names = [m.name for m in self.file.metric]
-        fets = [p.name for p in circuit.dut.primitives if p.kind in TRANSISTORS]
+        known = signatures()
+        fets = [p.name for p in circuit.dut.primitives if known[p.kind].is_fet]
         self.transistors = tuple(fets)
         # A condition that one PDK alone has is none for a netlist that all share.
         conditions = [set(circuit.conditions(pdk)) for pdk in self.file.pdk]

@@ -202,7 +202,7 @@ class Task:
             design,
             waveforms,
             chosen.overrides(program.conditions),
-            chosen.mismatch([t.element for t in program.decks[0].transistors]),
+            chosen.mismatch([d.key for d in program.decks[0].draws]),
         )
 
     def operating_point_job(self, design: Design) -> Job:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from acs_gym.expressions import Expression
 
 CORNERS = ("tt", "ff", "ss", "sf", "fs")
+PASSIVE_CORNERS = ("ll", "lh", "hl", "hh")
 # ngspice takes a size within 1 nm of a bin edge to be on it.
 _BIN_SLACK = 1e-9
 
@@ -40,47 +41,186 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """How one primitive becomes a SPICE element.
+class Part:
+    """One SPICE element of a device.
 
     Attributes:
-        letter: the element letter (M, R, C).
-        bins: the model cards, in the order of the library; empty for a plain R or C.
-        attributes: instance attribute -> formula over the primitive's parameters (SI units) and
-            `z`, a standard normal draw for mismatch that is 0 in a nominal simulation. They
-            are sent with `alter` before every simulation, so everything that depends on W and L
-            beyond W and L themselves must be here.
-        area: m², a formula over the same parameters.
+        letter: the element letter (M, R, C, Q, D, B, V).
+        nodes: of the device's nodes, by their names there; `0` is the substrate; any other name is
+            a node inside the device.
+        attributes: instance attribute -> formula over the device's parameters (SI units) and its
+            draws. They are sent with `alter` before every simulation, so everything that depends
+            on W and L beyond W and L themselves must be here. The first one of an R or a C is its
+            value.
+        label: tells the parts of a device apart; empty for the one that the device is named by.
+        model: the model card; empty where there is none or where the size decides.
+        own: card parameter -> formula, where mismatch moves the card itself (a BJT has no instance
+            attribute for it): the element gets a copy of its card and `altermod` sets these.
+        law: what stands after the nodes of a B source, inside nodes as `v(NAME)`.
     """
 
     letter: str
-    bins: tuple[Bin, ...]
-    attributes: Mapping[str, Expression]
+    nodes: tuple[str, ...]
+    attributes: Mapping[str, Expression] = field(default_factory=dict)
+    label: str = ""
+    model: str = ""
+    own: Mapping[str, Expression] = field(default_factory=dict)
+    law: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """How an X line becomes SPICE elements.
+
+    Attributes:
+        nodes: the names of the X line's nodes, in its order.
+        parts: its elements; the first is the one that operating points are read from.
+        area: m², a formula over the parameters.
+        defaults: what a parameter is where the X line does not say, a formula over those before it.
+        draws: the standard normal draws of its mismatch, 0 in a nominal simulation.
+        bins: the cards that the size chooses from, in the order of the library; empty for others.
+        finger: width and length that choose the card.
+        cards: model name -> card, one line each, all that the parts and bins may need.
+    """
+
+    nodes: tuple[str, ...]
+    parts: tuple[Part, ...]
     area: Expression
+    defaults: Mapping[str, Expression] = field(default_factory=dict)
+    draws: tuple[str, ...] = ()
+    bins: tuple[Bin, ...] = ()
+    finger: tuple[Expression, Expression] = (Expression("w/nf"), Expression("l"))
+    cards: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_transistor(self) -> bool:
+        """A FET, whose operating point can be read and whose card its size decides."""
+        return bool(self.bins)
 
     def model(self, w: float, l: float) -> str:  # noqa: E741
-        """The model card for a size: the first bin that holds it. Raises PdkError if none does."""
+        """The card for a finger of that size: the first that holds it. Raises NoCard if none does."""
         for candidate in self.bins:
             if candidate.holds(w, l):
                 return candidate.model
-        raise PdkError(f"no model card for w = {w:.4g} m, l = {l:.4g} m")
+        raise NoCard(w, l, self.bins)
+
+    def parameters(self, given: Mapping[str, Expression]) -> dict[str, Expression]:
+        """Every parameter: as given, else its default; what is constant is a number."""
+        known = dict(given)
+        for name, formula in self.defaults.items():
+            if name not in known:
+                meant = formula.substitute(known)
+                known[name] = meant if meant.names else Expression(repr(float(meant({}))))
+        return known
+
+    def values(self, part: Part, given: Mapping[str, float]) -> dict[str, float]:
+        """The part's attributes as numbers; draws that are not given are 0."""
+        fixed = {name: Expression(repr(float(value))) for name, value in given.items()}
+        scope = dict.fromkeys(self.draws, 0.0) | dict(given)
+        scope |= {name: float(e(scope)) for name, e in self.parameters(fixed).items()}
+        return {name: float(formula(scope)) for name, formula in part.attributes.items()}
 
 
-# Source and drain of an unfolded device: a strip 0.29 um long beside the gate, contacts included, as
-# schematic editors write it for SKY130. Without it a device has no junction capacitance at all.
-_STRIP = "0.29e-6"
-DIFFUSIONS: Mapping[str, Expression] = {
-    "ad": Expression(f"w*{_STRIP}"),
-    "as": Expression(f"w*{_STRIP}"),
-    "pd": Expression(f"2*(w+{_STRIP})"),
-    "ps": Expression(f"2*(w+{_STRIP})"),
+class NoCard(PdkError):
+    """A size that no model card is for; the message has both, and a guess where there is one."""
+
+    def __init__(self, w: float, l: float, bins: tuple[Bin, ...]) -> None:  # noqa: E741
+        lengths = f"l {_um(min(b.lmin for b in bins))} to {_um(max(b.lmax for b in bins))}"
+        widths = f"w {_um(min(b.wmin for b in bins))} to {_um(max(b.wmax for b in bins))}"
+        message = f"no model card for w = {_um(w)}, l = {_um(l)}; cards are for {widths}, {lengths}"
+        if max(w, l) >= NO_SIZE:
+            message += "; sizes are in m: were microns meant?"
+        super().__init__(message)
+
+
+# No device is so large: a size, or an area, of that many metres is a number in another unit.
+NO_SIZE = 1e-3
+
+
+def _um(size: float) -> str:
+    return "any" if math.isinf(size) else f"{1e6 * size:.6g} um"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What an X line of a device says: its nodes in order and its parameters.
+
+    `scales` are the factors to SI units of bare numbers on a line that is written in a PDK's own
+    units, which the lines of some are (microns, mostly): told by a size of a millimetre and more.
+    """
+
+    nodes: tuple[str, ...]
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    scales: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_fet(self) -> bool:
+        return self.nodes == _FET_NODES
+
+
+_FET_NODES = ("d", "g", "s", "b")
+FET = Signature(
+    _FET_NODES,
+    ("w", "l"),
+    ("nf", "m", "ad", "as", "pd", "ps", "nrd", "nrs", "sa", "sb", "sd"),
+)
+# What circuits for any PDK are made of. `ibias` becomes its elements in `simulation/deck.py`.
+NEUTRAL: Mapping[str, Signature] = {
+    "nfet": FET,
+    "pfet": FET,
+    "res": Signature(("p", "n"), ("r",), ("m",)),
+    "cap": Signature(("p", "n"), ("c",), ("m",)),
+    "pnp": Signature(("c", "b", "e"), (), ("m",)),
+    "ideal_res": Signature(("p", "n"), ("r",)),
+    "ideal_cap": Signature(("p", "n"), ("c",)),
+    "ibias": Signature(("p", "n"), ("i",)),
 }
-# Linear passives, the same on every PDK; their areas are those of a 2 fF/um² MIM capacitor and a
-# 0.35 um wide poly resistor of 300 Ohm per square.
-PASSIVES: Mapping[str, Device] = {
-    "cap": Device("C", (), {"capacitance": Expression("c")}, Expression("c/2e-3")),
-    "res": Device("R", (), {"resistance": Expression("r")}, Expression("r/300*0.35e-6**2")),
+# The same on every PDK: no temperature, no corner, no mismatch, no area.
+IDEAL: Mapping[str, Device] = {
+    "ideal_res": Device(
+        ("p", "n"), (Part("R", ("p", "n"), {"resistance": Expression("r")}),), Expression("0")
+    ),
+    "ideal_cap": Device(
+        ("p", "n"), (Part("C", ("p", "n"), {"capacitance": Expression("c")}),), Expression("0")
+    ),
 }
+
+
+def fet_defaults(strip: float, contact: float) -> dict[str, Expression]:
+    """What schematic symbols compute for a FET of total width `w` folded into `nf` fingers.
+
+    Inner strips of diffusion are shared by the fingers beside them, so folding saves capacitance:
+    int((nf+1)/2) of the nf+1 strips are drains and int((nf+2)/2) sources.
+
+    Args:
+        strip: length (m) of a strip of diffusion, contacts included.
+        contact: length (m) from contact to gate, which over w is a terminal's squares of sheet.
+    """
+    return {
+        "nf": Expression("1"),
+        "m": Expression("1"),
+        "drains": Expression("int((nf+1)/2)"),
+        "sources": Expression("int((nf+2)/2)"),
+        "ad": Expression(f"drains*w/nf*{strip!r}"),
+        "as_": Expression(f"sources*w/nf*{strip!r}"),
+        "pd": Expression(f"2*drains*(w/nf+{strip!r})"),
+        "ps": Expression(f"2*sources*(w/nf+{strip!r})"),
+        "nrd": Expression(f"{contact!r}/w"),
+        "nrs": Expression(f"{contact!r}/w"),
+        "sa": Expression("0"),
+        "sb": Expression("0"),
+        "sd": Expression("0"),
+    }
+
+
+_PLAIN = ("w", "l", "m", "nf", "ad", "pd", "ps", "nrd", "nrs", "sa", "sb", "sd")
+# BSIM4's instance parameters of a FET as parameters of the X line.
+FET_ATTRIBUTES: Mapping[str, Expression] = {
+    **{name: Expression(name) for name in _PLAIN},
+    "as": Expression("as_"),  # `as` is a word of the language that formulas are evaluated in.
+}
+FET_AREA = Expression("w*l*m")
 
 
 class Pdk(ABC):
@@ -92,13 +232,14 @@ class Pdk(ABC):
     #: Not bundled and not installable from here; its absence is nothing to mend.
     optional: bool = False
 
-    @abstractmethod
-    def models(self, corner: str) -> Mapping[str, str]:
-        """Model name -> its card, one line each, at a corner. Raises PdkNotFound, PdkError."""
+    #: The PDK's own device names, beside the neutral ones; known without its files.
+    signatures: Mapping[str, Signature] = {}
+    #: Corners of resistors and capacitors that it ships (see `split_corner`); empty: they have none.
+    passive_corners: tuple[str, ...] = ()
 
     @abstractmethod
     def devices(self, corner: str) -> Mapping[str, Device]:
-        """Primitive kind -> device, at a corner. Raises PdkNotFound, PdkError."""
+        """Neutral and own device names -> device, at a corner. Raises PdkNotFound, PdkError."""
 
     @abstractmethod
     def digest(self) -> str:
@@ -115,8 +256,19 @@ class Pdk(ABC):
             return False
         return True
 
-    def check_corner(self, corner: str) -> None:
-        if corner not in CORNERS:
-            raise PdkError(
-                f"{self.name} has no corner {corner!r}; use one of: {', '.join(CORNERS)}"
-            )
+    def check_corner(self, corner: str) -> tuple[str, str]:
+        """(transistors' corner, passives' corner or empty). Raises PdkError for one it has not."""
+        fets, passives = split_corner(corner)
+        if fets not in CORNERS or passives not in ("", *self.passive_corners):
+            known = ", ".join((*CORNERS, *self.passive_corners))
+            raise PdkError(f"{self.name} has no corner {corner!r}; use one of: {known}")
+        return fets, passives
+
+
+def split_corner(corner: str) -> tuple[str, str]:
+    """`ss` -> (`ss`, ``), `hl` -> (`tt`, `hl`), `ss_hl` -> (`ss`, `hl`).
+
+    Of passives the first letter is the resistors', the second the capacitors': h(igh), l(ow).
+    """
+    fets, _, passives = corner.partition("_")
+    return ("tt", fets) if fets in PASSIVE_CORNERS and not passives else (fets, passives)

@@ -269,6 +269,42 @@ MISMATCH: dict[str, Pelgrom] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Passives:
+    """Resistor, capacitor and substrate PNP of the same class of technology; SI units.
+
+    `spread` is how far the low and high corners are from the nominal one. Matching constants are one device's
+    sigma times the root of its area (m), for the PNP relative to one emitter.
+    """
+
+    strip: float = 0.29e-6
+    poly_width: float = 0.35e-6
+    poly_wider_below: float = 3e3
+    poly_sheet: float = 300.0
+    poly_tc1: float = 4e-4
+    poly_tc2: float = 1e-6
+    poly_matching: float = 2e-8
+    poly_oxide: float = 1e-4
+    poly_spread: float = 0.15
+    mim_density: float = 2e-3
+    mim_matching: float = 5e-9
+    mim_spread: float = 0.10
+    pnp_emitter: float = 10e-12
+    pnp_is: float = 6e-18
+    pnp_bf: float = 12.0
+    pnp_is_matching: float = 2e-3
+    pnp_bf_matching: float = 2e-2
+
+
+PASSIVES = Passives()
+# A vertical PNP to the substrate: low gain, a saturation current that doubles every few degrees.
+PNP = (
+    "level=1 vaf=120 nf=1.0 ikf=4e-4 ise=5e-16 ne=1.6 rb=80 re=6 rc=90 br=0.2 nr=1.0 "
+    "cje=1e-14 vje=0.75 mje=0.33 cjc=1.5e-14 vjc=0.55 mjc=0.3 tf=6e-10 xtb=1.6 xti=4.5 eg=1.12 "
+    "tnom=27 af=1 kf=1e-13"
+)
+
+
 def _card(kind: str, parameters: Mapping[str, float | int], shift: TypeShift) -> str:
     """Return one ``.model`` card of type ``kind`` ("n" or "p") with ``shift`` applied."""
     values = {**_SWITCHES, **parameters}

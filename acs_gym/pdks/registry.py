@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from functools import cache
 
-from acs_gym.pdks.base import Pdk, PdkNotFound
+from acs_gym.pdks.base import NEUTRAL, Pdk, PdkNotFound, Signature
 
 _NAMES = ("sky130", "generic", "gf180mcu")
 
@@ -32,3 +32,12 @@ def get_pdk(name: str) -> Pdk:
     close = difflib.get_close_matches(name, _NAMES, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     raise PdkNotFound(f"no PDK called {name!r}; {hint}PDKs: {', '.join(_NAMES)}")
+
+
+@cache
+def signatures() -> dict[str, Signature]:
+    """What an X line may name: neutral devices, and those of every PDK."""
+    found = dict(NEUTRAL)
+    for name in pdk_names():
+        found |= get_pdk(name).signatures
+    return found

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from acs_gym.pdks.base import PASSIVES, Bin, Device, Pdk
+from acs_gym.pdks.base import Bin, Device, Pdk
 
 _LIMITS = ("lmin", "lmax", "wmin", "wmax")
-Resolved = tuple[Mapping[str, str], Mapping[str, Device]]
 
 
 class ResolvedPdk(Pdk):
@@ -26,22 +26,42 @@ class ResolvedPdk(Pdk):
         """Every file in the folder that decides a result."""
 
     @abstractmethod
-    def resolve(self, folder: Path, corner: str) -> Resolved:
-        """(model cards, devices) of a corner. Raises PdkError on a library of another layout."""
+    def kinds(self) -> tuple[str, ...]:
+        """The names of all devices, neutral ones first."""
 
-    def models(self, corner: str) -> Mapping[str, str]:
-        self.check_corner(corner)
-        return _resolved(self, self.folder(), corner)[0]
+    @abstractmethod
+    def resolve(self, folder: Path, corner: str, kind: str) -> Device:
+        """One device at a corner. Raises PdkError on a library of another layout."""
 
     def devices(self, corner: str) -> Mapping[str, Device]:
         self.check_corner(corner)
-        return {**_resolved(self, self.folder(), corner)[1], **PASSIVES}
+        return _Devices(self, self.folder(), corner)
 
     def digest(self) -> str:
         return _digest(self.folder(), self.files())
 
     def location(self) -> str:
         return str(self.folder())
+
+
+@dataclass(frozen=True, slots=True)
+class _Devices(Mapping[str, Device]):
+    """Devices by name, each resolved when it is first asked for: a circuit uses two of thirty."""
+
+    pdk: ResolvedPdk
+    folder: Path
+    corner: str
+
+    def __getitem__(self, kind: str) -> Device:
+        if kind not in self.pdk.kinds():
+            raise KeyError(kind)
+        return _resolved(self.pdk, self.folder, self.corner, kind)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.pdk.kinds())
+
+    def __len__(self) -> int:
+        return len(self.pdk.kinds())
 
 
 def binned_card(name: str, polarity: str, values: Mapping[str, str]) -> tuple[Bin, str]:
@@ -54,9 +74,9 @@ def binned_card(name: str, polarity: str, values: Mapping[str, str]) -> tuple[Bi
     return Bin(name, **limits), f".model {name} {polarity} {body}"
 
 
-@lru_cache(maxsize=32)
-def _resolved(pdk: ResolvedPdk, folder: Path, corner: str) -> Resolved:
-    return pdk.resolve(folder, corner)
+@lru_cache(maxsize=512)
+def _resolved(pdk: ResolvedPdk, folder: Path, corner: str, kind: str) -> Device:
+    return pdk.resolve(folder, corner, kind)
 
 
 @lru_cache(maxsize=8)

@@ -19,10 +19,12 @@ from acs_gym.expressions import Expression
 from acs_gym.pdks.base import Device, Pdk
 from acs_gym.simulation.measures import MEASURES, Option, options_of
 from acs_gym.simulation.netlist import Bench, Element, Primitive
+from acs_gym.simulation.placement import Placed
 from acs_gym.simulation.program import (
     INITIAL,
     Analysis,
     Deck,
+    Draw,
     Gate,
     Metric,
     Probe,
@@ -36,8 +38,6 @@ from acs_gym.simulation.program import (
 # error of its steps goes with reltol·trtol, chosen by measurement (benchmarks/numerics.py).
 RELTOL, TRANSIENT_RELTOL = 1e-5, 1e-4
 OPTIONS = f"keepopinfo noinit reltol={RELTOL:g} trtol=0.7"
-# A transistor's mismatch draw in formulas; no parameter's name starts with an underscore.
-DRAW = "_z"
 _CLAMP = "acs_clamp"
 _CLAMP_MODEL = f".model {_CLAMP} d(is=1e-14 n=1)"
 # Settable attributes of plain elements whose whole value is one number.
@@ -49,8 +49,7 @@ def build_program(circuit: Circuit, pdk: Pdk, corner: str = "tt") -> Program:
     conditions = circuit.conditions(pdk.name)
     space = circuit.space(pdk.name)
     scope = {**conditions, **space.from_unit([0.5] * len(space))}
-    devices = pdk.devices(corner)
-    models = pdk.models(corner)
+    devices = _devices(circuit, pdk, corner)
     transistors = _transistor_names(circuit, devices)
     metrics = tuple(_metric(m, transistors) for m in circuit.file.metric)
     gates = tuple(_gate(g, tuple(m.name for m in metrics)) for g in circuit.file.gate)
@@ -61,7 +60,7 @@ def build_program(circuit: Circuit, pdk: Pdk, corner: str = "tt") -> Program:
             _analysis(entry.netlist, a, bench, wanted.get(a.name, ()), conditions)
             for a in entry.analysis
         )
-        decks.append(_deck(circuit, entry.netlist, bench, analyses, models, devices, scope))
+        decks.append(_deck(circuit, entry.netlist, bench, analyses, devices, scope))
     program = Program(
         name=f"{circuit.id}@{pdk.name}:{corner}",
         parameters=space.names,
@@ -75,35 +74,50 @@ def build_program(circuit: Circuit, pdk: Pdk, corner: str = "tt") -> Program:
     return replace(program, key=_key(program))
 
 
+def _devices(circuit: Circuit, pdk: Pdk, corner: str) -> dict[str, Device]:
+    """The devices that the circuit uses, by the names it calls them. Raises CircuitError."""
+    known = pdk.devices(corner)
+    found: dict[str, Device] = {}
+    for primitive in circuit.dut.primitives:
+        if primitive.kind in found or primitive.kind == "ibias":
+            continue
+        if primitive.kind not in known:
+            raise CircuitError(
+                f"{primitive.where}: {pdk.name} has no device {primitive.kind}; it has: "
+                f"{', '.join(known)}"
+            )
+        found[primitive.kind] = known[primitive.kind]
+    return found
+
+
 def _deck(
     circuit: Circuit,
     name: str,
     bench: Bench,
     analyses: tuple[Analysis, ...],
-    models: Mapping[str, str],
     devices: Mapping[str, Device],
     scope: Mapping[str, float],
 ) -> Deck:
     dut = circuit.dut
     instance = bench.instance
     body: list[str] = []
+    own_cards: list[str] = []
     transistors: list[Transistor] = []
+    draws: list[Draw] = []
     settings: list[Setting] = []
     for primitive in dut.primitives:
-        draw = f"{DRAW}{len(transistors)}"
         if primitive.kind == "ibias":
             body += _bias_lines(primitive, scope)
             current = primitive.parameters["i"]
             settings.append(Setting(f"i.{instance}.i{primitive.name}[dc]", (current,)))
             continue
-        device = devices[primitive.kind]
-        full_name = f"{device.letter}.{instance}.{device.letter}{primitive.name}".lower()
-        line, moving = _realise(primitive, device, full_name, draw, scope)
-        body.append(line)
-        settings += moving
-        if device.bins:
-            size = primitive.parameters
-            transistors.append(Transistor(full_name, device, size["w"], size["l"], draw))
+        placed = Placed(primitive, devices[primitive.kind], instance, len(draws), scope)
+        body += placed.lines
+        own_cards += placed.cards
+        settings += placed.settings
+        draws += placed.draws
+        if placed.transistor is not None:
+            transistors.append(placed.transistor)
     for element in dut.elements:
         body.append(_element_line(element, scope))
         settings += _bind(element, f"{element.name[0]}.{instance}.{element.name}")
@@ -126,6 +140,7 @@ def _deck(
     template = (
         f"{circuit.id} {name}",
         _CLAMP_MODEL,
+        *own_cards,
         f".subckt {dut.name} {' '.join(dut.ports)}",
         *body,
         f".ends {dut.name}",
@@ -136,7 +151,17 @@ def _deck(
         f".options {OPTIONS}",
         ".end",
     )
-    return Deck(name, template, models, tuple(transistors), tuple(settings), excitable, analyses)
+    return Deck(
+        name,
+        template,
+        models={k: v for device in devices.values() for k, v in device.cards.items()},
+        shared=tuple(sorted({p.model for d in devices.values() for p in d.parts if p.model})),
+        transistors=tuple(transistors),
+        draws=tuple(draws),
+        settings=tuple(settings),
+        excitable=excitable,
+        analyses=analyses,
+    )
 
 
 def _area(circuit: Circuit, devices: Mapping[str, Device]) -> Expression:
@@ -144,8 +169,9 @@ def _area(circuit: Circuit, devices: Mapping[str, Device]) -> Expression:
     terms = ["0"]
     for primitive in circuit.dut.primitives:
         if primitive.kind in devices:
-            own = {"m": Expression("1"), **primitive.parameters}
-            terms.append(devices[primitive.kind].area.substitute(own).text)
+            device = devices[primitive.kind]
+            own = device.parameters(primitive.parameters)
+            terms.append(device.area.substitute(own).text)
     return Expression("+".join(terms))
 
 
@@ -157,29 +183,6 @@ def _bias_lines(primitive: Primitive, scope: Mapping[str, float]) -> list[str]:
     (source, sink), label = primitive.nodes, primitive.name
     value = float(primitive.parameters["i"](scope))
     return [f"i{label} {source} {sink} {value!r}", f"d{label} {sink} {source} {_CLAMP}"]
-
-
-def _realise(
-    primitive: Primitive, device: Device, element: str, draw: str, scope: Mapping[str, float]
-) -> tuple[str, list[Setting]]:
-    """The netlist line of one primitive, and how its attributes follow the design."""
-    parameters = dict(primitive.parameters)
-    if device.bins:
-        parameters.setdefault("m", Expression("1"))
-    values = {key: float(e(scope)) for key, e in parameters.items()} | {"z": 0.0}
-    start = {a: float(e(values)) for a, e in device.attributes.items()}
-    own = {**parameters, "z": Expression(draw)}
-    # What neither a design nor a mismatch draw can change is in the text, and nothing ever alters it.
-    moving = {name for name, e in parameters.items() if e.names} | {"z"}
-    settings = [
-        Setting(f"{element}[{attribute}]", (formula.substitute(own),))
-        for attribute, formula in device.attributes.items()
-        if moving & set(formula.names)
-    ]
-    head = f"{device.letter.lower()}{primitive.name} {' '.join(primitive.nodes)}"
-    if not device.bins:
-        return f"{head} {next(iter(start.values()))!r}", settings
-    return f"{head} {{{element}}} {' '.join(f'{a}={v!r}' for a, v in start.items())}", settings
 
 
 def _element_line(element: Element, scope: Mapping[str, float]) -> str:
@@ -296,9 +299,9 @@ def _transistor_names(circuit: Circuit, devices: Mapping[str, Device]) -> dict[s
     """A transistor's name in `dut.spice` -> its element in the simulator, in the first bench."""
     instance = circuit.benches[0].instance
     return {
-        p.name: f"{devices[p.kind].letter}.{instance}.{devices[p.kind].letter}{p.name}".lower()
+        p.name: f"m.{instance}.m{p.name}".lower()
         for p in circuit.dut.primitives
-        if p.kind in devices and devices[p.kind].bins
+        if p.kind in devices and devices[p.kind].is_transistor
     }
 
 

@@ -106,7 +106,7 @@ class Engine:
         mismatch: Mapping[str, float],
         waves: Waveforms,
     ) -> None:
-        scope = {**scope, **{t.draw: mismatch.get(t.element, 0.0) for t in deck.transistors}}
+        scope = {**scope, **{d.name: mismatch.get(d.key, 0.0) for d in deck.draws}}
         values = setting_values(deck, scope)
         if not all(map(math.isfinite, values)):
             raise _Failed(Status.INVALID_DESIGN, _not_finite(deck, values))
@@ -120,7 +120,7 @@ class Engine:
         self._driver.commands(
             [f"option temp={scope[TEMPERATURE]!r}"]
             + [
-                f"alter @{s.target} = [ {' '.join([repr(next(number)) for _ in s.values])} ]"
+                f"{s.command} @{s.target} = [ {' '.join([repr(next(number)) for _ in s.values])} ]"
                 for s in deck.settings
             ]
         )

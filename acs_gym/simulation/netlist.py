@@ -17,18 +17,14 @@ from pathlib import Path
 
 from acs_gym.circuit_files import Problem, Unreadable, read_text, unreadable
 from acs_gym.expressions import Expression, ExpressionError
+from acs_gym.pdks import Signature, signatures
+from acs_gym.pdks.base import NEUTRAL, NO_SIZE
 from acs_gym.units import parse
 
-# Nodes and parameters of each primitive a PDK (or, for `ibias`, the deck) realises.
-PRIMITIVES: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
-    # name: (nodes, required parameters, optional parameters)
-    "nfet": (4, ("w", "l"), ("m",)),
-    "pfet": (4, ("w", "l"), ("m",)),
-    "res": (2, ("r",), ()),
-    "cap": (2, ("c",), ()),
-    "ibias": (2, ("i",), ()),
-}
 _ELEMENT_NODES = {"v": 2, "i": 2, "r": 2, "c": 2, "l": 2, "e": 4, "g": 4, "f": 2, "h": 2}
+# Between a device's name and that of what is inside it, so not in a name here.
+INSIDE = "__"
+_SIZES = ("w", "l", "area")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NODE = re.compile(r"[A-Za-z0-9_]+")
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -367,22 +363,59 @@ def _primitive(line: str, where: str) -> Primitive:
     words = glued.split()
     positional = [w for w in words if "=" not in w]
     kind = positional[-1].lower()
-    if kind not in PRIMITIVES or len(positional) < 3:
-        raise _refused(where, f"{kind!r} is not a primitive; use one of: {', '.join(PRIMITIVES)}")
-    count, required, optional = PRIMITIVES[kind]
+    signature = _signature(kind, where)
     nodes = tuple(n.lower() for n in positional[1:-1])
-    if len(nodes) != count:
-        raise _refused(where, f"{kind} has {count} nodes, got {len(nodes)}")
+    if len(nodes) != len(signature.nodes):
+        named = " ".join(signature.nodes)
+        raise _refused(
+            where, f"{kind} has {len(signature.nodes)} nodes ({named}), got {len(nodes)}"
+        )
     _check_nodes(nodes, where)
-    parameters: dict[str, Expression] = {}
+    allowed = (*signature.required, *signature.optional)
+    values: dict[str, str] = {}
     for key, _, value in (w.partition("=") for w in words if "=" in w):
-        if key.lower() not in (*required, *optional):
-            allowed = ", ".join((*required, *optional))
-            raise _refused(where, f"{kind} has no parameter {key!r}; it takes: {allowed}")
-        parameters[key.lower()] = _value_expression(value, where)
-    if missing := [p for p in required if p not in parameters]:
+        if key.lower() not in allowed:
+            raise _refused(
+                where, f"{kind} has no parameter {key!r}; it takes: {', '.join(allowed)}"
+            )
+        values[key.lower()] = value
+    if missing := [p for p in signature.required if p not in values]:
         raise _refused(where, f"{kind} needs {', '.join(missing)}")
+    parameters = _in_si({k: _parameter(v, where) for k, v in values.items()}, signature)
+    # `as` is a word of the language that formulas are evaluated in.
+    parameters = {"as_" if k == "as" else k: e for k, e in parameters.items()}
     return Primitive(_label(positional[0][1:], where), kind, nodes, parameters, where)
+
+
+def _signature(kind: str, where: str) -> Signature:
+    known = signatures()
+    if kind in known:
+        return known[kind]
+    close = difflib.get_close_matches(kind, known, n=3, cutoff=0.7)
+    use = f"did you mean {' or '.join(close)}?" if close else f"use one of: {', '.join(NEUTRAL)}"
+    raise _refused(where, f"{kind!r} is no device that any PDK has; {use}")
+
+
+def _parameter(value: str, where: str) -> Expression:
+    """`{...}`, a bare formula, or a number with a SPICE suffix."""
+    try:
+        return Expression(repr(parse(value)))
+    except ValueError:
+        return _value_expression(value, where)
+
+
+def _in_si(values: dict[str, Expression], signature: Signature) -> dict[str, Expression]:
+    """The parameters in SI units, where a line's bare sizes show that it is written in the PDK's.
+
+    No transistor is a millimetre long and none a nanometre, so which of the two a number means is
+    never in doubt.
+    """
+    bare = {k: float(e({})) for k, e in values.items() if not e.names and k in signature.scales}
+    if not any(k in _SIZES and size >= NO_SIZE for k, size in bare.items()):
+        return values
+    # Fifteen digits: 0.15 microns are 1.5e-07, and nothing after it.
+    scaled = {k: float(f"{size * signature.scales[k]:.15g}") for k, size in bare.items()}
+    return values | {k: Expression(repr(size)) for k, size in scaled.items()}
 
 
 def _element(line: str, where: str) -> Element:
@@ -424,15 +457,17 @@ def _value_expression(value: str, where: str) -> Expression:
 
 
 def _label(name: str, where: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise _refused(where, f"{name!r} is not a device name (a letter, then letters, digits, _)")
+    if not _NAME.fullmatch(name) or INSIDE in name:
+        raise _refused(
+            where, f"{name!r} is not a device name (a letter, then letters, digits, single _)"
+        )
     return name.lower()
 
 
 def _check_nodes(nodes: tuple[str, ...], where: str) -> None:
     for node in nodes:
-        if not _NODE.fullmatch(node):
-            raise _refused(where, f"{node!r} is not a node name (letters, digits, _)")
+        if not _NODE.fullmatch(node) or INSIDE in node:
+            raise _refused(where, f"{node!r} is not a node name (letters, digits, single _)")
 
 
 def _check_unique(named: list[tuple[str, str]], found: _Problems) -> None:

@@ -20,24 +20,33 @@ _VALUE = re.compile(r"\{([^{}]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Transistor:
-    """What decides a transistor's model card, and the name its mismatch draw has in formulas."""
+    """What decides a transistor's model card: the width and length of a finger, in m."""
 
     element: str
     device: Device
     w: Expression
     l: Expression  # noqa: E741
-    draw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A mismatch draw: what decides its luck (its element's name), and its name in formulas."""
+
+    key: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One `alter`: what it sets (`m.xdut.mpair_p[w]`), to one value or (for a `pulse`) several.
 
-    The values are formulas over the design, the conditions and the mismatch draws.
+    The values are formulas over the design, the conditions and the mismatch draws. With `altermod`
+    the target is a parameter of a model card.
     """
 
     target: str
     values: tuple[Expression, ...]
+    command: str = "alter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +92,15 @@ class Deck:
 
     `template` has `{element}` where a binned device's model name belongs, and in its `.ic` line
     `{formula}` where a voltage does: neither can be set afterwards, so each is part of the netlist
-    (see `netlist`).
+    (see `netlist`). `models` are all cards it may need, `shared` the names of those it always does.
     """
 
     name: str
     template: tuple[str, ...]
     models: Mapping[str, str]
+    shared: tuple[str, ...]
     transistors: tuple[Transistor, ...]
+    draws: tuple[Draw, ...]
     settings: tuple[Setting, ...]
     excitable: tuple[str, ...]
     analyses: tuple[Analysis, ...]
@@ -160,7 +171,7 @@ def netlist(deck: Deck, models: Mapping[str, str], initial: Sequence[float]) -> 
         return _PLACE.sub(lambda m: models[m[1]], line) if "{" in line else line
 
     title, *rest = deck.template
-    cards = (deck.models[name] for name in sorted(set(models.values())))
+    cards = (deck.models[name] for name in sorted({*models.values(), *deck.shared}))
     return title, *cards, *map(filled, rest)
 
 

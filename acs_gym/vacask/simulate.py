@@ -63,7 +63,7 @@ def simulate(
 def _run_deck(
     deck: Deck, scope: Mapping[str, float], mismatch: Mapping[str, float], timeout: float
 ) -> Waveforms:
-    draws = {t.draw: mismatch.get(t.element, 0.0) for t in deck.transistors}
+    draws = {d.name: mismatch.get(d.key, 0.0) for d in deck.draws}
     source = translate(deck, {**scope, **draws}, scope[TEMPERATURE])
     files = run_vacask(source.text, [run.file for run in source.runs], timeout)
     found: Waveforms = {}

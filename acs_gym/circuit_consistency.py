@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from acs_gym.circuit_files import Location, Problem, TomlFile
 from acs_gym.design import InvalidDesign, Parameter
-from acs_gym.pdks import signatures
 from acs_gym.expressions import Expression, ExpressionError
-from acs_gym.pdks import pdk_names
+from acs_gym.pdks import pdk_names, signatures
 from acs_gym.simulation.measures import MEASURES, Option, options_of
 from acs_gym.simulation.netlist import expressions_in
 from acs_gym.specs import Spec

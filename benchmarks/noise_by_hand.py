@@ -202,9 +202,9 @@ def measure() -> dict[str, Any]:
     with WorkerPool(1) as pool:
         for vgs in GATES:
             bias = Bias(vgs=vgs)
-            card = Card(pdk.models("tt")[device.model(bias.w, bias.l)], bias.w, bias.l)
-            size = {"w": bias.w, "l": bias.l, "m": 1.0, "z": 0.0}
-            end = card["rsh"] * float(device.attributes["nrs"](size))
+            card = Card(device.cards[device.model(bias.w, bias.l)], bias.w, bias.l)
+            squares = device.values(device.parts[0], {"w": bias.w, "l": bias.l})["nrs"]
+            end = card["rsh"] * squares
             variants = {
                 "ngspice 4.5": QUIET | {"version": "4.5"},
                 "ngspice 4.6": QUIET | {"version": "4.6"},

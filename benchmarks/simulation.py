@@ -58,7 +58,11 @@ SUBCKTS = {"nfet": "sky130_fd_pr__nfet_01v8", "pfet": "sky130_fd_pr__pfet_01v8"}
 
 def library(pdk: str, whole: bool) -> list[str]:
     if pdk == "generic":
-        return list(acs_gym.get_pdk("generic").models("tt").values())
+        return [
+            card
+            for kind in ("nfet", "pfet")
+            for card in acs_gym.get_pdk("generic").devices("tt")[kind].cards.values()
+        ]
     folder = find_sky130()
     if whole:
         return [f".lib {folder / 'sky130.lib.spice'} tt"]

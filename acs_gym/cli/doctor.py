@@ -67,7 +67,7 @@ def _pdks(wanted: list[str] | None) -> Iterator[Check]:
         what = f"PDK {pdk.name}"
         try:
             found = f"{pdk.title}: {pdk.location()}"
-            pdk.models("tt")
+            pdk.devices("tt")["nfet"]
         except PdkNotFound as error:
             needed = not pdk.optional or wanted is not None
             yield Check(

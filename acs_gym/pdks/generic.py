@@ -38,7 +38,7 @@ class Generic(Pdk):
 
     def devices(self, corner: str) -> Mapping[str, Device]:
         fets, passives = self.check_corner(corner)
-        resistors, capacitors = passives or ("", "")
+        resistors, capacitors = passives[:1], passives[1:]
         return {
             "nfet": _fet("n", fets),
             "pfet": _fet("p", fets),

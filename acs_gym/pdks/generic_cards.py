@@ -273,8 +273,8 @@ MISMATCH: dict[str, Pelgrom] = {
 class Passives:
     """Resistor, capacitor and substrate PNP of the same class of technology; SI units.
 
-    `spread` is how far the low and high corners are from the nominal one. Matching constants are one device's
-    sigma times the root of its area (m), for the PNP relative to one emitter.
+    `spread` is how far the low and high corners are from the nominal one. Matching constants are one
+    device's sigma times the root of its area (m), for the PNP relative to one emitter.
     """
 
     strip: float = 0.29e-6

@@ -249,7 +249,7 @@ def _neutral_capacitor(folder: Path, numbers: Numbers) -> Device:
 @lru_cache(maxsize=64)
 def _numbers(folder: Path, fets: str, passives: str) -> Numbers:
     """The library's parameters at a corner, with Monte Carlo off."""
-    resistors, capacitors = passives or ("", "")
+    resistors, capacitors = passives[:1], passives[1:]
     corner = Library()
     for name in (
         f"parameters_fet_{fets}",

@@ -79,7 +79,7 @@ def translate(deck: Deck, scope: Mapping[str, float], temperature: float) -> Inp
     number = iter(setting_values(deck, scope))
     settings = {s.target: [next(number) for _ in s.values] for s in deck.settings}
     lines = netlist(deck, model_names(deck, scope), initial_values(deck, scope))
-    circuit = _Circuit(settings)
+    circuit = _Circuit(settings, temperature)
     body = [text for line in lines[1:] for text in circuit.statement(line)]
     runs = tuple(_runs(deck))
     control = [
@@ -126,10 +126,15 @@ def _instance(element: str) -> str:
 
 
 class _Circuit:
-    """Statements of one netlist; remembers the nodesets and which sources have a waveform."""
+    """Statements of one netlist; remembers the nodesets and which sources have a waveform.
 
-    def __init__(self, settings: Mapping[str, list[float]]) -> None:
+    A resistor's temperature coefficients are worked into its value, at the one temperature there is.
+    """
+
+    def __init__(self, settings: Mapping[str, list[float]], temperature: float) -> None:
         self._settings = settings
+        self._temperature = temperature
+        self._resistor_cards: dict[str, dict[str, float]] = {}
         self._inside = ""  # The name of the DUT's instance, while inside its subcircuit.
         self.nodeset: list[tuple[str, float]] = []
         self.pulsed: list[str] = []
@@ -139,7 +144,9 @@ class _Circuit:
         """A line of SPICE as VACASK's, or nothing where it says nothing to VACASK."""
         words = line.split()
         kind = words[0].lower()
-        if kind == ".model":
+        if kind == ".model" and words[2].lower() == "r":
+            self._resistor_cards[words[1].lower()] = _numbers(words[3:])
+        elif kind == ".model":
             yield model_line(line)
         elif kind == ".subckt":
             self._inside = self._instance
@@ -171,6 +178,8 @@ class _Circuit:
                 attribute = {"r": "resistance", "c": "capacitance", "l": "inductance"}[letter]
                 model, parameter = _PASSIVE[letter]
                 value = self._one(full, attribute, words[2])
+                if letter == "r":
+                    value *= self._warmth(words[3:])
                 return f"'{name}' ({_nodes(words[:2])}) {model} {parameter}={value!r}"
             case "e" | "g":
                 gain = self._one(full, "gain", words[4])
@@ -185,6 +194,14 @@ class _Circuit:
             case "v" | "i":
                 return self._source(full, name, words[:2], " ".join(words[2:]))
         raise NotTranslated(f"cannot translate the element {line!r}")
+
+    def _warmth(self, words: list[str]) -> float:
+        """What a resistor's temperature makes of its value, from its card or its own words."""
+        given: dict[str, float] = {}
+        for word in words:
+            given |= _numbers([word]) if "=" in word else self._resistor_cards[word.lower()]
+        warmer = self._temperature - given.get("tnom", 27.0)
+        return 1.0 + given.get("tc1", 0.0) * warmer + given.get("tc2", 0.0) * warmer**2
 
     def _transistor(self, full: str, name: str, words: list[str]) -> str:
         values = {k.lower(): float(v) for k, _, v in (w.partition("=") for w in words[5:])}
@@ -211,6 +228,10 @@ class _Circuit:
         """An attribute's number: as set for this design, or as the netlist has it."""
         given = self._settings.get(f"{element}[{attribute}]")
         return parse(text) if given is None else given[0]
+
+
+def _numbers(words: list[str]) -> dict[str, float]:
+    return {k.lower(): parse(v) for k, _, v in (w.partition("=") for w in words)}
 
 
 def _dut_instance(settings: Mapping[str, list[float]]) -> str:

@@ -46,10 +46,10 @@ def one_transistor(pdk: Pdk, bias: Bias, changes: Mapping[str, str] = _NONE) -> 
     drain current in A/sqrt(Hz) at 1 kHz (`low`) and at 100 MHz (`high`).
     """
     device = pdk.devices("tt")["nfet"]
-    size = {"w": bias.w, "l": bias.l, "m": 1.0, "z": 0.0}
-    attributes = " ".join(f"{k}={float(e(size))!r}" for k, e in device.attributes.items())
+    values = device.values(device.parts[0], {"w": bias.w, "l": bias.l})
+    attributes = " ".join(f"{k}={v!r}" for k, v in values.items())
     model = device.model(bias.w, bias.l)
-    card = pdk.models("tt")[model]
+    card = device.cards[model]
     for name, value in changes.items():
         card = (
             re.sub(rf"\b{name}\s*=\s*[^\s)]+", "", card, flags=re.IGNORECASE) + f" {name}={value}"
@@ -66,9 +66,9 @@ def one_transistor(pdk: Pdk, bias: Bias, changes: Mapping[str, str] = _NONE) -> 
             ".end",
         ),
         models={model: card},
-        transistors=(
-            Transistor("m1", device, Expression(repr(bias.w)), Expression(repr(bias.l)), "_z0"),
-        ),
+        shared=(),
+        transistors=(Transistor("m1", device, *(Expression(repr(x)) for x in (bias.w, bias.l))),),
+        draws=(),
         settings=(),
         excitable=("vg",),
         analyses=(

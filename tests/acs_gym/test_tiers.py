@@ -155,7 +155,7 @@ def test_mismatch_follows_pelgrom(pdk: str, in_process: Simulator) -> None:
         return float(in_process.run([job])[0].waveforms["op"]["v(out)"][0])
 
     def threshold(area: float) -> float:
-        law = task.pdk.devices("tt")["nfet"].attributes["delvto"]
+        law = task.pdk.devices("tt")["nfet"].parts[0].attributes["delvto"]
         side = math.sqrt(area)
         size = {"w": side * reference["w_pair"], "l": side * reference["l_pair"], "m": 1.0}
         return float(law({**size, "z": 1.0}) - law({**size, "z": 0.0}))

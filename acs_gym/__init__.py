@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from acs_gym.envs.vector import SizingVectorEnv
     from acs_gym.envs.wrappers import GoalConditioned
     from acs_gym.evaluation import AtCondition, Evaluation, Status
-    from acs_gym.pdks import PdkError, PdkNotFound, get_pdk, pdk_names
+    from acs_gym.pdks import PdkError, PdkNotFound, available_pdks, get_pdk, pdk_names
     from acs_gym.registry import register_circuit
     from acs_gym.session import BudgetExhausted, Session, SimulationBudget
     from acs_gym.simulation.driver import SimulatorNotFound
@@ -38,7 +38,8 @@ _HOME = {
     "SizingEnv": "envs.sizing", "EnvState": "envs.snapshot", "SizingVectorEnv": "envs.vector",
     "DeltaAction": "envs.moves", "Discrete": "envs.moves", "GoalConditioned": "envs.wrappers",
     "AtCondition": "evaluation", "Evaluation": "evaluation", "Status": "evaluation",
-    "PdkError": "pdks", "PdkNotFound": "pdks", "get_pdk": "pdks", "pdk_names": "pdks",
+    "PdkError": "pdks", "PdkNotFound": "pdks", "available_pdks": "pdks", "get_pdk": "pdks",
+    "pdk_names": "pdks",
     "BudgetExhausted": "session", "Session": "session", "SimulationBudget": "session",
     "SimulatorNotFound": "simulation.driver",
     "InProcessSimulator": "simulation.pool", "Simulator": "simulation.pool",
@@ -54,7 +55,7 @@ __all__ = [
     "InvalidDesign", "InvalidSpec", "Parameter", "PdkError", "PdkNotFound", "Session",
     "SimulationBudget", "Simulator", "SimulatorNotFound", "SizingEnv", "SizingVectorEnv", "Spec",
     "SpecSheet", "Status", "TargetsNotFound", "Task", "TaskNotFound", "WorkerPool",
-    "get_pdk", "make_task", "pdk_names", "register_circuit", "task_ids",
+    "available_pdks", "get_pdk", "make_task", "pdk_names", "register_circuit", "task_ids",
 ]  # fmt: skip
 
 

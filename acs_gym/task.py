@@ -53,7 +53,7 @@ class Task:
     Attributes:
         id: e.g. `ACS-OpAmp-v0`.
         circuit: the validated circuit folder.
-        pdk_name: `sky130`, `generic` or `gf180mcu`.
+        pdk_name: a PDK of `pdk_names()`.
         tier: the conditions a design is simulated at; see `acs_gym.tiers`.
         stop_at_first_failure: simulate a design's conditions in turn and stop at the first that
             misses a spec; only those simulated are charged.
@@ -290,8 +290,8 @@ def make_task(
     """The task called `name` (an id such as `ACS-OpAmp-v0`, or a circuit folder's name `opamp`).
 
     Args:
-        pdk: `sky130` (needs `acs-gym pdk install sky130`) `generic` (bundled), or
-            `gf180mcu` (from PDK_ROOT).
+        pdk: `sky130`, `gf180mcu` (both fetched by `acs-gym pdk install`), `generic` (bundled), or
+            one of an installed package.
         tier: `tt`, `pvt`, `mc` or `mcN` for N mismatch draws.
         specs: targets to replace, by metric.
         stop_at_first_failure: with `pvt` or `mc`, stop a design at its first failing condition and

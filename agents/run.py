@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acs_gym.circuit import CircuitError
-from acs_gym.pdks import PdkError
+from acs_gym.pdks import PdkError, pdk_names
 from acs_gym.session import Call, Session, available_cores
 from acs_gym.simulation.driver import SimulatorNotFound
 from acs_gym.task import Task, TaskNotFound, make_task
@@ -39,7 +39,7 @@ def main(
     agent: Annotated[str, typer.Option(help=f"Which: {', '.join(AGENTS)}.")] = "llm",
     task: Annotated[str, typer.Option(help="Task: an id or a circuit's name.")] = "ACS-OpAmp-v0",
     budget: Annotated[int, typer.Option(help="Designs it may simulate.")] = 20,
-    pdk: Annotated[str, typer.Option(help="Process: sky130, generic, gf180mcu.")] = "sky130",
+    pdk: Annotated[str, typer.Option(help=f"Process: {', '.join(pdk_names())}.")] = "sky130",
     tier: Annotated[str, typer.Option(help="Conditions: tt, pvt, mc.")] = "tt",
     seed: Annotated[int, typer.Option(help="Of the session.")] = 0,
     workers: Annotated[

@@ -27,7 +27,7 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from acs_gym.pdks.generic_cards import CORNERS, model_cards
-from acs_gym.pdks.store import find_sky130
+from acs_gym.pdks.sky130 import find_sky130
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="into reference.toml")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    installed = [p for p in acs_gym.pdk_names() if acs_gym.get_pdk(p).available()]
+    installed = acs_gym.available_pdks()
     proved = True
     for name in arguments.circuit or acs_gym.task_ids():
         circuit = acs_gym.make_task(name, pdk="generic").circuit

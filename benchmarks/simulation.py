@@ -42,7 +42,7 @@ import numpy as np
 
 import acs_gym
 from acs_gym.design import Design
-from acs_gym.pdks.store import find_sky130
+from acs_gym.pdks.sky130 import find_sky130
 from acs_gym.simulation.driver import NgSpice
 from acs_gym.simulation.pool import InProcessSimulator, Job, Simulator, WorkerPool
 from acs_gym.simulation.version import simulator_version

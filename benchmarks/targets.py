@@ -377,7 +377,7 @@ def main() -> None:
     parser.add_argument("--remeasure", action="store_true", help="keep the designs of the file")
     arguments = parser.parse_args()
     failed = False
-    installed = [p for p in acs_gym.pdk_names() if acs_gym.get_pdk(p).available()]
+    installed = acs_gym.available_pdks()
     for given in arguments.circuit or acs_gym.task_ids():
         name = id_or_folder(given)
         circuit = acs_gym.make_task(name, pdk=(arguments.pdk or installed)[0]).circuit

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from acs_gym.pdks import get_pdk, pdk_names
+from acs_gym.pdks import available_pdks, pdk_names
 from acs_gym.registry import circuit_folders
 from acs_gym.session import available_cores
 from leaderboard.backends import MakeBackend, find_backend
@@ -337,7 +337,8 @@ def _task_table() -> Table:
     table.add_column("suites")
     for task, folder in sorted(circuit_folders().items()):
         table.add_row(task, folder.name, ", ".join(suites_with(task)))
-    installed = [n + ("" if get_pdk(n).available() else " (not installed)") for n in pdk_names()]
+    here = available_pdks()
+    installed = [n + ("" if n in here else " (not installed)") for n in pdk_names()]
     table.caption = f"PDKs: {', '.join(installed)}"
     table.caption_justify = "left"
     return table

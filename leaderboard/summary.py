@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from acs_gym.pdks import PdkError, get_pdk
 from leaderboard.standings import Figures, Row, Standings
 from leaderboard.statistics import Interval
 
@@ -55,8 +56,10 @@ def ranking_table(board: Standings) -> Table:
 
 def pdk_label(pdk: str) -> str:
     """The PDK for a person; the bundled one must never be taken for a real one."""
-    names = {"sky130": "SKY130", "generic": "generic PDK (bundled models, not SKY130)"}
-    return names.get(pdk, pdk)
+    try:
+        return get_pdk(pdk).label
+    except PdkError:
+        return pdk  # A board read where the package of its PDK is not installed.
 
 
 def rank_text(row: Row) -> str:

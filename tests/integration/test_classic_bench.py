@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import acs_gym
-from acs_gym.pdks.store import find_sky130
+from acs_gym.pdks.sky130 import find_sky130
 from acs_gym.simulation.pool import Job, Simulator
 from tests.conftest import needs_ngspice_program, needs_sky130
 

@@ -44,7 +44,7 @@ class ChatCircuits(Circuits):
 
     Args:
         tasks: ids; the problem's number chooses one in turn.
-        pdk: `sky130`, `generic`, `gf180mcu`.
+        pdk: a PDK of `acs_gym.pdk_names()`.
         budget: simulations that the prompt promises; give it as many as an episode has turns.
         workers: simulation processes; 0 is one a core.
         simulator: another one than the pool that is shared.

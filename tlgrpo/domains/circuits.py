@@ -46,7 +46,7 @@ class Circuits:
 
     Args:
         tasks: ids; the problem's number chooses one in turn.
-        pdk: `sky130`, `generic`, `gf180mcu`.
+        pdk: a PDK of `acs_gym.pdk_names()`.
         workers: simulation processes; 0 is one a core.
         vocabulary: further tasks whose words the policy is to know, so that it may be tried on them.
     """

@@ -1,0 +1,259 @@
+"""Every GF180MCU device against the library's own subcircuits, run through `ngspice -b`.
+
+FETs within bins, on their edges, folded; junction devices over their currents; passives at DC and at
+1 MHz. Currents of a resolved device and of the distributed one, at the same sources, are compared.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acs_gym.expressions import Expression
+from acs_gym.pdks import get_pdk
+from acs_gym.pdks.base import Device
+from acs_gym.pdks.gf180mcu import LIBRARY, SWITCHES, _library, find_gf180mcu
+from tests.conftest import needs_gf180mcu, needs_ngspice_program
+
+pytestmark = [needs_gf180mcu, needs_ngspice_program]
+
+TEMPERATURES = [-40.0, 27.0, 125.0]
+um = 1e-6
+
+
+@dataclass(frozen=True)
+class Case:
+    """A device of a size, the voltages of its nodes, and how the distributed one is called."""
+
+    device: str
+    sizes: Mapping[str, float]
+    biases: tuple[tuple[float, ...], ...]
+    element: str = "x"
+
+
+def fet(name: str, w: float, l: float, nf: int = 1) -> Case:  # noqa: E741
+    top, sign = (6.0 if "06v0" in name else 3.3), (1 if name[0] == "n" else -1)
+    biases = [(0.1, 0.2, 0.0), (0.5, 0.3, 0.0), (0.5, 0.45, -0.15), (1.0, 1.0, 0.0)]
+    scaled = tuple((sign * top * d, sign * top * g, 0.0, sign * top * b) for d, g, b in biases)
+    return Case(name, {"w": w * um, "l": l * um, "nf": nf}, scaled)
+
+
+WIDE = [
+    (0.22, 1),
+    (0.5, 1),
+    (1.2, 1),
+    (1.205, 1),
+    (10.0, 1),
+    (100.0, 1),
+    (12.345, 3),
+    (40.0, 8),
+    (2.4, 2),
+]
+LONG_3V = [0.28, 0.335, 0.5, 0.501, 1.2, 1.195, 10.0, 10.005, 50.0]
+FETS = [
+    *(fet(n, w, l, nf) for n in ("nfet_03v3", "pfet_03v3") for w, nf in WIDE for l in LONG_3V),
+    *(
+        fet(n, w, l, nf)
+        for n, lengths in (
+            ("nfet_06v0", (0.6, 0.65, 0.7, 0.705, 5.0, 50.0)),
+            ("pfet_06v0", (0.5, 0.55, 1.0, 50.0)),
+        )
+        for w, nf in ((0.3, 1), (1.0, 1), (10.0, 4), (100.0, 1))
+        for l in lengths
+    ),
+    *(
+        fet("nfet_06v0_nvt", w, l, nf)
+        for w, nf in ((0.8, 1), (10.0, 4), (100.0, 1))
+        for l in (1.8, 2.5, 50.0)
+    ),
+]  # fmt: skip
+SIGNATURES = get_pdk("gf180mcu").signatures
+_E = [0.55, 0.7, 0.85]
+JUNCTIONS = [
+    *(
+        Case(n, {"m": m}, tuple((-c, 0.0, e) for e in _E for c in (0.0, 2.0)))
+        for n in SIGNATURES
+        if n.startswith("pnp")
+        for m in (1, 8)
+    ),
+    *(
+        Case(n, {"m": m}, tuple((c, 0.0, -e, -0.5) for e in _E for c in (0.0, 2.0)))
+        for n in SIGNATURES
+        if n.startswith("npn")
+        for m in (1, 8)
+    ),
+    *(
+        Case(n, {"area": 1e-10, "pj": 4e-5, "m": m}, ((0.2, 0.0), (0.6, 0.0), (-3.0, 0.0)), "d")
+        for n in SIGNATURES
+        if "diode" in n
+        for m in (1, 3)
+    ),
+]
+PASSIVES = [
+    *(
+        Case(n, {"r_width": w * um, "r_length": l * um, "m": m}, biases)
+        for n, s in SIGNATURES.items()
+        if "r_width" in s.required
+        for w, l, m in ((1.0, 5.0, 1), (0.8, 50.0, 3), (5.0, 1.0, 1))
+        for biases in [tuple((v, 0.0, 0.0)[: len(s.nodes)] for v in (0.0, 1.0))]
+    ),
+    *(
+        Case(n, {"c_width": w * um, "c_length": l * um, "m": m}, ((0.0, 0.0),))
+        for n in SIGNATURES
+        if n.startswith("cap_mim")
+        for w, l, m in ((5.0, 5.0, 1), (30.0, 20.0, 3))
+    ),
+]
+
+
+def resolved(
+    device: Device, at: Mapping[str, str], name: str, sizes: Mapping[str, float]
+) -> Iterator[str]:
+    """The lines of a device's parts; those whose card is their own bring it along."""
+    given = {key: float(value) for key, value in sizes.items()}
+    scope = dict.fromkeys(device.draws, 0.0) | given
+    fixed = {key: Expression(repr(value)) for key, value in scope.items()}
+    scope |= {key: float(e(scope)) for key, e in device.parameters(fixed).items()}
+    for part in device.parts:
+        nodes = " ".join(at.get(n) or ("0" if n == "0" else f"{n}_{name}") for n in part.nodes)
+        values = device.values(part, given)
+        model = part.model
+        if device.bins:
+            model = device.model(scope["w"] / scope["nf"], scope["l"])
+        if part.own:
+            own = " ".join(f"{k}={float(e(scope))!r}" for k, e in part.own.items())
+            yield f"{device.cards[model]} {own}".replace(model, f"{model}_{name}", 1)
+            model = f"{model}_{name}"
+        first, *others = values.items()
+        if part.letter in "RC":
+            value, others = repr(first[1]), [*others]
+        else:
+            value, others = "", [first, *others]
+        rest = " ".join(f"{k}={v!r}" for k, v in others)
+        yield f"{part.letter}{part.label}{name} {nodes} {model} {value} {rest}"
+
+
+def theirs(case: Case, at: Mapping[str, str], name: str) -> str:
+    device, sizes = get_pdk("gf180mcu").devices("tt")[case.device], dict(case.sizes)
+    if device.bins:
+        fixed = {k: Expression(repr(float(v))) for k, v in sizes.items()}
+        scope = {k: float(v) for k, v in sizes.items()}
+        known = {k: float(e(scope)) for k, e in device.parameters(fixed).items()}
+        sizes |= {k.rstrip("_"): known[k] for k in ("ad", "as_", "pd", "ps", "nrd", "nrs")}
+    text = " ".join(f"{k}={v!r}" for k, v in sizes.items())
+    return f"{case.element}t{name} {' '.join(at.values())} {case.device} {text}"
+
+
+def library(folder: Path, sections: list[str], sigma: bool = False) -> list[str]:
+    """The distributed library with the statistics (and nothing else) turned off, in `folder`."""
+    source = find_gf180mcu()
+    text = _library(source)
+    if sigma:  # A draw as the standard deviation that it has.
+        text = re.sub(r"agauss\(\s*0\s*,\s*([\w.+-]+)\s*,\s*1\s*\)", r"\1", text)
+    (folder / LIBRARY).write_text(text)
+    switches = (source / SWITCHES).read_text()
+    switches = re.sub(r"(sw_stat_global\s*=\s*)1", r"\g<1>0", switches)
+    switches = re.sub(r"(sw_stat_mismatch\s*=\s*)1", rf"\g<1>{int(sigma)}", switches)
+    (folder / SWITCHES).write_text("* switches\n" + switches)
+    return [f".include {SWITCHES}", *(f".lib {LIBRARY} {s}" for s in sections)]
+
+
+def currents(
+    cases: list[Case], corner: str, sections: list[str], temperature: float, folder: Path,
+    z: float = 0.0, ac: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Currents into every node (at DC, then at 1 MHz) of all resolved and all distributed ones."""
+    lines = ["devices", f".options temp={temperature} reltol=1e-9 abstol=1e-18 gmin=1e-15"]
+    probes: tuple[list[str], list[str]] = ([], [])
+    cards: dict[str, str] = {}
+    devices = get_pdk("gf180mcu").devices(corner)
+    for k, case in enumerate(cases):
+        device = devices[case.device]
+        cards |= device.cards
+        sizes = {**case.sizes, **dict.fromkeys(device.draws, z)}
+        for b, bias in enumerate(case.biases):
+            for kind in (0, 1):
+                name = f"{k}_{b}_{'rt'[kind]}"
+                at = {node: f"n{node}{name}" for node in device.nodes}
+                for j, (node, volts) in enumerate(zip(device.nodes, bias, strict=True)):
+                    lines.append(f"v{node}{name} {at[node]} 0 {volts} ac {1 if j == 0 else 0}")
+                    probes[kind].append(f"v{node}{name}")
+                if kind == 0:
+                    lines += resolved(device, at, name, sizes)
+                else:
+                    lines.append(theirs(case, at, name))
+    lines += [*cards.values(), *library(folder, sections, sigma=bool(z))]
+    every = [*probes[0], *probes[1]]
+    control = [".control", "set numdgt=12", "op", *(f"print i({p})" for p in every)]
+    if ac:
+        control += ["ac lin 1 1e6 1e6"]
+        control += [f"print {part}(i({p}))" for p in every for part in ("real", "imag")]
+    # As the PDK's own start-up file has it: with it ngspice chooses cards by the width of a finger.
+    (folder / ".spiceinit").write_text("set ngbehavior=hsa\n")
+    deck = folder / "deck.sp"
+    deck.write_text("\n".join([*lines, *control, ".endc", ".end"]) + "\n")
+    done = subprocess.run(
+        ["ngspice", "-b", "deck.sp"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    found = re.findall(r"^\S+\(\S+\) = (\S+)", done.stdout, re.M)
+    assert len(found) == len(every) * (3 if ac else 1), (done.stdout + done.stderr)[-3000:]
+    values = np.array([float(v) for v in found])
+    dc, small = values[: len(every)], values[len(every) :]
+    ours, distributed = (
+        np.concatenate(x) for x in zip(np.split(dc, 2), np.split(small, 2), strict=True)
+    )
+    return ours, distributed
+
+
+def worst(ours: np.ndarray, distributed: np.ndarray, floor: float) -> float:
+    return float(np.max(np.abs(ours - distributed) / (np.abs(distributed) + floor)))
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize(
+    ("corner", "section"),
+    [("tt", "typical"), ("ff", "ff"), ("ss", "ss"), ("sf", "sf"), ("fs", "fs")],
+)
+def test_fets(corner: str, section: str, temperature: float, tmp_path: Path) -> None:
+    found = currents(FETS, corner, [section], temperature, tmp_path, ac=True)
+    assert worst(*found, floor=1e-15) < 1e-6
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize(
+    ("corner", "section"),
+    [("tt", "typical"), ("ff", "ff"), ("ss", "ss"), ("sf", "typical"), ("fs", "typical")],
+)
+def test_bipolars_and_diodes(corner: str, section: str, temperature: float, tmp_path: Path) -> None:
+    sections = [f"bjt_{section}", f"diode_{section}"]
+    found = currents(JUNCTIONS, corner, sections, temperature, tmp_path, ac=True)
+    assert worst(*found, floor=1e-15) < 1e-6
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize(
+    ("corner", "resistors", "capacitors"),
+    [("tt", "typical", "typical"), ("ll", "ff", "ff"), ("hh", "ss", "ss"), ("lh", "ff", "ss"),
+     ("ss_hl", "ss", "ff")],
+)  # fmt: skip
+def test_passives(
+    corner: str, resistors: str, capacitors: str, temperature: float, tmp_path: Path
+) -> None:
+    sections = [f"res_{resistors}", f"mimcap_{capacitors}"]
+    found = currents(PASSIVES, corner, sections, temperature, tmp_path, ac=True)
+    assert worst(*found, floor=1e-15) < 1e-9
+
+
+def test_a_draw_of_one_is_one_sigma_of_the_library(tmp_path: Path) -> None:
+    cases = [*FETS, *(case for case in JUNCTIONS if case.device.startswith("pnp"))]
+    sections = ["typical", "bjt_typical"]
+    nominal, _ = currents(cases, "tt", sections, 27.0, tmp_path)
+    found = currents(cases, "tt", sections, 27.0, tmp_path, z=1.0)
+    assert worst(*found, floor=1e-15) < 1e-6
+    assert np.mean(np.abs(found[0] / np.where(nominal == 0, 1, nominal) - 1) > 1e-5) > 0.5

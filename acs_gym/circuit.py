@@ -28,6 +28,7 @@ from pydantic import (
 from acs_gym.circuit_consistency import inconsistencies
 from acs_gym.circuit_files import Location, Problem, TomlFile, Unreadable, read_text, unreadable
 from acs_gym.design import Design, DesignSpace, Parameter
+from acs_gym.pdks import get_pdk, pdk_names
 from acs_gym.simulation.measures import MEASURES
 from acs_gym.simulation.netlist import Bench, Dut, NetlistError, read_bench, read_dut
 from acs_gym.specs import Direction, Spec, SpecSheet
@@ -258,12 +259,14 @@ class Circuit(_Record):
         return {**self.file.conditions, **self._pdk(pdk).conditions}
 
     def _pdk(self, pdk: str) -> PdkEntry:
-        try:
-            return self.file.pdk[pdk]
-        except KeyError:
-            raise CircuitError(
-                f"{self.id} has no sizing on PDK {pdk!r}; it supports: {', '.join(self.file.pdk)}"
-            ) from None
+        tables = self.file.pdk
+        if pdk in tables:
+            return tables[pdk]
+        if pdk in pdk_names() and (like := get_pdk(pdk).like) in tables:
+            return tables[like]
+        raise CircuitError(
+            f"{self.id} has no sizing on PDK {pdk!r}; it supports: {', '.join(self.file.pdk)}"
+        )
 
 
 def load_circuit(folder: Path) -> Circuit:

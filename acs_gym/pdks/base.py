@@ -233,6 +233,8 @@ class Pdk(ABC):
         label: what a report calls it; says so when they are not a foundry's.
         licence: of the models, with whose they are.
         corners: the process corners it has; `pvt` wants these five.
+        like: a PDK whose tables in a circuit's folder (supply, ranges, targets) hold for this one
+            too, where the folder has none for it.
     """
 
     name: str
@@ -240,6 +242,7 @@ class Pdk(ABC):
     label: str
     licence: str
     corners: tuple[str, ...] = CORNERS
+    like: str | None = None
 
     #: The PDK's own device names, beside the neutral ones; known without its files.
     signatures: Mapping[str, Signature] = {}

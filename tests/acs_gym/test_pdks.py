@@ -117,3 +117,19 @@ def test_of_two_with_one_name_the_first_counts_and_the_other_is_told(tmp_path: P
     assert "PDK sky130 of a_pdk 1.0 is left out: acs-gym has one of that name" in done.stderr
     # Of two packages, the first on the path.
     assert "PDK toy of" in done.stderr
+
+
+def test_a_circuit_takes_a_pdk_that_it_names_or_that_is_like_one_it_names(tmp_path: Path) -> None:
+    brought(tmp_path, "toy_pdk", "[acs_gym.pdks]\ntoy = toy_pdk:Toy\n")
+    code = (
+        "import acs_gym\n"
+        "try:\n"
+        "    acs_gym.make_task('ota5t', pdk='toy')\n"
+        "except acs_gym.CircuitError as error:\n"
+        "    print(error)\n"
+        "acs_gym.get_pdk('toy').like = 'gf180mcu'\n"
+        "print(acs_gym.make_task('ota5t', pdk='toy').circuit.conditions('toy')['vdd'])\n"
+    )
+    refused, supply = python(tmp_path, "-c", code).stdout.splitlines()
+    assert refused.startswith("ACS-OTA5T-v0 has no sizing on PDK 'toy'; it supports: sky130")
+    assert float(supply) == 3.3

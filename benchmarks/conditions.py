@@ -93,7 +93,17 @@ def study(task: Task, pool: WorkerPool) -> list[Found]:
             if loss > short:
                 short, where, metric = loss, conditions[k].name, spec.metric
         found.append(
-            Found(task.id, task.pdk_name, name, len(conditions), len(tier), short, metric, where, worst)
+            Found(
+                task.id,
+                task.pdk_name,
+                name,
+                len(conditions),
+                len(tier),
+                short,
+                metric,
+                where,
+                worst,
+            )
         )
     return found
 
@@ -103,7 +113,9 @@ def _number(margin: float) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--tasks", help="only these, comma-separated")
     parser.add_argument("--pdk", action="append", help="may be repeated; sky130 and generic")
     parser.add_argument("--json", type=Path)
@@ -116,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for pdk in chosen.pdk or ("sky130", "generic"):
                 task = make_task(name, pdk=pdk, tier="pvt")
                 rows += study(task, pool)
-                for row in rows[-len(designs(task)):]:
+                for row in rows[-len(designs(task)) :]:
                     print(f"{row.task} {pdk} {row.design}: {row.conditions} conditions, {row.in_tier} in the tier; "
                           f"margin lost {row.short:.3f} {row.metric} {row.where}", flush=True)  # fmt: skip
     print(Counter(where for row in rows for where in row.worst.values()).most_common(40))

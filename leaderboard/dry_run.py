@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from acs_gym.tiers import get_tier
 from leaderboard.plan import Durations, PlannedCell
 from leaderboard.progress import duration_text
 from leaderboard.store import Corrupt, NewerResult, Store
@@ -122,7 +121,7 @@ def _row(cells: Sequence[PlannedCell], store: Store, durations: Durations) -> Ro
         done=done,
         damaged=damaged,
         to_run=len(todo),
-        simulations=sum(left) * get_tier(spec.tier).cost,
+        simulations=sum(left) * todo[0].cost if todo else 0,
         seconds=0.0 if not todo else None if one is None else one * share,
         basis=basis,
     )

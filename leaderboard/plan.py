@@ -21,17 +21,18 @@ from leaderboard.registry import build
 
 @dataclass(frozen=True, slots=True)
 class PlannedCell:
-    """A cell of a run, its key, and what its agent declares."""
+    """A cell of a run, its key, and what its agent declares; `cost` is simulations a design."""
 
     spec: CellSpec
     key: str
+    cost: int
     config: Mapping[str, Any]
     track: str
 
     @property
     def designs(self) -> int:
         """Designs that the budget pays for: each costs a simulation per condition of the tier."""
-        return self.spec.budget // get_tier(self.spec.tier).cost
+        return self.spec.budget // self.cost
 
 
 class Durations:
@@ -91,9 +92,10 @@ def plan_cells(
         raise LeaderboardError(f"--suite-seed is {suite_seed}; it must be at least 0")
     if pdk not in pdk_names():
         raise unknown("PDK", pdk, pdk_names())
-    _check_tier(tier, budget)
+    _check_tier(tier)
     made = {task: _make(task, pdk, tier) for task in dict.fromkeys(tasks)}
     _check_proved(list(made.values()))
+    _check_budget(list(made.values()), budget)
     digests = {task: made[task].digest for task in made}
     declared = {}
     for name in dict.fromkeys(agents):
@@ -108,6 +110,7 @@ def plan_cells(
         PlannedCell(
             spec=spec,
             key=run_key(spec, declared[spec.agent][0], digests[spec.task], simulator),
+            cost=made[spec.task].cost,
             config=declared[spec.agent][0],
             track=declared[spec.agent][1],
         )
@@ -122,17 +125,22 @@ def _make(task: str, pdk: str, tier: str) -> Task:
         raise LeaderboardError(str(error)) from None
 
 
-def _check_tier(tier: str, budget: int) -> None:
+def _check_tier(tier: str) -> None:
     if tier not in TIERS and not re.fullmatch(r"mc\d+", tier):
         raise unknown("tier", tier, [*TIERS, "mcN for N mismatch draws"])
     try:
-        cost = get_tier(tier).cost
+        get_tier(tier)
     except ValueError as error:
         raise LeaderboardError(str(error)) from None
-    if budget < cost:
+
+
+def _check_budget(tasks: Sequence[Task], budget: int) -> None:
+    """A budget must pay for a design of the dearest task: each condition is a simulation."""
+    dearest = max(tasks, key=lambda task: task.cost)
+    if budget < dearest.cost:
         raise LeaderboardError(
-            f"--budget is {budget}, and one design in tier {tier} costs {cost} simulations; "
-            f"give at least {cost}"
+            f"--budget is {budget}, and one design of {dearest.id} in tier {dearest.tier} costs "
+            f"{dearest.cost} simulations; give at least {dearest.cost}"
         )
 
 

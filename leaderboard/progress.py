@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from acs_gym.tiers import get_tier
 from leaderboard.plan import Durations, PlannedCell
 
 # In a file: at most one line a finished cell and second, and a sign of life where none finishes.
@@ -157,7 +156,7 @@ class CellProgress:
             self._durations.add(cell.spec, self._clock() - self._begun[cell.key])
         self._done += 1
         self._bar.update(self._task, completed=self._done)
-        spent = ran.designs * get_tier(cell.spec.tier).cost
+        spent = ran.designs * cell.cost
         self._line(
             f"[{self._done}/{self._total}] {cell.spec.label}: "
             f"best {ran.best:.4f} after {spent} simulations",

@@ -64,7 +64,7 @@ def of_cell(cell: StoredCell, task: Task | None) -> list[Finding]:
     `task` None: the task is not here as it was, so designs and judgements cannot be checked.
     """
     result, trace = cell.result, cell.trace
-    findings = [*_key(result), *_trace(result, trace), *_budget(result, trace)]
+    findings = [*_key(result), *_trace(result, trace), *_budget(result, trace, task)]
     findings += [*_duplicates(trace), *_winner(result, trace), *_score(result)]
     if task is not None:
         findings += _task(result, task)
@@ -170,12 +170,15 @@ def _trace(result: Result, trace: Sequence[TraceLine]) -> Iterator[Finding]:
         yield Finding("trace", "timing.finished", short(result.timing.finished), "an ISO 8601 time")
 
 
-def _budget(result: Result, trace: Sequence[TraceLine]) -> Iterator[Finding]:
+def _budget(result: Result, trace: Sequence[TraceLine], task: Task | None) -> Iterator[Finding]:
     try:
-        whole = get_tier(result.spec.tier).cost
+        tier = get_tier(result.spec.tier)
     except ValueError as error:
         yield Finding("budget", "spec.tier", short(error), "a tier")
         return
+    # How many conditions `pvt` has is the task's business; without it every design costs the same.
+    costs = [t.evaluation.cost for t in trace if t.evaluation.status != Status.INFRA_ERROR]
+    whole = task.cost if task is not None else max([tier.cost, *costs])
     for number, line in enumerate(trace, start=1):
         cost = 0 if line.evaluation.status == Status.INFRA_ERROR else whole
         yield from same("budget", f"{TRACE} line {number}: cost", line.evaluation.cost, cost)

@@ -94,7 +94,7 @@ def show(task_id: TaskArgument, pdk: PdkOption = None, tier: TierOption = None) 
     out = console()
     out.print(f"{task.id}: {task.title} on {task.pdk_name} ({task.tier})\n\n{task.description}\n")
     tiers = (tier,) if tier else task.circuit.tiers
-    out.print("tiers: " + ", ".join(map(_tier_text, tiers)))
+    out.print("tiers: " + ", ".join(_tier_text(task, tier) for tier in tiers))
     if (found := known_difficulty(task)) is not None:
         out.print(f"blind search, feasible designs and best score of 100: {found.text}")
     out.print("")
@@ -127,10 +127,10 @@ def show(task_id: TaskArgument, pdk: PdkOption = None, tier: TierOption = None) 
         )
 
 
-def _tier_text(tier: str) -> str:
+def _tier_text(task: Task, tier: str) -> str:
     from acs_gym.tiers import get_tier
 
-    cost = get_tier(tier).cost
+    cost = get_tier(tier, task.passive_corners).cost
     return f"{tier} ({cost} simulation{'s' if cost > 1 else ''} a design)"
 
 

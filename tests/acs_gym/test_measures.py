@@ -398,6 +398,12 @@ def test_the_floor_is_what_the_interpolation_leaves(points: int, floor: float) -
     assert measures.sndr_db(t, np.sin(2 * np.pi * t), frequency=1.0) > -floor - 20
 
 
+def test_a_sine_that_is_one_to_the_last_digit_is_still_measured() -> None:
+    """What is left is rounding, which a difference of two large sums would not resolve."""
+    t = np.linspace(0.0, 4.0, 4 * 4096 + 1)
+    assert measures.sndr_db(t, np.sin(2 * np.pi * t), frequency=1.0) > 180
+
+
 def test_points_that_nearly_coincide_do_not_spoil_the_distortion() -> None:
     """A simulator restarts with tiny steps at a corner, where a rounding error is a steep slope."""
     t = np.sort(np.concatenate((np.linspace(0, 8, 801), np.arange(0.3, 8, 0.5) + 1e-12)))

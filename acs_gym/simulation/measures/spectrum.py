@@ -58,8 +58,9 @@ def sndr_db(
     power = _power(x, y, frequency, start, stop)
     if power is None:
         return NAN
-    fundamental = float(power[power.size // (_POINTS // 2)])
-    return _db(fundamental, float(power[1:].sum()) - fundamental)
+    periods = power.size // (_POINTS // 2)
+    rest = power[1:periods].sum() + power[periods + 1 :].sum()
+    return _db(float(power[periods]), float(rest))
 
 
 def _power(x: Real, y: Real, frequency: float, start: float, stop: float) -> Real | None:

@@ -1,6 +1,8 @@
 """Measurements against signals whose answers are known in closed form."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -489,3 +491,22 @@ def test_a_parabola_over_temperature_has_its_box_coefficient() -> None:
 def test_every_measure_says_what_it_does(name: str) -> None:
     function = measures.MEASURES[name]
     assert function.__name__ == name and function.__doc__
+
+
+def test_the_page_on_circuits_lists_every_measure_with_its_options() -> None:
+    """Names, units, words and defaults, in their order."""
+    page = (Path(__file__).parents[2] / "docs" / "circuits.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| `(\w+)` \| (?:[^|]|\\\|)+ \| (.+) \|$", page, re.M)
+    assert dict(rows) == {
+        name: ", ".join(map(str, measures.options_of(function))) or "—"
+        for name, function in measures.MEASURES.items()
+    }
+
+
+def test_an_option_is_a_number_a_word_or_a_signal() -> None:
+    taken = {o.name: o for o in measures.options_of(measures.delay)}
+    kinds = {name: option.kind for name, option in taken.items()}
+    assert kinds["level"] == "number" and kinds["trigger"] == "signal" and kinds["edge"] == "word"
+    assert taken["edge"].words == ("rise", "fall", "either") and taken["edge"].default == "either"
+    assert taken["level"].default is None and taken["start"].unit == "s"
+    assert str(taken["nth"]) == "`nth = 1` (count)"

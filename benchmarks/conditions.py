@@ -16,7 +16,6 @@ import argparse
 import json
 import math
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,11 @@ WINNERS = Path(__file__).parents[1] / "tests" / "circuits" / "winners.json"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one design's 225 simulations say: `short` is the largest loss of margin, at `metric`."""
+    """What one design's simulations say.
+
+    `short` is the largest loss of margin, at `metric`; `missed` are the specs that are met at every
+    condition of the tier and not at all of them; `worst` is the worst condition of each spec.
+    """
 
     task: str
     pdk: str
@@ -46,6 +49,7 @@ class Found:
     short: float
     metric: str
     where: str
+    missed: tuple[str, ...]
     worst: dict[str, str]
 
 
@@ -81,6 +85,7 @@ def study(task: Task, pool: WorkerPool) -> list[Found]:
         ]
         outcomes = pool.run(jobs)
         short, where, metric, worst = 0.0, "", "", {}
+        missed: list[str] = []
         for spec in task.specs:
             margins = [_number(spec.margin(o.metrics[spec.metric])) for o in outcomes]
             k = min(range(len(margins)), key=margins.__getitem__)
@@ -90,21 +95,16 @@ def study(task: Task, pool: WorkerPool) -> list[Found]:
             )  # fmt: skip
             worst[spec.metric] = conditions[k].name
             loss = inside - margins[k]
+            if margins[k] < 0.0 <= inside:
+                missed.append(f"{spec.metric} {inside:+.3f} {margins[k]:+.3f} {conditions[k].name}")
             if loss > short:
                 short, where, metric = loss, conditions[k].name, spec.metric
         found.append(
             Found(
-                task.id,
-                task.pdk_name,
-                name,
-                len(conditions),
-                len(tier),
-                short,
-                metric,
-                where,
-                worst,
+                task.id, task.pdk_name, name, len(conditions), len(tier), short, metric, where,
+                tuple(missed), worst,
             )
-        )
+        )  # fmt: skip
     return found
 
 
@@ -129,9 +129,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 task = make_task(name, pdk=pdk, tier="pvt")
                 rows += study(task, pool)
                 for row in rows[-len(designs(task)) :]:
-                    print(f"{row.task} {pdk} {row.design}: {row.conditions} conditions, {row.in_tier} in the tier; "
-                          f"margin lost {row.short:.3f} {row.metric} {row.where}", flush=True)  # fmt: skip
-    print(Counter(where for row in rows for where in row.worst.values()).most_common(40))
+                    loss = f"margin lost {row.short:.3f} {row.metric} {row.where}"
+                    missed = f"; MISSED {', '.join(row.missed)}" if row.missed else ""
+                    numbers = f"{row.conditions} conditions, {row.in_tier} in the tier"
+                    print(f"{row.task} {pdk} {row.design}: {numbers}; {loss}{missed}", flush=True)
     if chosen.json:
         command = f"python benchmarks/conditions.py --json {chosen.json}"
         chosen.json.write_text(json.dumps({"command": command, "rows": [

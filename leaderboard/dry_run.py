@@ -121,7 +121,7 @@ def _row(cells: Sequence[PlannedCell], store: Store, durations: Durations) -> Ro
         done=done,
         damaged=damaged,
         to_run=len(todo),
-        simulations=sum(left) * todo[0].cost if todo else 0,
+        simulations=sum(left) * cells[0].cost,
         seconds=0.0 if not todo else None if one is None else one * share,
         basis=basis,
     )

@@ -35,7 +35,7 @@ from acs_gym.specs import Direction, Spec, SpecSheet
 from acs_gym.targets import AnchorTable
 from acs_gym.tiers import TIERS, TierKind
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
 _T = TypeVar("_T")
 _LONGEST_TARGETS = 2_000_000
 _REFERENCES = TypeAdapter(dict[str, dict[TierKind, dict[str, float]]])

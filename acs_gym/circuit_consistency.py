@@ -65,8 +65,12 @@ class _Consistency:
             ("spec", [s.metric for s in self.file.spec]),
         ):
             for k, name in enumerate(names):
-                if name in names[:k]:
-                    yield self._problem(table, k, message=f"a second {table} called {name!r}")
+                # As SPICE has it: names that differ in case alone are the same.
+                same = [n for n in names[:k] if n.lower() == name.lower()]
+                if same:
+                    also = f", beside {same[0]!r}" if same[0] != name else ""
+                    message = f"a second {table} called {name!r}{also}"
+                    yield self._problem(table, k, message=message)
         for k, name in enumerate(self.metric_names):
             if name == _AREA:
                 yield self._problem(

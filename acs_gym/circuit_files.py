@@ -55,7 +55,7 @@ def read_text(path: Path, longest: int = LONGEST_FILE) -> str:
             raise Unreadable("not a regular file")
         if status.st_size > longest:
             raise Unreadable(f"{status.st_size} bytes long; at most {longest} are read")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # Some editors begin a file with a mark.
     except FileNotFoundError:
         raise Unreadable("no such file; a circuit folder needs it") from None
     except UnicodeDecodeError as error:

@@ -20,6 +20,10 @@ class PdkError(RuntimeError):
     """Something is wrong with a PDK's files; the message says which file and what to do."""
 
 
+class NoCard(PdkError):
+    """A size that no model card is for; the message has both, and a guess where there is one."""
+
+
 class PdkNotFound(PdkError):
     """The PDK's models are not on this machine; the message says what to type."""
 
@@ -103,7 +107,13 @@ class Device:
         for candidate in self.bins:
             if candidate.holds(w, l):
                 return candidate.model
-        raise NoCard(w, l, self.bins)
+        lengths = f"{_um(min(b.lmin for b in self.bins))} to {_um(max(b.lmax for b in self.bins))}"
+        widths = f"{_um(min(b.wmin for b in self.bins))} to {_um(max(b.wmax for b in self.bins))}"
+        guess = "; sizes are in m: were microns meant?" if max(w, l) >= NO_SIZE else ""
+        raise NoCard(
+            f"no model card for w = {_um(w)}, l = {_um(l)}; cards are for fingers of w {widths} and "
+            f"l {lengths}{guess}"
+        )
 
     def parameters(self, given: Mapping[str, Expression]) -> dict[str, Expression]:
         """Every parameter: as given, else its default; what is constant is a number."""
@@ -120,18 +130,6 @@ class Device:
         scope = dict.fromkeys(self.draws, 0.0) | dict(given)
         scope |= {name: float(e(scope)) for name, e in self.parameters(fixed).items()}
         return {name: float(formula(scope)) for name, formula in part.attributes.items()}
-
-
-class NoCard(PdkError):
-    """A size that no model card is for; the message has both, and a guess where there is one."""
-
-    def __init__(self, w: float, l: float, bins: tuple[Bin, ...]) -> None:  # noqa: E741
-        lengths = f"l {_um(min(b.lmin for b in bins))} to {_um(max(b.lmax for b in bins))}"
-        widths = f"w {_um(min(b.wmin for b in bins))} to {_um(max(b.wmax for b in bins))}"
-        message = f"no model card for w = {_um(w)}, l = {_um(l)}; cards are for {widths}, {lengths}"
-        if max(w, l) >= NO_SIZE:
-            message += "; sizes are in m: were microns meant?"
-        super().__init__(message)
 
 
 # No device is so large: a size, or an area, of that many metres is a number in another unit.

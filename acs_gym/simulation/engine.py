@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acs_gym.evaluation import Status
+from acs_gym.pdks.base import NoCard
 from acs_gym.simulation.driver import NgSpice, open_driver
 from acs_gym.simulation.loop import loop_gain
 from acs_gym.simulation.program import (
@@ -113,7 +114,11 @@ class Engine:
         initial = initial_values(deck, scope)
         if not all(map(math.isfinite, initial)):
             raise _Failed(Status.INVALID_DESIGN, f"{deck.name}: .ic would be {initial}")
-        self._use_netlist(program, deck, model_names(deck, scope), initial)
+        try:
+            models = model_names(deck, scope)
+        except NoCard as error:
+            raise _Failed(Status.INVALID_DESIGN, str(error)) from None
+        self._use_netlist(program, deck, models, initial)
         number = iter(values)
         # The vector form of `alter` sets the numbers and nothing else; the scalar form would search
         # the model cards for another bin.

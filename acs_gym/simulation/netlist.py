@@ -9,10 +9,11 @@ anything. Transistors, resistors and capacitors of the DUT are PDK-neutral primi
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from acs_gym.circuit_files import Problem, Unreadable, read_text, unreadable
@@ -22,6 +23,9 @@ from acs_gym.pdks.base import NEUTRAL, NO_SIZE
 from acs_gym.units import parse
 
 _ELEMENT_NODES = {"v": 2, "i": 2, "r": 2, "c": 2, "l": 2, "e": 4, "g": 4, "f": 2, "h": 2}
+# ngspice ties every node called gnd to node 0. In a bench that is what SPICE says it is; inside a
+# circuit it may be a port with a potential of its own, and gets a name that ngspice leaves alone.
+_GROUND, _OWN_GROUND = "gnd", "gnd__dut"
 # Between a device's name and that of what is inside it, so not in a name here.
 INSIDE = "__"
 _SIZES = ("w", "l", "area")
@@ -161,7 +165,16 @@ def read_dut(path: Path) -> Dut:
     named = [(p.name, p.where) for p in primitives] + [(e.name, e.where) for e in elements]
     _check_unique(named, found)
     found.stop()
-    return Dut(name, ports, tuple(primitives), tuple(elements))
+    return Dut(
+        name,
+        _renamed(ports, _OWN_GROUND),
+        tuple(replace(p, nodes=_renamed(p.nodes, _OWN_GROUND)) for p in primitives),
+        tuple(replace(e, nodes=_renamed(e.nodes, _OWN_GROUND)) for e in elements),
+    )
+
+
+def _renamed(nodes: tuple[str, ...], ground: str) -> tuple[str, ...]:
+    return tuple(ground if node == _GROUND else node for node in nodes)
 
 
 def read_bench(path: Path, dut: Dut | None) -> Bench:
@@ -171,6 +184,7 @@ def read_bench(path: Path, dut: Dut | None) -> Bench:
     """
     found = _Problems()
     elements: list[Element] = []
+    _check_title(path, found)
     instance: tuple[str, tuple[str, ...]] | None = None
     voltages: dict[str, list[NodeVoltage]] = {".nodeset": [], ".ic": []}
     for where, line in _without_blocks(_logical_lines(path, found), found):
@@ -184,6 +198,7 @@ def read_bench(path: Path, dut: Dut | None) -> Bench:
                 instance = _instance(line, where, dut)
             else:
                 elements.append(_element(line, where))
+    elements = [replace(e, nodes=_renamed(e.nodes, "0")) for e in elements]
     if instance is None:
         ports = "PORTS NAME" if dut is None else f"{' '.join(dut.ports)} {dut.name}"
         found.add(path.name, f"no instance of the DUT; add 'Xdut {ports}'")
@@ -198,6 +213,18 @@ def read_bench(path: Path, dut: Dut | None) -> Bench:
     found.stop()
     nodeset, ic = map(tuple, voltages.values())
     return Bench(tuple(elements), instance[0], instance[1], nodeset, ic)
+
+
+def _check_title(path: Path, found: _Problems) -> None:
+    """SPICE takes a file's first line for its title, whatever it says: here it says nothing else."""
+    with contextlib.suppress(Unreadable):  # Said where its lines are read.
+        first = read_text(path).partition("\n")[0].strip()
+        if first and not first.startswith("*"):
+            found.add(
+                f"{path.name}:1",
+                f"SPICE takes the first line, {first[:60]!r}, for a title and drops it; begin the "
+                "file with a comment: * what this bench measures",
+            )
 
 
 def expressions_in(text: str) -> list[Expression]:
@@ -291,7 +318,8 @@ def _voltages(directive: str, line: str, where: str) -> Iterator[NodeVoltage]:
             raise (
                 error if isinstance(error, NetlistError) else _refused(where, str(error))
             ) from None
-        yield NodeVoltage(node.lower(), value, where)
+        name = re.sub(rf"\.{_GROUND}$", f".{_OWN_GROUND}", node.lower())
+        yield NodeVoltage(name, value, where)
 
 
 def _check_voltage(
@@ -353,7 +381,7 @@ def _instance(line: str, where: str, dut: Dut | None) -> tuple[str, tuple[str, .
                 where, f"{dut.name} has {len(dut.ports)} ports ({ports}), got {len(nodes)} nodes"
             )
     _check_nodes(nodes, where)
-    return _label(words[0], where), nodes
+    return _label(words[0], where), _renamed(nodes, "0")
 
 
 def _primitive(line: str, where: str) -> Primitive:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from acs_gym.expressions import Expression, evaluate_all
-from acs_gym.pdks.base import Device
+from acs_gym.pdks.base import Device, NoCard
 
 INITIAL = ".ic"
 _PLACE = re.compile(r"\{([\w.]+)\}")
@@ -188,6 +188,12 @@ def setting_values(deck: Deck, scope: Mapping[str, float]) -> list[float]:
 
 
 def model_names(deck: Deck, scope: Mapping[str, float]) -> dict[str, str]:
-    """Element -> the model card that its size needs. Raises PdkError where there is none."""
+    """Element -> the model card that its size needs. Raises NoCard, with its name, for none."""
     size = iter(evaluate_all(tuple(e for t in deck.transistors for e in (t.w, t.l)), scope))
-    return {t.element: t.device.model(next(size), next(size)) for t in deck.transistors}
+    names: dict[str, str] = {}
+    for transistor in deck.transistors:
+        try:
+            names[transistor.element] = transistor.device.model(next(size), next(size))
+        except NoCard as error:
+            raise NoCard(f"{transistor.element.rpartition('.')[2][1:]}: {error}") from None
+    return names

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from acs_gym.circuit import Circuit
 from acs_gym.circuit_files import Level, Location, Problem, TomlFile
 from acs_gym.expressions import Expression
+from acs_gym.pdks import signatures
+from acs_gym.pdks.base import NO_SIZE
 from acs_gym.simulation.measures import MEASURES, options_of
-from acs_gym.simulation.netlist import Bench, Dut, Element, Primitive, expressions_in
+from acs_gym.simulation.netlist import INSIDE, Bench, Dut, Element, Primitive, expressions_in
 
 # What the simulator or a tier reads, whether or not a netlist does.
 _USED_ANYWAY = {"temperature", "vdd"}
@@ -27,6 +29,7 @@ def suspicions(circuit: Circuit) -> list[Problem]:
     lint = _Lint(circuit)
     return [
         *lint.unused_names(),
+        *lint.sizes(),
         *lint.metrics(),
         *lint.signals(),
         *lint.gates(),
@@ -64,6 +67,16 @@ class _Lint:
                 if name not in self.file.conditions and name not in used:
                     message = f"condition {name} is not used and [conditions] has no such name"
                     yield self._say("pdk", pdk, "conditions", name, message=message)
+
+    def sizes(self) -> Iterator[Problem]:
+        """Lengths that nothing on a chip has: microns in a field of metres, as netlists have them."""
+        for k, parameter in enumerate(self.file.parameter):
+            if parameter.unit == "m" and parameter.high >= NO_SIZE:
+                message = (
+                    f"{parameter.name} goes up to {parameter.high:g} m: microns? "
+                    f"write {parameter.low:g}e-6 to {parameter.high:g}e-6"
+                )
+                yield self._say("parameter", k, "high", message=message)
 
     def metrics(self) -> Iterator[Problem]:
         asked = {s.metric for s in self.file.spec} | {self.file.figure_of_merit}
@@ -120,8 +133,13 @@ class _Lint:
         if vector.startswith("loop("):
             return ""  # The program's builder holds it to the probe of its analysis.
         device = vector[1:].partition("[")[0]
-        letters = {"nfet": "m", "pfet": "m", "res": "r", "cap": "c", "ibias": "i"}
-        known = {f"{letters[p.kind]}.{instance}.{letters[p.kind]}{p.name}" for p in dut.primitives}
+        if INSIDE in device:
+            return ""  # Inside a device, where every PDK has other parts.
+        known = {
+            f"{letter}.{instance}.{letter}{p.name}"
+            for p in dut.primitives
+            for letter in ["m" if signatures()[p.kind].is_fet else p.kind[0]]
+        }
         known |= {f"{e.name[0]}.{instance}.{e.name}" for e in dut.elements}
         known |= {e.name for e in bench.elements}
         return "" if device in known else f"no such device (one is called {min(known)})"

@@ -34,6 +34,10 @@ def number(text: str) -> float | None:
         return None
 
 
+# What a parameter is while it is being computed; told by identity.
+_PENDING = float("nan")
+
+
 class Numbers:
     """Library parameters as numbers, each computed when it is first asked for."""
 
@@ -45,8 +49,10 @@ class Numbers:
         if name not in self._known:
             if name not in self._texts:
                 return None
-            self._known[name] = float("nan")  # A parameter that is defined by itself.
+            self._known[name] = _PENDING
             self._known[name] = self.value(self._texts[name])
+        if self._known[name] is _PENDING:
+            raise PdkError(f"cannot resolve {name}, which is defined by itself")
         return self._known[name]
 
     def value(self, text: str) -> float:

@@ -201,10 +201,13 @@ def _fet(name: str, library: Library, numbers: Numbers) -> Device:
         raise refused
     meanings = {"w": "w", "l": "l", "par": "m"}
     flat = Flat()
-    for key, text in fet.parameters.items():
-        if key not in meanings and key not in _THROUGH:
-            meanings[key] = numbers.formula(drawn(text, flat), meanings).text
-    shift = numbers.formula(drawn(shift_text, flat), meanings)
+    try:
+        for key, text in fet.parameters.items():
+            if key not in meanings and key not in _THROUGH:
+                meanings[key] = numbers.formula(drawn(text, flat), meanings).text
+        shift = numbers.formula(drawn(shift_text, flat), meanings)
+    except PdkError as error:
+        raise refused from error
     used = [draw for draw in flat.draws if draw in shift.names]
     if len(used) > 1 or set(shift.names) - {"w", "l", "m", *used}:
         raise refused
@@ -264,7 +267,11 @@ def _diode(name: str, library: Library, numbers: Numbers) -> Device:
     card = library.cards.get(name)
     if card is None or card.kind != "d":
         raise PdkError(f"{LIBRARY}: no diode card {name}; this version is not supported")
-    body = " ".join(f"{key}={_plain(text, numbers)}" for key, text in card.values.items())
+    values = {key: _plain(text, numbers) for key, text in card.values.items()}
+    # Below a microohm nothing flows that it would matter to, but it costs ngspice the last digits.
+    if float(values.get("rs", "1")) < 1e-6:
+        del values["rs"]
+    body = " ".join(f"{key}={text}" for key, text in values.items())
     attributes = {key: Expression(key) for key in ("area", "pj", "m")}
     part = Part("D", ("a", "c"), attributes, model=name)
     flat = Flat([part], {name: f".model {name} d {body}"})

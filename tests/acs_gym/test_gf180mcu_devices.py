@@ -44,35 +44,27 @@ def fet(name: str, w: float, l: float, nf: int = 1) -> Case:  # noqa: E741
     return Case(name, {"w": w * um, "l": l * um, "nf": nf}, scaled)
 
 
-WIDE = [
-    (0.22, 1),
-    (0.5, 1),
-    (1.2, 1),
-    (1.205, 1),
-    (10.0, 1),
-    (100.0, 1),
-    (12.345, 3),
-    (40.0, 8),
-    (2.4, 2),
-]
-LONG_3V = [0.28, 0.335, 0.5, 0.501, 1.2, 1.195, 10.0, 10.005, 50.0]
+# Inside bins, on their edges and corners, within a nanometre of them, the ends of the range, folded;
+# um, um, fingers.
+SIZES = {
+    "03v3": [
+        (0.22, 0.28, 1), (0.22, 50.0, 1), (100.0, 0.28, 1), (100.0, 50.0, 1), (0.36, 0.35, 1),
+        (0.5, 0.5, 1), (0.5, 0.28, 1), (0.5005, 0.4995, 1), (1.2, 1.2, 1), (1.205, 1.195, 1),
+        (10.0, 10.0, 1), (10.005, 1.2, 1), (9.995, 10.005, 1), (12.345, 0.335, 3), (40.0, 2.0, 8),
+        (2.4, 0.5, 2), (20.0, 0.28, 2), (21.0, 1.2, 7),
+    ],
+    "06v0": [
+        (0.3, 0.7, 1), (0.3, 50.0, 1), (100.0, 0.7, 1), (100.0, 50.0, 1), (1.0, 0.6, 1),
+        (10.0, 0.705, 1), (10.0, 0.65, 4), (40.0, 5.0, 5),
+    ],
+    "nvt": [(0.8, 1.8, 1), (100.0, 50.0, 1), (10.0, 2.5, 4)],
+}  # fmt: skip
 FETS = [
-    *(fet(n, w, l, nf) for n in ("nfet_03v3", "pfet_03v3") for w, nf in WIDE for l in LONG_3V),
-    *(
-        fet(n, w, l, nf)
-        for n, lengths in (
-            ("nfet_06v0", (0.6, 0.65, 0.7, 0.705, 5.0, 50.0)),
-            ("pfet_06v0", (0.5, 0.55, 1.0, 50.0)),
-        )
-        for w, nf in ((0.3, 1), (1.0, 1), (10.0, 4), (100.0, 1))
-        for l in lengths
-    ),
-    *(
-        fet("nfet_06v0_nvt", w, l, nf)
-        for w, nf in ((0.8, 1), (10.0, 4), (100.0, 1))
-        for l in (1.8, 2.5, 50.0)
-    ),
-]  # fmt: skip
+    *(fet(name, *size) for name in ("nfet_03v3", "pfet_03v3") for size in SIZES["03v3"]),
+    *(fet(name, *size) for name in ("nfet_06v0", "pfet_06v0") for size in SIZES["06v0"]),
+    fet("pfet_06v0", 1.0, 0.5),
+    *(fet("nfet_06v0_nvt", *size) for size in SIZES["nvt"]),
+]
 SIGNATURES = get_pdk("gf180mcu").signatures
 _E = [0.55, 0.7, 0.85]
 JUNCTIONS = [
@@ -97,17 +89,17 @@ JUNCTIONS = [
 ]
 PASSIVES = [
     *(
-        Case(n, {"r_width": w * um, "r_length": l * um, "m": m}, biases)
+        Case(n, {"r_width": w * um, "r_length": length * um, "m": m}, biases)
         for n, s in SIGNATURES.items()
         if "r_width" in s.required
-        for w, l, m in ((1.0, 5.0, 1), (0.8, 50.0, 3), (5.0, 1.0, 1))
+        for w, length, m in ((1.0, 5.0, 1), (0.8, 50.0, 3), (5.0, 1.0, 1))
         for biases in [tuple((v, 0.0, 0.0)[: len(s.nodes)] for v in (0.0, 1.0))]
     ),
     *(
-        Case(n, {"c_width": w * um, "c_length": l * um, "m": m}, ((0.0, 0.0),))
+        Case(n, {"c_width": w * um, "c_length": length * um, "m": m}, ((0.0, 0.0),))
         for n in SIGNATURES
         if n.startswith("cap_mim")
-        for w, l, m in ((5.0, 5.0, 1), (30.0, 20.0, 3))
+        for w, length, m in ((5.0, 5.0, 1), (30.0, 20.0, 3))
     ),
 ]
 
@@ -146,6 +138,8 @@ def theirs(case: Case, at: Mapping[str, str], name: str) -> str:
         scope = {k: float(v) for k, v in sizes.items()}
         known = {k: float(e(scope)) for k, e in device.parameters(fixed).items()}
         sizes |= {k.rstrip("_"): known[k] for k in ("ad", "as_", "pd", "ps", "nrd", "nrs")}
+    if case.device.startswith("pnp"):
+        sizes["par"] = sizes["m"]  # Over how many the library spreads its mismatch.
     text = " ".join(f"{k}={v!r}" for k, v in sizes.items())
     return f"{case.element}t{name} {' '.join(at.values())} {case.device} {text}"
 
@@ -156,6 +150,9 @@ def library(folder: Path, sections: list[str], sigma: bool = False) -> list[str]
     text = _library(source)
     if sigma:  # A draw as the standard deviation that it has.
         text = re.sub(r"agauss\(\s*0\s*,\s*([\w.+-]+)\s*,\s*1\s*\)", r"\1", text)
+    # ngspice 39 takes the `r_l` of `l=r_l` for the value of such a resistor, which then has 5 uOhm.
+    text, bodies = re.subn(r"(rb +11 +21 +\w+_body) l=r_l w=r_w", r"\1", text)
+    assert bodies == 9
     (folder / LIBRARY).write_text(text)
     switches = (source / SWITCHES).read_text()
     switches = re.sub(r"(sw_stat_global\s*=\s*)1", r"\g<1>0", switches)
@@ -169,7 +166,10 @@ def currents(
     z: float = 0.0, ac: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Currents into every node (at DC, then at 1 MHz) of all resolved and all distributed ones."""
-    lines = ["devices", f".options temp={temperature} reltol=1e-9 abstol=1e-18 gmin=1e-15"]
+    lines = [
+        "devices",
+        f".options temp={temperature} reltol=1e-9 abstol=1e-18 vntol=1e-12 gmin=1e-15",
+    ]
     probes: tuple[list[str], list[str]] = ([], [])
     cards: dict[str, str] = {}
     devices = get_pdk("gf180mcu").devices(corner)
@@ -211,8 +211,12 @@ def currents(
     return ours, distributed
 
 
-def worst(ours: np.ndarray, distributed: np.ndarray, floor: float) -> float:
-    return float(np.max(np.abs(ours - distributed) / (np.abs(distributed) + floor)))
+# The last digit of a current through some siemens of contacts, A (and A per V).
+ROUNDING = 5e-15
+
+
+def agree(ours: np.ndarray, distributed: np.ndarray, to: float) -> bool:
+    return bool(np.all(np.abs(ours - distributed) <= to * np.abs(distributed) + ROUNDING))
 
 
 @pytest.mark.parametrize("temperature", TEMPERATURES)
@@ -222,7 +226,7 @@ def worst(ours: np.ndarray, distributed: np.ndarray, floor: float) -> float:
 )
 def test_fets(corner: str, section: str, temperature: float, tmp_path: Path) -> None:
     found = currents(FETS, corner, [section], temperature, tmp_path, ac=True)
-    assert worst(*found, floor=1e-15) < 1e-6
+    assert agree(*found, to=1e-6)
 
 
 @pytest.mark.parametrize("temperature", TEMPERATURES)
@@ -233,7 +237,7 @@ def test_fets(corner: str, section: str, temperature: float, tmp_path: Path) -> 
 def test_bipolars_and_diodes(corner: str, section: str, temperature: float, tmp_path: Path) -> None:
     sections = [f"bjt_{section}", f"diode_{section}"]
     found = currents(JUNCTIONS, corner, sections, temperature, tmp_path, ac=True)
-    assert worst(*found, floor=1e-15) < 1e-6
+    assert agree(*found, to=1e-6)
 
 
 @pytest.mark.parametrize("temperature", TEMPERATURES)
@@ -247,7 +251,7 @@ def test_passives(
 ) -> None:
     sections = [f"res_{resistors}", f"mimcap_{capacitors}"]
     found = currents(PASSIVES, corner, sections, temperature, tmp_path, ac=True)
-    assert worst(*found, floor=1e-15) < 1e-9
+    assert agree(*found, to=1e-9)
 
 
 def test_a_draw_of_one_is_one_sigma_of_the_library(tmp_path: Path) -> None:
@@ -255,5 +259,48 @@ def test_a_draw_of_one_is_one_sigma_of_the_library(tmp_path: Path) -> None:
     sections = ["typical", "bjt_typical"]
     nominal, _ = currents(cases, "tt", sections, 27.0, tmp_path)
     found = currents(cases, "tt", sections, 27.0, tmp_path, z=1.0)
-    assert worst(*found, floor=1e-15) < 1e-6
+    assert agree(*found, to=1e-6)
     assert np.mean(np.abs(found[0] / np.where(nominal == 0, 1, nominal) - 1) > 1e-5) > 0.5
+
+
+@pytest.mark.parametrize("name", ["nfet_03v3", "pfet_03v3", "nfet_06v0", "pfet_06v0"])
+def test_noise(name: str, tmp_path: Path) -> None:
+    """The flicker coefficients are what the library leaves to switches."""
+    case, sign = fet(name, 10.0, 1.0), 1 if name[0] == "n" else -1
+    device = get_pdk("gf180mcu").devices("tt")[name]
+    at = [dict(zip("dgsb", (node, "g", "0", "0"), strict=True)) for node in ("r", "t")]
+    deck = [
+        "noise", f"vd d 0 {sign * 3.3}", f"vg g 0 {sign * 1.1} ac 1", "rr d r 10k", "rt d t 10k",
+        *resolved(device, at[0], "r", case.sizes), theirs(case, at[1], "t"),
+        *device.cards.values(), *library(tmp_path, ["typical"]), ".control", "set numdgt=12",
+        *("noise v(r) vg dec 1 1 1meg", "print noise1.inoise_spectrum[0] noise1.inoise_spectrum[6]"),
+        *("noise v(t) vg dec 1 1 1meg", "print noise3.inoise_spectrum[0] noise3.inoise_spectrum[6]"),
+        ".endc", ".end",
+    ]  # fmt: skip
+    (tmp_path / "deck.sp").write_text("\n".join(deck) + "\n")
+    done = subprocess.run(
+        ["ngspice", "-b", "deck.sp"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    values = [float(x) for x in re.findall(r"inoise_spectrum\[\d\] = (\S+)", done.stdout)]
+    assert len(values) == 4, (done.stdout + done.stderr)[-3000:]
+    assert values[0] > 5 * values[1], "1 Hz must be flicker noise"
+    assert values[:2] == pytest.approx(values[2:], rel=1e-6)
+
+
+@pytest.mark.parametrize("ohms", [500.0, 10e3, 1e6])
+def test_a_neutral_resistor_has_its_value_at_the_typical_corner(ohms: float) -> None:
+    device = get_pdk("gf180mcu").devices("tt")["res"]
+    total = 0.0
+    for part in device.parts:
+        if part.letter == "R":
+            card = dict(word.split("=") for word in device.cards[part.model].split()[3:])
+            heat = 1.0 + float(card["tc1"]) * 2.0 + float(card["tc2"]) * 4.0
+            total += device.values(part, {"r": ohms})["resistance"] * heat
+    assert total == pytest.approx(ohms, rel=1e-9)
+
+
+def test_a_neutral_capacitor_has_its_value_at_the_typical_corner() -> None:
+    device = get_pdk("gf180mcu").devices("tt")["cap"]
+    for farads in (50e-15, 1e-12, 20e-12):
+        values = device.values(device.parts[0], {"c": farads})
+        assert values["capacitance"] == pytest.approx(farads, rel=1e-9)

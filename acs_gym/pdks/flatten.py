@@ -296,11 +296,20 @@ def _capacitor(
     else:
         raise PdkError(f"capacitor {words[0]} has neither a value nor an oxide")
     attributes = {"capacitance": Expression(f"({value})*({place.multiple})")}
-    heat = {} if card is None else {k: card.values[k] for k in _TEMPERATURE if k in card.values}
-    if card is None or not heat:
-        return [Part("C", nodes, attributes, label)]
-    given = {k: formula(text) for k, text in heat.items()}
-    return [Part("C", nodes, attributes, label, _shared_card(flat, place, card.name, "c", given))]
+    if card is not None and "tc1" in card.values:
+        # An element has coefficients of its own, from the 27 °C that ngspice starts at.
+        tc1, tc2, tnom = (
+            float(Expression(formula(card.values.get(key, default)))({}))
+            for key, default in (("tc1", "0"), ("tc2", "0"), ("tnom", "27"))
+        )
+        warmer = 27.0 - tnom
+        factor = 1.0 + tc1 * warmer + tc2 * warmer**2
+        attributes = {
+            "capacitance": Expression(f"({value})*({place.multiple})*{factor!r}"),
+            "tc1": Expression(repr((tc1 + 2.0 * tc2 * warmer) / factor)),
+            "tc2": Expression(repr(tc2 / factor)),
+        }
+    return [Part("C", nodes, attributes, label)]
 
 
 def _bipolar(

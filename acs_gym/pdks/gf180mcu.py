@@ -372,19 +372,22 @@ def _neutral_resistor(folder: Path, level: str) -> Device:
 
 
 def _warmth(card: str) -> float:
-    """How much more a resistor with this card has at 27 °C than at its card's own temperature."""
+    """How much more a part with this card has at 27 °C than at its card's own temperature."""
     values = {k: float(v) for k, _, v in (w.partition("=") for w in card.split()[3:])}
     warmer = 27.0 - values.get("tnom", 27.0)
     return 1.0 + values.get("tc1", 0.0) * warmer + values.get("tc2", 0.0) * warmer**2
 
 
 def _neutral_capacitor(folder: Path, level: str) -> Device:
-    """`cap c=`: the square MIM that has this capacitance at the typical corner and 25 °C."""
+    """`cap c=`: the square MIM that has this capacitance at the typical corner and 27 °C."""
     library, numbers = _section(folder, "mimcap_typical")
     subckt = library.subckts.get(_MIM)
     if subckt is None or not {"c_cox", "c_capsw"} <= subckt.parameters.keys():
         raise PdkError(f"{LIBRARY}: {_MIM} does not look as expected")
     area, edge = (numbers.value(subckt.parameters[key]) for key in ("c_cox", "c_capsw"))
+    heat = {key: subckt.parameters.get(f"c_{key}", "0") for key in ("tc1", "tc2", "tnom")}
+    warmth = _warmth(f".model c c {' '.join(f'{k}={_plain(v, numbers)}' for k, v in heat.items())}")
+    area, edge = area * warmth, edge * warmth
     flat = _flat(_MIM, *_section(folder, f"mimcap_{level}"), {"1": "p", "2": "n"}, "w", "l")
     # c = area*w**2 + 4*edge*w
     side = f"(sqrt({4 * edge**2!r}+{area!r}*c)-{2 * edge!r})/{area!r}"

@@ -178,7 +178,7 @@ class _Circuit:
                 attribute = {"r": "resistance", "c": "capacitance", "l": "inductance"}[letter]
                 model, parameter = _PASSIVE[letter]
                 value = self._one(full, attribute, words[2])
-                if letter == "r":
+                if letter != "l":
                     value *= self._warmth(words[3:])
                 return f"'{name}' ({_nodes(words[:2])}) {model} {parameter}={value!r}"
             case "e" | "g":
@@ -196,7 +196,7 @@ class _Circuit:
         raise NotTranslated(f"cannot translate the element {line!r}")
 
     def _warmth(self, words: list[str]) -> float:
-        """What a resistor's temperature makes of its value, from its card or its own words."""
+        """What temperature makes of a value, from a resistor's card or the element's own words."""
         given: dict[str, float] = {}
         for word in words:
             given |= _numbers([word]) if "=" in word else self._resistor_cards[word.lower()]

@@ -19,6 +19,8 @@ from acs_gym.expressions import Expression
 from acs_gym.pdks import get_pdk
 from acs_gym.pdks.base import Device
 from acs_gym.pdks.gf180mcu import LIBRARY, SWITCHES, _library, find_gf180mcu
+from acs_gym.simulation.netlist import Primitive
+from acs_gym.simulation.placement import Placed
 from tests.conftest import needs_gf180mcu, needs_ngspice_program
 
 pytestmark = [needs_gf180mcu, needs_ngspice_program]
@@ -304,3 +306,30 @@ def test_a_neutral_capacitor_has_its_value_at_the_typical_corner() -> None:
     for farads in (50e-15, 1e-12, 20e-12):
         values = device.values(device.parts[0], {"c": farads})
         assert values["capacitance"] == pytest.approx(farads, rel=1e-9)
+
+
+def test_an_x_line_of_every_device_is_what_a_simulation_takes(tmp_path: Path) -> None:
+    devices, lines, cards = get_pdk("gf180mcu").devices("ss_hl"), ["all"], {}
+    cases = {case.device: case for case in (*FETS, *JUNCTIONS, *PASSIVES)}
+    assert cases.keys() == SIGNATURES.keys()
+    for case in cases.values():
+        device = devices[case.device]
+        given = {key: Expression(repr(float(value))) for key, value in case.sizes.items()}
+        nodes = tuple(f"{node}_{case.device}" for node in device.nodes)
+        primitive = Primitive(f"x{case.device}", case.device, nodes, given)
+        placed = Placed(primitive, device, "xdut", 0, {})
+        text = "\n".join(placed.lines)
+        if placed.transistor is not None:
+            model = device.model(case.sizes["w"] / case.sizes["nf"], case.sizes["l"])
+            text = text.replace(f"{{{placed.transistor.element}}}", model)
+        biases = zip(nodes, case.biases[0], strict=True)
+        lines += [text, *placed.cards, *(f"v{node} {node} 0 {volts}" for node, volts in biases)]
+        cards |= device.cards
+    probe = f"i(v{nodes[0]})"
+    lines += [*cards.values(), ".control", "op", f"print {probe}", ".endc", ".end"]
+    (tmp_path / "deck.sp").write_text("\n".join(lines) + "\n")
+    done = subprocess.run(
+        ["ngspice", "-b", "deck.sp"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    said = done.stdout + done.stderr
+    assert f"{probe} = " in said and "error" not in said.lower(), said[-3000:]

@@ -212,9 +212,9 @@ def main() -> None:
     for name in arguments.circuit or acs_gym.task_ids():
         circuit = acs_gym.make_task(name, pdk="generic").circuit
         for pdk in arguments.pdk or [p for p in circuit.file.pdk if p in installed]:
-            tiers = circuit.tiers if pdk != "gf180mcu" else ("tt",)
-            for tier in arguments.tier or tiers:
-                if tier in tiers and pdk in circuit.file.pdk:
+            proven = [t for t in circuit.tiers if t == "tt" or circuit.reference(pdk, t)]
+            for tier in arguments.tier or proven:
+                if tier in circuit.tiers and pdk in circuit.file.pdk:
                     proved &= improve(name, pdk, tier, arguments)
     sys.exit(0 if proved else 1)
 

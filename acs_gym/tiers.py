@@ -7,8 +7,10 @@
     mc     N seeded mismatch draws (Pelgrom) at nominal; the three-sigma value of each metric counts
 
 Little is ever worst between the extremes but for a rejection, a difference of what cancels, which may
-be at 27 °C; what all 225 combinations would find, `python benchmarks/conditions.py` says. A design costs one simulation per condition. Pure: conditions and outcomes in, one outcome out;
-which process simulates them is decided elsewhere.
+be at 27 °C; what all 225 combinations would find, `python benchmarks/conditions.py` says.
+
+A design costs one simulation per condition. Pure: conditions and outcomes in, one outcome out; which
+process simulates them is decided elsewhere.
 """
 
 from __future__ import annotations

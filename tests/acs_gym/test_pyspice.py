@@ -256,7 +256,7 @@ def test_units_become_the_numbers_they_mean(tmp_path: Path) -> None:
     folder = write_circuit(dut, tmp_path / "units", toml=OTA, benches={BENCH: bench})
     circuit = load_circuit(folder)
     sizes = {p.name: {k: e.text for k, e in p.parameters.items()} for p in circuit.dut.primitives}
-    assert sizes["bias"] == {"l": "3.5e-07", "m": "1", "w": "2e-06"}
+    assert sizes["bias"] == {"l": "3.5e-07", "m": "1.0", "w": "2e-06"}
     assert sizes["c"] == {"c": "1.5e-12"}
     assert [e.value for e in circuit.dut.elements] == ["10000000.0", "0.0"]
     values = {e.name: (e.nodes, e.value) for e in circuit.benches[0].elements}
@@ -300,8 +300,8 @@ PROBLEMS = {
         r"SubCircuit 'ota5t', M1: 'M1' is not allowed here",
     ),
     "foundry device": (
-        lambda dut, bench: dut.X("m", "sky130_fd_pr__nfet_01v8", "a", "b", "c", "d"),
-        r"SubCircuit 'ota5t', Xm: 'sky130_fd_pr__nfet_01v8' is not a primitive; use one of: nfet",
+        lambda dut, bench: dut.X("m", "nfet_of_another_foundry", "a", "b", "c", "d"),
+        r"SubCircuit 'ota5t', Xm: 'nfet_of_another_foundry' is no device that any PDK has",
     ),
     "unknown name": (
         lambda dut, bench: dut.X("r", "res", "nb", "vss", r="{r_bias}"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import acs_gym
 from acs_gym.evaluation import Evaluation, Spread, Status, worst_conditions
+from acs_gym.pdks.base import split_corner
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import InProcessSimulator, Job, Simulator
 from acs_gym.specs import Spec, SpecSheet
@@ -27,10 +28,12 @@ def outcome(gain: float, power: float, status: Status = Status.OK) -> Outcome:
     return Outcome(status, {"gain": gain, "power": power, "area": 1e-10}, "")
 
 
-def test_pvt_is_every_corner_supply_and_temperature_once() -> None:
-    tier = get_tier("pvt")
-    assert tier.cost == 45
-    assert len({(c.corner, c.supply, c.temperature) for c in tier.conditions}) == 45
+@pytest.mark.parametrize("passives, cost", [((), 25), (("ll", "lh", "hl", "hh"), 73)])
+def test_pvt_is_every_extreme_once_and_nominal(passives: tuple[str, ...], cost: int) -> None:
+    tier = get_tier("pvt", passives)
+    assert tier.cost == cost
+    assert len({(c.corner, c.supply, c.temperature) for c in tier.conditions}) == cost
+    assert {split_corner(c.corner)[1] for c in tier.conditions} == {"", *passives}
     nominal = tier.conditions[tier.nominal]
     assert (nominal.corner, nominal.supply, nominal.temperature) == ("tt", 1.0, 27.0)
     low = next(c for c in tier.conditions if c.supply == 0.9 and c.temperature == 125.0)
@@ -111,7 +114,7 @@ def test_temperature_and_corner_need_no_reload_and_leave_no_trace(
     assert repr(in_process.run([Job(nominal.program, reference)])) == before
     middle = outcomes[task.conditions.nominal]
     assert repr([middle]) == before, "the nominal condition is the tt tier"
-    assert len({o.metrics["ugbw"] for o in outcomes}) == 45
+    assert len({o.metrics["ugbw"] for o in outcomes}) == task.cost == 25
     again = in_process.run([task.job(reference, k) for k in reversed(range(task.cost))])
     assert [repr(o) for o in reversed(again)] == [repr(o) for o in outcomes]
 
@@ -132,13 +135,20 @@ def test_physics_of_the_conditions(pdk: str, in_process: Simulator) -> None:
     reference = acs_gym.make_task("ACS-OTA5T-v0", pdk=pdk).reference or {}
     found = {}
     for k, condition in enumerate(task.conditions.conditions):
-        key = condition.corner, condition.supply, condition.temperature
-        if key in {("tt", 1.0, 27.0), ("tt", 1.1, 27.0), ("tt", 1.0, 125.0), ("tt", 1.0, -40.0)}:
-            found[key] = in_process.run([task.job(reference, k)])[0].metrics
-    base = found["tt", 1.0, 27.0]
-    assert found["tt", 1.1, 27.0]["power"] > 1.08 * base["power"]
+        if condition.corner == "ss":
+            at = condition.supply, condition.temperature
+            found[at] = in_process.run([task.job(reference, k)])[0].metrics
+    assert found[1.1, 27.0]["power"] > 1.16 * found[0.9, 27.0]["power"]
     # gm of a pair at fixed current falls with temperature.
-    assert found["tt", 1.0, 125.0]["ugbw"] < base["ugbw"] < found["tt", 1.0, -40.0]["ugbw"]
+    assert found[1.1, 125.0]["ugbw"] < found[1.1, 27.0]["ugbw"] < found[1.1, -40.0]["ugbw"]
+
+
+@pytest.mark.parametrize("name", ["ACS-OpAmp-v0", "ACS-OTA5T-v0"])
+def test_only_a_circuit_with_passives_has_their_corners(pdk: str, name: str) -> None:
+    task = acs_gym.make_task(name, pdk=pdk, tier="pvt")
+    expected = ("ll", "lh", "hl", "hh") if name == "ACS-OpAmp-v0" else ()
+    assert task.passive_corners == expected
+    assert task.conditions == get_tier("pvt", expected) and task.cost == task.conditions.cost
 
 
 def test_mismatch_follows_pelgrom(pdk: str, in_process: Simulator) -> None:
@@ -192,9 +202,9 @@ def test_a_design_costs_its_conditions_or_those_up_to_the_first_failing_one() ->
     full = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="pvt")
     simulator = Scripted(good=7)
     session = full.session(budget=100, simulator=simulator)
-    assert session.remaining == 2
+    assert session.remaining == 4
     evaluation = session.simulate(reference)
-    assert evaluation.cost == 45 and session.budget.used == 45 and not evaluation.feasible
+    assert evaluation.cost == 25 and session.budget.used == 25 and not evaluation.feasible
     early = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="pvt", stop_at_first_failure=True)
     assert early.digest != full.digest
     simulator = Scripted(good=7)

@@ -62,7 +62,9 @@ def circuit_of(
         name="bench",
         template=("bench", *lines, f".options {OPTIONS}", ".end"),
         models={},
+        shared=(),
         transistors=(),
+        draws=(),
         settings=tuple(
             Setting(target, (Expression(repr(v)),)) for target, v in (settings or {}).items()
         ),
@@ -287,7 +289,7 @@ def measured_by(analysis_name: str, measure: str, name: str) -> Metric:
 
 def test_a_formula_is_as_exact_as_the_least_exact_of_what_it_combines() -> None:
     deck = Deck(
-        "bench", ("bench",), {}, (), (), (),
+        "bench", ("bench",), {}, (), (), (), (), (),
         tuple(Analysis(k, k, k, (), (), None, None) for k in ("op", "tran", "noise")),
     )  # fmt: skip
     metrics = (

@@ -31,6 +31,7 @@ INSIDE = "__"
 _SIZES = ("w", "l", "area")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NODE = re.compile(r"[A-Za-z0-9_]+")
+_QUOTES = re.compile(r"'([^'{}]*)'|\"([^\"{}]*)\"")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _VOLTAGE = re.compile(r"v\(([a-z0-9_.]+)\)\s*=\s*(\{[^{}]*\}|[a-z0-9.+-]+)", re.I)
 _VALUE = re.compile(r"[A-Za-z0-9_ \t.,+*/()=-]*")
@@ -385,8 +386,9 @@ def _instance(line: str, where: str, dut: Dut | None) -> tuple[str, tuple[str, .
 
 
 def _primitive(line: str, where: str) -> Primitive:
-    # Braces may hold spaces; glue them so that splitting on blanks is enough.
-    glued = _BRACES.sub(lambda m: re.sub(r"\s+", "", m[0]), line)
+    # Quotes say the same as braces. Both may hold spaces; glued, splitting on blanks is enough.
+    braced = _QUOTES.sub(lambda m: f"{{{m[1] or m[2]}}}", line)
+    glued = _BRACES.sub(lambda m: re.sub(r"\s+", "", m[0]), braced)
     glued = re.sub(r"\s*=\s*", "=", glued)
     words = glued.split()
     positional = [w for w in words if "=" not in w]

@@ -28,7 +28,7 @@ def outcome(gain: float, power: float, status: Status = Status.OK) -> Outcome:
     return Outcome(status, {"gain": gain, "power": power, "area": 1e-10}, "")
 
 
-@pytest.mark.parametrize("passives, cost", [((), 25), (("ll", "lh", "hl", "hh"), 73)])
+@pytest.mark.parametrize(("passives", "cost"), [((), 25), (("ll", "lh", "hl", "hh"), 73)])
 def test_pvt_is_every_extreme_once_and_nominal(passives: tuple[str, ...], cost: int) -> None:
     tier = get_tier("pvt", passives)
     assert tier.cost == cost

@@ -45,10 +45,15 @@ class Line:
 _POWERS = {"w": 1, "l": 1, "ad": 2, "as": 2, "pd": 1, "ps": 1, "area": 4, "perim": 2}
 
 
+def si(line: Line) -> dict[str, float]:
+    """Its parameters in SI units."""
+    return {k: v * 1e-6 ** _POWERS.get(k, 0) for k, v in line.microns.items()}
+
+
 def ours(line: Line, corner: str) -> tuple[list[str], list[str]]:
     """(elements, cards) that a program would have."""
     device = get_pdk("sky130").devices(corner)[PREFIX + line.kind]
-    size = {k: v * 1e-6 ** _POWERS.get(k, 0) for k, v in line.microns.items()}
+    size = si(line)
     given = {"as_" if k == "as" else k: Expression(repr(v)) for k, v in size.items()}
     placed = Placed(Primitive(line.name, line.kind, line.nodes, given), device, "xdut", 0, {})
     cards = [*placed.cards, *(device.cards[p.model] for p in device.parts if p.model)]
@@ -226,11 +231,11 @@ def currents(
     body = [text for line, voltage in lines for text in (theirs(line), driven(line, voltage))]
     original = library(corner, [x.kind for x, _ in lines])
     if change is not None:
-        original = _changed(original, folder, *change)
+        original = changed(original, folder, *change)
     return resolved, ngspice([*head, *original, *body, *tail], folder)
 
 
-def _changed(lines: list[str], folder: Path, old: re.Pattern[str], new: str) -> list[str]:
+def changed(lines: list[str], folder: Path, old: re.Pattern[str], new: str) -> list[str]:
     """The library's text with something said otherwise in one of its files."""
     found = []
     for line in lines:

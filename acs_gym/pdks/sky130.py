@@ -102,7 +102,9 @@ def _signatures() -> Iterator[tuple[str, Signature]]:
     for name, substrate in _POLYS.items():
         yield name, Signature(("r0", "r1", substrate), ("w", "l"), count, _MICRONS)
         for width in _WIDTHS:
-            yield f"{name}_{width}", Signature(("r0", "r1", substrate), ("l",), count, _MICRONS)
+            # Symbols of some years write the width as well.
+            said = ("w", *count)
+            yield f"{name}_{width}", Signature(("r0", "r1", substrate), ("l",), said, _MICRONS)
     yield "res_generic_po", Signature(("r0", "r1"), ("w", "l"), count, _MICRONS)
     for name in _PNPS:
         yield name, Signature(("c", "b", "e"), (), (*count, "ne"))

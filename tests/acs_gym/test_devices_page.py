@@ -39,7 +39,7 @@ def short(formula: str) -> str:
     """Numbers as a person writes them: 1, 0.29u."""
 
     def number(match: re.Match[str]) -> str:
-        return f"{float(match[0]) * 1e6:g}u" if "e-07" in match[0] else f"{float(match[0]):g}"
+        return f"{float(match[0]) * 1e6:g}u" if "e-0" in match[0] else f"{float(match[0]):g}"
 
     return re.sub(r"(?<![\w.])\d+(?:\.\d+)?(?:e-?\d+)?(?!\w)", number, formula)
 

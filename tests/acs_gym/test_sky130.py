@@ -360,6 +360,16 @@ def test_a_neutral_resistor_has_its_value_at_the_typical_corner_and_27_degrees(
 
 
 @needs_sky130
+def test_a_resistor_whose_name_has_its_width_may_say_it_again() -> None:
+    kind = f"{PREFIX}res_high_po_5p73"
+    assert "w" in get_pdk("sky130").signatures[kind].optional
+    device = get_pdk("sky130").devices("tt")[kind]
+    named, said = ({"l": 20e-6, **more} for more in ({}, {"w": 5.73e-6}))
+    for part in device.parts:
+        assert device.values(part, named) == device.values(part, said)
+
+
+@needs_sky130
 def test_a_neutral_capacitor_has_its_value_at_the_typical_corner() -> None:
     device = get_pdk("sky130").devices("tt")["cap"]
     for farads in (50e-15, 1e-12, 20e-12):

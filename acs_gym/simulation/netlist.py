@@ -411,7 +411,8 @@ def _primitive(line: str, where: str) -> Primitive:
         values[key.lower()] = value
     if missing := [p for p in signature.required if p not in values]:
         raise _refused(where, f"{kind} needs {', '.join(missing)}")
-    parameters = _in_si({k: _parameter(v, where) for k, v in values.items()}, signature)
+    given = _of_their_own_line({k: _parameter(v, where) for k, v in values.items()})
+    parameters = _in_si(given, signature)
     # `as` is a word of the language that formulas are evaluated in.
     parameters = {"as_" if k == "as" else k: e for k, e in parameters.items()}
     return Primitive(_label(positional[0][1:], where), kind, nodes, parameters, where)
@@ -432,6 +433,17 @@ def _parameter(value: str, where: str) -> Expression:
         return Expression(repr(parse(value)))
     except ValueError:
         return _value_expression(value, where)
+
+
+def _of_their_own_line(values: dict[str, Expression]) -> dict[str, Expression]:
+    """Formulas over sizes of the same line, such as `ad='int((nf+1)/2)*W/nf*0.29'`, as numbers."""
+    bare = {k: float(e({})) for k, e in values.items() if not e.names}
+    found = dict(values)
+    for key, formula in values.items():
+        own = {name: bare[name.lower()] for name in formula.names if name.lower() in bare}
+        if own and len(own) == len(formula.names):
+            found[key] = Expression(repr(float(formula(own))))
+    return found
 
 
 def _in_si(values: dict[str, Expression], signature: Signature) -> dict[str, Expression]:

@@ -128,7 +128,9 @@ def test_a_byte_order_mark_is_no_part_of_a_file(folder: Path, in_process: Simula
         "XR1 outp outn vss sky130_fd_pr__res_xhigh_po W=0.35 L=10 mult=1 m=1",
         "XQ1 vss vss outp sky130_fd_pr__pnp_05v5_W3p40L3p40 NE=1 m=1",
         "XD1 vss outp sky130_fd_pr__diode_pw2nd_05v5 area=1e12 perim=4e6",
-        "XM9 vdd vdd outp vss sky130_fd_pr__nfet_01v8 L=0.15 W=2 nf=2 ad='0.29' as='0.58' mult=1 m=1",
+        "XM9 vdd vdd outp vss sky130_fd_pr__nfet_01v8 L=0.15 W=2 nf=2 "
+        "ad='int((nf+1)/2) * W/nf * 0.29' as='int((nf+2)/2) * W/nf * 0.29' "
+        "pd='2*int((nf+1)/2) * (W/nf + 0.29)' nrd='0.29 / W' sa=0 sb=0 sd=0 mult=1 m=1",
     ],
 )
 def test_a_schematic_s_line_is_simulated_as_it_is(

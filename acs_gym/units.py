@@ -84,7 +84,7 @@ class ColumnScale:
         if not math.isfinite(value):
             return _number(value, self.power, self.digits)
         scaled = _scaled(value, self.power)
-        if 0 < abs(scaled) < 0.5 * 10.0**-self.decimals:  # Would read as nothing at all.
+        if 0 < abs(scaled) <= 0.5 * 10.0**-self.decimals:  # Would read as nothing at all.
             return f"{scaled:.1g}"
         return f"{scaled:.{self.decimals}f}" if abs(scaled) < 1e5 else f"{scaled:.{self.digits}g}"
 

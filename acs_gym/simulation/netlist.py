@@ -31,7 +31,7 @@ INSIDE = "__"
 _SIZES = ("w", "l", "area")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NODE = re.compile(r"[A-Za-z0-9_]+")
-_QUOTES = re.compile(r"'([^'{}]*)'|\"([^\"{}]*)\"")
+_QUOTES = re.compile(r"(?<==)\s*(?:'([^'{}]*)'|\"([^\"{}]*)\")")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _VOLTAGE = re.compile(r"v\(([a-z0-9_.]+)\)\s*=\s*(\{[^{}]*\}|[a-z0-9.+-]+)", re.I)
 _VALUE = re.compile(r"[A-Za-z0-9_ \t.,+*/()=-]*")

@@ -108,7 +108,7 @@ def test_show_has_a_column_for_what_each_tier_asks(
     capsys: pytest.CaptureFixture[str], mine: Path
 ) -> None:
     code, out, _ = run(capsys, "show", str(mine))
-    assert code == 0 and "tiers: tt (1 simulation a design), pvt (45 simulations a design)" in out
+    assert code == 0 and "tiers: tt (1 simulation a design), pvt (25 simulations a design)" in out
     assert "spec in tt" in out and "spec in pvt" in out
     ugbw = next(line for line in out.splitlines() if line.strip().startswith("ugbw"))
     assert "≥ 34 MHz" in ugbw and "≥ 12 MHz" in ugbw
@@ -207,7 +207,7 @@ def test_corners_has_a_row_a_condition_and_says_what_is_worst_where(
         line = next(s for s in summary.splitlines() if f" {metric} " in s)
         assert line.rstrip().endswith(where)
     met = sum(row["feasible"] for row in found["conditions"])
-    assert f"{met} of 45 conditions meet every spec; least margin: ugbw, -0" in summary
+    assert f"{met} of 25 conditions meet every spec; least margin: ugbw, -0" in summary
     assert found["worst_conditions"] == found["spread"]["worst_at"]
 
 

@@ -437,11 +437,11 @@ def _parameter(value: str, where: str) -> Expression:
 
 def _of_their_own_line(values: dict[str, Expression]) -> dict[str, Expression]:
     """Formulas over sizes of the same line, such as `ad='int((nf+1)/2)*W/nf*0.29'`, as numbers."""
-    bare = {k: float(e({})) for k, e in values.items() if not e.names}
+    bare = {k: float(e({})) for k, e in values.items() if not (e.names or e.vectors)}
     found = dict(values)
     for key, formula in values.items():
         own = {name: bare[name.lower()] for name in formula.names if name.lower() in bare}
-        if own and len(own) == len(formula.names):
+        if own and len(own) == len(formula.names) and not formula.vectors:
             found[key] = Expression(repr(float(formula(own))))
     return found
 
@@ -452,7 +452,8 @@ def _in_si(values: dict[str, Expression], signature: Signature) -> dict[str, Exp
     No transistor is a millimetre long and none a nanometre, so which of the two a number means is
     never in doubt.
     """
-    bare = {k: float(e({})) for k, e in values.items() if not e.names and k in signature.scales}
+    plain = {k: e for k, e in values.items() if not (e.names or e.vectors)}
+    bare = {k: float(e({})) for k, e in plain.items() if k in signature.scales}
     if not any(k in _SIZES and size >= NO_SIZE for k, size in bare.items()):
         return values
     # Fifteen digits: 0.15 microns are 1.5e-07, and nothing after it.

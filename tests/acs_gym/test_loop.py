@@ -18,9 +18,9 @@ from acs_gym.circuit import CircuitError, load_circuit
 from acs_gym.design import Design
 from acs_gym.evaluation import Status
 from acs_gym.registry import BUNDLED
-from acs_gym.simulation.measures import loop as measure
 from acs_gym.simulation.deck import build_program
 from acs_gym.simulation.loop import loop_gain
+from acs_gym.simulation.measures import loop as measure
 from acs_gym.simulation.pool import Job, Simulator
 from acs_gym.simulation.program import Analysis, Deck, Program
 from acs_gym.simulation.readout import Waveforms

@@ -33,7 +33,7 @@ from tests.agents.mcp_process import (
 
 TASK = acs_gym.make_task("ota5t", pdk="generic")
 REFERENCE = design_text(TASK, TASK.reference or {})
-MANY = [REFERENCE | {"w_pair": f"{20 + k}u"} for k in range(40)]  # All of them too narrow.
+MANY = [REFERENCE | {"w_pair": f"{5 + k / 4}u"} for k in range(40)]  # All of them too narrow.
 
 
 def alive(pid: int) -> bool:
@@ -207,7 +207,7 @@ def test_a_transcript_that_exists_is_kept(tmp_path):
         (["--tier", "slow"], "tiers: tt, pvt, mc"),
         (["--budget", "0"], "--budget is 0; it must be at least 1"),
         (["--workers", "0"], "--workers is 0; it must be at least 1"),
-        (["--task", "opamp", "--tier", "pvt", "--budget", "44"], "a design costs 45 simulations"),
+        (["--task", "opamp", "--tier", "pvt", "--budget", "72"], "a design costs 73 simulations"),
         (["--port", "8000"], "--host and --port belong to --http"),
         (["--host", "127.0.0.1"], "--host and --port belong to --http"),
         (["--http", "--port", "70000"], "--port is 70000; it goes from 0"),

@@ -70,4 +70,4 @@ def test_the_table_names_every_tool_and_its_arguments() -> None:
 @pytest.mark.parametrize("tier", ["pvt", "mc"])
 def test_the_page_says_what_a_design_costs(tier: str) -> None:
     cost = acs_gym.make_task("opamp", pdk="generic", tier=tier).cost
-    assert f"`{tier}`: {cost}" in PAGE
+    assert re.search(rf"`{tier}`: (\d+ or )?{cost}\b", PAGE)

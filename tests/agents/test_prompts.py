@@ -34,7 +34,7 @@ def test_it_gives_no_solution_away(task_id):
 def test_it_says_what_the_tier_means():
     task = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="pvt")
     assert "worst condition" in system_prompt(task, 10)
-    assert "45 simulations" in str(definitions(task))
+    assert "25 simulations" in str(definitions(task))
 
 
 def test_an_unlimited_budget_is_said_so(task):

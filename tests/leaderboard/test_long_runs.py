@@ -360,7 +360,7 @@ def test_a_tier_is_run_reported_and_exported(tmp_path):
     [
         (["--tier", "pvtt"], "did you mean pvt"),
         (["--tier", "mc1"], "mismatch draws are 2 to"),
-        (["--tier", "pvt", "--budget", "44"], "one design in tier pvt costs 45 simulations"),
+        (["--tier", "pvt", "--budget", "24"], "in tier pvt costs 25 simulations"),
         (
             ["--tier", "pvt", "--budget", "45", "--tasks", "comparator,ota5t"],
             "known to meet tier pvt of: ACS-Comparator-v0 (has tt, mc); leave them out: "

@@ -90,7 +90,8 @@ def circuit(task: acs_gym.Task, design: Design) -> list[str]:
         if device.kind in SUBCKTS and task.pdk_name == "sky130":
             w, l = values["w"] * 1e6, values["l"] * 1e6  # noqa: E741
             strip = f"ad={w * 0.29} as={w * 0.29} pd={2 * (w + 0.29)} ps={2 * (w + 0.29)}"
-            size = f"w={w} l={l} {strip} m={values.get('m', 1.0)}"
+            squares = f"nrd={0.29 / w} nrs={0.29 / w}"
+            size = f"w={w} l={l} {strip} {squares} m={values.get('m', 1.0)}"
             lines.append(f"x{device.name} {where} {SUBCKTS[device.kind]} {size}")
         elif device.kind in SUBCKTS:
             model = "nmos_generic" if device.kind == "nfet" else "pmos_generic"

@@ -28,10 +28,11 @@ ELEMENT = {"sky130": "m.x{0}0.msky130_fd_pr__{1}_01v8", "generic": "m{0}"}
 
 
 def plain_fet(name: str, kind: str, nodes: str, w: float, l: float, copies: int = 1) -> str:  # noqa: E741
-    """The bundled cards, with the diffusions of an unfolded layout."""
+    """The bundled cards, with diffusions and squares of an unfolded layout."""
     strip = 0.29e-6
     sides = f"ad={w * strip} as={w * strip} pd={2 * (w + strip)} ps={2 * (w + strip)}"
-    return f"m{name} {nodes} {kind[0]}mos_generic w={w} l={l} m={copies} {sides}"
+    squares = f"nrd={strip / w} nrs={strip / w}"
+    return f"m{name} {nodes} {kind[0]}mos_generic w={w} l={l} m={copies} {sides} {squares}"
 
 
 def devices(pdk: str) -> tuple[str, Callable[..., str]]:

@@ -42,10 +42,10 @@ def library() -> str:
 
 
 def fet(name: str, kind: str, nodes: str, w: float, l: float, copies: int = 1) -> str:  # noqa: E741
-    """`copies` parallel devices with the diffusions of an unfolded layout, in the PDK's um."""
+    """`copies` parallel devices with diffusions and squares of an unfolded layout, in the PDK's um."""
     w_um, l_um = w * 1e6, l * 1e6
     strip = f"ad={w_um * 0.29} as={w_um * 0.29} pd={2 * (w_um + 0.29)} ps={2 * (w_um + 0.29)}"
-    size = f"w={w_um} l={l_um} {strip}"
+    size = f"w={w_um} l={l_um} {strip} nrd={0.29 / w_um} nrs={0.29 / w_um}"
     return "\n".join(f"x{name}{k} {nodes} sky130_fd_pr__{kind}_01v8 {size}" for k in range(copies))
 
 

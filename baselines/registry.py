@@ -85,6 +85,10 @@ METHODS = (
         "Extra trees, expected improvement (scikit-optimize)", **_SKOPT,
     ),
     Method(
+        "composite-ei", "baselines.composite_ei:CompositeEI",
+        "One GP a spec, the score a known function of them (numpy and scipy)", track="metrics",
+    ),
+    Method(
         "botorch-logei", "baselines.botorch_logei:BotorchLogEI",
         "Gaussian process, log expected improvement (BoTorch)", **_BOTORCH,
     ),
@@ -148,6 +152,7 @@ sobol = _factory("sobol")
 skopt_gp = _factory("skopt-gp")
 skopt_gp_hedge = _factory("skopt-gp-hedge")
 skopt_forest = _factory("skopt-forest")
+composite_ei = _factory("composite-ei")
 botorch_logei = _factory("botorch-logei")
 botorch_cei = _factory("botorch-cei")
 botorch_composite = _factory("botorch-composite")

@@ -287,6 +287,7 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(searching), help="with commas")
     parser.add_argument("--tasks", help="with commas; default: every training task")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--from-seed", type=int, default=0, help="the first of them")
     parser.add_argument("--model-seeds", type=int, default=5, help="for methods that fit models")
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--pdk", default="sky130")
@@ -307,10 +308,10 @@ def main() -> None:
         method.require()
     wanted = [
         Run(task, method.name, seed, arguments.budget, arguments.pdk, arguments.tier, digest)
-        for seed in range(arguments.seeds)
+        for seed in range(arguments.from_seed, arguments.from_seed + arguments.seeds)
         for task, digest in tasks.items()
         for method in methods
-        if method.name not in FIT_MODELS or seed < arguments.model_seeds
+        if method.name not in FIT_MODELS or seed < arguments.from_seed + arguments.model_seeds
     ]
     known = load_results(arguments.json)
     done = {d.run for d in (*known, *load(arguments.runs))}

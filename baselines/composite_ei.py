@@ -26,13 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.optimize import minimize
-from scipy.special import log_ndtr
+from scipy.special import expit
 from scipy.stats import norm, qmc
 
 from acs_gym.design import Design, DesignSpace
 from acs_gym.task import Task
 from baselines.failures import Observation, Track
-from baselines.levels import coarse_levels, round_to_levels
+from baselines.levels import coarse_levels, neighbours, round_to_levels
 from baselines.protocol import Optimizer, Point
 
 Array = NDArray[np.float64]
@@ -40,11 +40,15 @@ Array = NDArray[np.float64]
 _LENGTH_SIGMA = math.sqrt(3.0)
 _NOISE_MEAN, _NOISE_SIGMA = -4.0, 1.0
 _LENGTHS, _NOISES = (0.025, 1e3), (1e-4, 10.0)
-_FIRST_FIT, _NEXT_FIT = 60, 8  # Iterations of L-BFGS-B.
-_FLAT = 1e-4  # Gains of log density and of log improvement that are not worth an iteration.
+_FIRST_FIT, _NEXT_FIT = 60, 15  # Iterations of L-BFGS-B.
+_FLAT = 1e-6  # Gains of log density and of log improvement that are not worth an iteration.
 _LEAST_OBSERVATIONS = 2
-_MEASURED = 0.5
-_WIDTH = 1e-3  # Of the rectifier's edge, in score.
+_MEASURED, _EDGE = (
+    0.5,
+    0.02,
+)  # Of the process that says 1 where something was measured, 0 elsewhere.
+_WIDTH = 1e-5  # Of the rectifier's edge, in score.
+_BONUS, _STEP = 0.02, 0.003  # Of meeting every spec, in score, and how wide its edge is.
 _HEADROOM = 0.5  # What a unit of bilog margin beyond the specs is worth, in score.
 _INCUMBENTS = 5
 
@@ -125,18 +129,26 @@ class CompositeEI(Optimizer):
         if not modelled:
             return None
         columns = {s: np.array([o.margins.get(s, math.nan) for o in told]) for s in modelled}
-        if not all(o.measured for o in told):
-            columns[""] = np.array([float(o.measured) for o in told])
+        # Specs that fail together share a process that says where they can be measured.
+        groups: dict[bytes, list[str]] = {}
+        for name, values in columns.items():
+            if np.isnan(values).any():
+                groups.setdefault(np.isnan(values).tobytes(), []).append(name)
+        belongs = np.array([[float(s in group) for s in modelled] for group in groups.values()])
+        for group in groups.values():
+            columns[f"measured {group[0]}"] = (~np.isnan(columns[group[0]])).astype(float)
         x = round_to_levels(np.array([o.unit for o in told]), self._levels)
         processes = _Processes(x, columns, self._known_hyper)
-        self._known_hyper = dict(zip(columns, processes.theta, strict=True))
+        self._known_hyper |= dict(zip(columns, processes.theta, strict=True))
         weight = np.array([self._weights.get(s, 1.0) for s in modelled])
         weight /= sum(self._weights.get(s, 1.0) for s in names)
         seed = int(self._rng.integers(2**31))
-        sobol = qmc.Sobol(len(modelled), scramble=True, rng=np.random.default_rng(seed))
+        sobol = qmc.Sobol(len(columns), scramble=True, rng=np.random.default_rng(seed))
         normal = norm.ppf(np.clip(sobol.random(self._effort.samples), 1e-9, 1 - 1e-9))
-        complete = len(modelled) == len(names)
-        composite = _Composite(processes, tuple(modelled), weight, normal, complete)
+        composite = _Composite(
+            processes, tuple(modelled), belongs.reshape(-1, len(modelled)), weight, normal,
+            complete=len(modelled) == len(names),
+        )  # fmt: skip
         composite.best = max(composite.utility(o.margins) for o in told)
         return composite
 
@@ -149,10 +161,11 @@ class CompositeEI(Optimizer):
             self._refined(composite, raw[k], effort.iterations) for k in order[: effort.starts]
         ]
         value, point = max(found, key=lambda pair: pair[0])
-        if self._levels and len(neighbours := self._neighbours(point)):
-            around = composite.values(neighbours)
+        if self._levels:
+            beside = neighbours(point, self._levels)
+            around = composite.values(beside)
             if around.max() > value:
-                start = neighbours[int(around.argmax())]
+                start = beside[int(around.argmax())]
                 value, point = self._refined(composite, start, effort.iterations)
         return point
 
@@ -171,17 +184,6 @@ class CompositeEI(Optimizer):
             options={"maxiter": iterations, "ftol": _FLAT, "gtol": _FLAT},
         )  # fmt: skip
         return -float(result.fun), np.asarray(result.x)
-
-    def _neighbours(self, point: Array) -> Array:
-        """The points one level away in one coarse coordinate, shape (k, d)."""
-        found = []
-        for level in self._levels:
-            at = int(np.searchsorted(level.edges, point[level.index]))
-            for k in (at - 1, at + 1):
-                if 0 <= k < len(level.units):
-                    found.append(point.copy())
-                    found[-1][level.index] = level.units[k]
-        return np.array(found)
 
     def _anywhere(self) -> Array:
         seed = np.random.default_rng(int(self._rng.integers(2**31)))
@@ -353,10 +355,14 @@ def _loss(
 class _Composite:
     """Log expected improvement of the score, through the processes.
 
+    Where a spec may not be measurable, its margin falls off a cliff as the process of its group falls
+    below a half. So a design that is measured in part is worth its part.
+
     Args:
-        processes: of `specs`, in their order, and last that of being measured where anything failed.
+        processes: of `specs`, in their order, then of each group that fails together.
+        belongs: 1 where a spec is of a group, shape (g, m).
         weight: of each spec in the score, shape (m,).
-        normal: standard normal samples, shape (s, m).
+        normal: standard normal samples, shape (s, m + g).
         complete: whether every spec has a process; else the specs cannot all be met.
     """
 
@@ -364,67 +370,66 @@ class _Composite:
         self,
         processes: _Processes,
         specs: tuple[str, ...],
+        belongs: Array,
         weight: Array,
         normal: Array,
+        *,
         complete: bool,
     ) -> None:
-        self._processes, self._specs = processes, specs
+        self._processes, self._specs, self._belongs = processes, specs, belongs
         self._weight, self._normal, self._complete = weight, normal, complete
-        self._fallible = len(processes.theta) > len(specs)
         self.best = 0.0
 
     def believe(self, point: Array) -> None:
         """From now on this point counts as simulated."""
         self._processes.append(point)
         mean, _ = self._processes.at(point[None])
-        self.best = max(self.best, float(self._utility(mean[: len(self._specs), 0])[0]))
+        margins, _ = self._margins(mean[:, 0])
+        self.best = max(self.best, float(self._utility(margins)))
 
     def utility(self, margins: Mapping[str, float]) -> float:
         """What a simulated design is worth: its score, and its headroom where every spec is met."""
-        found = np.array([margins.get(s, -math.inf) for s in self._specs])
-        return float(self._utility(found)[0])
+        return float(self._utility(np.array([margins.get(s, -math.inf) for s in self._specs])))
+
+    def _margins(self, samples: Array) -> tuple[Array, Array]:
+        """(bilog margins (..., m), their slopes in the groups' processes (..., g)) of samples."""
+        k = len(self._specs)
+        above = (samples[..., k:] - _MEASURED) / _EDGE
+        cliff = -np.logaddexp(0.0, -above)
+        # The slope of log(sigmoid(z)) is 1 - sigmoid(z).
+        return samples[..., :k] + cliff @ self._belongs, -np.expm1(cliff) / _EDGE
 
     def _utility(self, margins: Array) -> Array:
         """Of bilog margins (..., m), shape (...,)."""
-        margins = np.atleast_2d(margins)
         score = np.exp(np.minimum(margins, 0.0)) @ self._weight
         if self._complete:
-            score = score + _HEADROOM * np.maximum(margins.min(-1), 0.0)
+            least = margins.min(-1)
+            score = score + _BONUS * expit(least / _STEP) + _HEADROOM * np.maximum(least, 0.0)
         return np.asarray(score)
 
     def values(self, points: Array, samples: int | None = None) -> Array:
         """The acquisition function at points (c, d), shape (c,), from some of the samples or all."""
         mean, deviation = self._processes.at(points)
-        k = len(self._specs)
-        margins = mean[:k].T + deviation[:k].T * self._normal[:samples, None, :]
-        gain = _rectified(self._utility(margins) - self.best)[0].mean(0)
-        found = np.log(gain)
-        if self._fallible:
-            found = found + log_ndtr((mean[k] - _MEASURED) / deviation[k])
-        return np.asarray(found)
+        margins, _ = self._margins(mean.T + deviation.T * self._normal[:samples, None, :])
+        gain, _ = _rectified(self._utility(margins) - self.best)
+        return np.asarray(np.log(gain.mean(0)))
 
     def value_and_gradient(self, point: Array) -> tuple[float, Array]:
+        """At one point (d,): the value, and its slope (d,)."""
         mean, deviation, mean_slope, deviation_slope = self._processes.slopes(point)
-        k = len(self._specs)
-        margins = mean[:k] + deviation[:k] * self._normal
+        margins, cliff_slope = self._margins(mean + deviation * self._normal)
         gain, gain_slope = _rectified(self._utility(margins) - self.best)
-        # The slope of the utility in each margin, shape (s, m).
+        # The slope of the utility in each margin, shape (s, m), then in all samples, (s, m + g).
         slope = np.where(margins < 0.0, np.exp(np.minimum(margins, 0.0)), 0.0) * self._weight
         if self._complete:
-            least = margins.argmin(-1)
-            rows = np.flatnonzero(margins[np.arange(len(margins)), least] > 0.0)
-            slope[rows, least[rows]] += _HEADROOM
+            rows, worst = np.arange(len(margins)), margins.argmin(-1)
+            least = margins[rows, worst]
+            step = expit(least / _STEP)
+            slope[rows, worst] += _BONUS / _STEP * step * (1.0 - step) + _HEADROOM * (least > 0.0)
+        slope = np.hstack([slope, (slope @ self._belongs.T) * cliff_slope])
         slope *= gain_slope[:, None] / gain.sum()
-        gradient = slope.sum(0) @ mean_slope[:k]
-        gradient += (slope * self._normal).sum(0) @ deviation_slope[:k]
-        value = math.log(gain.mean())
-        if self._fallible:
-            z = (mean[k] - _MEASURED) / deviation[k]
-            log_chance = float(log_ndtr(z))
-            hazard = math.exp(-0.5 * z * z - log_chance) / math.sqrt(2.0 * math.pi)
-            gradient = gradient + hazard * (mean_slope[k] - z * deviation_slope[k]) / deviation[k]
-            value += log_chance
-        return value, gradient
+        gradient = slope.sum(0) @ mean_slope + (slope * self._normal).sum(0) @ deviation_slope
+        return math.log(gain.mean()), gradient
 
 
 def _rectified(gain: Array) -> tuple[Array, Array]:

@@ -125,13 +125,20 @@ class GaussianProcesses(Model):
 
     def _parts(self, X: Tensor, which: slice) -> tuple[Tensor, Tensor, Tensor]:
         """Mean (..., m, q), root of what was learnt (..., m, q, n), prior covariance (..., m, q, q)."""
-        theta, x = self._theta[which], self._rounded(X)[..., None, :, :]
+        theta, rounded = self._theta[which], self._rounded(X)
+        # Single points, however many, are one product; a batched one would copy K^-1/2 for each.
+        single = X.shape[-2] == 1
+        x = rounded.reshape(1, -1, X.shape[-1]) if single else rounded[..., None, :, :]
         cross = self._kernel(theta, x, self._x) * self._mask[which][:, None, :]
         unit = (cross @ self._weights[which])[..., 0] + self._mean(theta)
         spread = self._spread[which]
+        mean = self._centre[which] + spread * unit
         root = cross @ self._inverse[which].mT * spread[..., None]
-        prior = self._kernel(theta, x, x) * spread.square()[..., None]
-        return self._centre[which] + spread * unit, root, prior
+        if single:
+            mean = mean.mT.reshape(*X.shape[:-2], -1, 1)
+            root = root.transpose(0, 1).reshape(*mean.shape, root.shape[-1])
+            x = rounded[..., None, :, :]
+        return mean, root, self._kernel(theta, x, x) * spread.square()[..., None]
 
     def _fitted(self) -> Tensor:
         """Hyper-parameters, shape (m, d + 3): log of lengths, signal, noise; then the mean."""

@@ -58,6 +58,18 @@ def round_to_levels(points: NDArray[np.float64], levels: tuple[Levels, ...]) -> 
     return rounded
 
 
+def neighbours(point: NDArray[np.float64], levels: tuple[Levels, ...]) -> NDArray[np.float64]:
+    """The points one level away from `point`, shape (d,), in one coarse coordinate: shape (k, d)."""
+    found = []
+    for level in levels:
+        at = int(np.searchsorted(level.edges, point[level.index]))
+        for k in (at - 1, at + 1):
+            if 0 <= k < len(level.units):
+                found.append(point.copy())
+                found[-1][level.index] = level.units[k]
+    return np.array(found)
+
+
 def _values(parameter: Parameter) -> list[float]:
     grid = parameter.grid
     if grid is None or (parameter.high - parameter.low) / grid > _MOST_LEVELS:

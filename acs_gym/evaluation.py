@@ -115,15 +115,18 @@ class Evaluation:
         metrics: every metric of the circuit in SI units; NaN where it could not be measured.
         margins: per spec, dimensionless, >= 0 when met; NaN where unmeasured.
         satisfaction: per spec, in [0, 1].
-        score: weighted mean satisfaction in [0, 1]; 0 for a failed simulation.
-        feasible: every spec met.
+        score: weighted mean satisfaction in [0, 1]; 0 for a failed simulation. Where conditions are
+            unknown, those passed and the score of those missed, as a share of all: less than 1, and
+            never more for a design that passed fewer.
+        feasible: every spec met, in every condition of the tier.
         cost: simulations charged (1 per condition).
         message: why the status is not `ok`; empty otherwise.
         spread: what lies behind the metrics when there was more than one condition.
         by_condition: name of the condition -> the design there, in the tier's order; failed ones
-            too, and with `stop_at_first_failure` those simulated. Every one has the same metrics.
-            Empty for a tier of one condition, which this evaluation itself is, and for a design
-            that was refused.
+            too, all that were simulated. Every one has the same metrics. Empty for a tier of one
+            condition, which this evaluation itself is, and for a design that was refused.
+        unknown: conditions of the tier that were not simulated: it was asked for some only, or
+            `stop_at_first_failure` stopped it.
     """
 
     design: Mapping[str, float]
@@ -137,6 +140,12 @@ class Evaluation:
     message: str = ""
     spread: Spread = field(default_factory=Spread)
     by_condition: Mapping[str, AtCondition] = field(default_factory=dict)
+    unknown: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every condition of the tier was simulated; otherwise nothing is proved."""
+        return self.unknown == 0
 
     @classmethod
     def judged(
@@ -150,22 +159,30 @@ class Evaluation:
         message: str = "",
         spread: Spread | None = None,
         by_condition: Mapping[str, AtCondition] | None = None,
+        unknown: int = 0,
     ) -> Evaluation:
         """The evaluation that `specs` makes of `metrics`; nothing measured counts when it failed."""
         counted = _counted(status, metrics)
         verdict = specs.judge(counted)
+        score = verdict.score
+        if unknown:
+            known = (by_condition or {}).values()
+            passed = sum(at.feasible for at in known)
+            missed = score if passed < len(known) else 0.0
+            score = (passed + missed) / (len(known) + unknown)
         return cls(
             design=dict(design),
             status=status,
             metrics=counted,
             margins=verdict.margins,
             satisfaction=verdict.satisfaction,
-            score=verdict.score,
-            feasible=verdict.feasible,
+            score=score,
+            feasible=verdict.feasible and not unknown,
             cost=cost,
             message=message,
             spread=_NO_SPREAD if spread is None else spread,
             by_condition=dict(by_condition or {}),
+            unknown=unknown,
         )
 
     def rejudged(self, specs: SpecSheet) -> Evaluation:
@@ -182,6 +199,7 @@ class Evaluation:
                 name: AtCondition.judged(at.status, at.metrics, specs, at.message)
                 for name, at in self.by_condition.items()
             },
+            unknown=self.unknown,
         )
 
     def to_json(self, *, by_condition: bool = True) -> dict[str, Any]:
@@ -200,6 +218,7 @@ class Evaluation:
             "feasible": self.feasible,
             "cost": self.cost,
             "message": self.message,
+            **({"unknown": self.unknown} if self.unknown else {}),
             **({"spread": self.spread.to_json()} if self.spread != _NO_SPREAD else {}),
             **(
                 {"by_condition": _columns(self.by_condition)}
@@ -225,6 +244,7 @@ class Evaluation:
                 message=str(data.get("message", "")),
                 spread=Spread.from_json(data["spread"]) if "spread" in data else None,
                 by_condition=_from_columns(data.get("by_condition"), specs),
+                unknown=int(data.get("unknown", 0)),
             )
         except KeyError as missing:
             raise ValueError(f"evaluation record has no field {missing}") from None

@@ -23,8 +23,9 @@ from acs_gym.simulation.pool import Simulator, shared_pool
 from acs_gym.task import Task
 
 DesignLike = Mapping[str, float]
-# A canonical design's values -> its evaluation, or None for one that is to be simulated.
-Recall = Callable[[tuple[float, ...]], Evaluation | None]
+# (a canonical design's values, names of conditions or None for all) -> its evaluation, or None for one
+# that is to be simulated.
+Recall = Callable[[tuple[float, ...], tuple[str, ...] | None], Evaluation | None]
 
 
 class BudgetExhausted(RuntimeError):
@@ -75,10 +76,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One design through the door, as the trace records it."""
+    """One design through the door, as the trace records it.
+
+    Attributes:
+        conditions: names of those asked for; None for all of the tier.
+        duplicate: whether the session knew it at all of them.
+    """
 
     evaluation: Evaluation
     duplicate: bool
+    conditions: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -136,34 +143,56 @@ class Session:
 
     @property
     def remaining(self) -> float:
-        """Designs that can still be simulated (inf when unlimited)."""
+        """Designs that can still be simulated at every condition (inf when unlimited).
+
+        Of simulations, one a condition, `budget.remaining` are left.
+        """
         left = self.budget.remaining
         return left if left == float("inf") else left // self.task.cost
 
     @property
     def best(self) -> Evaluation | None:
-        """The incumbent: the first evaluation with the highest score; None before any."""
-        return max(self.history, key=lambda e: e.score, default=None)
+        """The incumbent: the first evaluation with the highest score; None before any.
+
+        One at every condition comes before any that was simulated at some.
+        """
+        return max(self.history, key=lambda e: (e.complete, e.score), default=None)
 
     @overload
-    def simulate(self, designs: DesignLike) -> Evaluation: ...
+    def simulate(
+        self, designs: DesignLike, *, conditions: Sequence[str] | None = None
+    ) -> Evaluation: ...
     @overload
-    def simulate(self, designs: Sequence[DesignLike]) -> list[Evaluation]: ...
+    def simulate(
+        self, designs: Sequence[DesignLike], *, conditions: Sequence[str] | None = None
+    ) -> list[Evaluation]: ...
 
-    def simulate(self, designs: DesignLike | Sequence[DesignLike]) -> Evaluation | list[Evaluation]:
+    def simulate(
+        self,
+        designs: DesignLike | Sequence[DesignLike],
+        *,
+        conditions: Sequence[str] | None = None,
+    ) -> Evaluation | list[Evaluation]:
         """Simulate one design (a mapping) or a batch (a sequence, in parallel over the workers).
+
+        Args:
+            conditions: names of those of the tier (`task.conditions.conditions`) to simulate, which
+                are charged; all by default. The evaluation is of every condition at which this
+                session has simulated the design so far, so what is missing can be asked for later.
 
         Returns one Evaluation or a list in the same order. An invalid design is an evaluation
         with status `invalid_design` and is charged, as are failures and duplicates. Raises
-        BudgetExhausted, charging nothing, when the whole batch does not fit the budget.
+        BudgetExhausted, charging nothing, when the whole batch does not fit the budget, and
+        ValueError for conditions that the tier has not.
         """
+        wanted = self.task.conditions.numbers(conditions)
         if isinstance(designs, Mapping):
-            return self._simulate([designs])[0]
+            return self._simulate([designs], wanted)[0]
         if not isinstance(designs, (list, tuple)):
             raise TypeError(
                 f"simulate takes a design (a dict) or a list of them, got {type(designs).__name__}"
             )
-        return self._simulate(list(designs))
+        return self._simulate(list(designs), wanted)
 
     def operating_points(self, design: DesignLike) -> tuple[OperatingPoint, ...]:
         """Every transistor's DC operating point, at the nominal condition, of a design simulated here.
@@ -197,19 +226,21 @@ class Session:
         self.usage.tokens += int(tokens)
         self.usage.money += float(money)
 
-    def _simulate(self, designs: list[DesignLike]) -> list[Evaluation]:
+    def _simulate(self, designs: list[DesignLike], wanted: tuple[int, ...]) -> list[Evaluation]:
         if self._closed:
             raise RuntimeError("this session is closed")
-        cost = self.task.cost
-        self.budget.charge(cost * len(designs))
-        slots = [self._slot(d) for d in designs]
+        self.budget.charge(len(wanted) * len(designs))
+        slots = [self._slot(d, wanted) for d in designs]
         fresh: dict[tuple[float, ...], _Slot] = {}
         for slot in slots:
             if slot.evaluation is None and slot.key is not None:
                 if slot.key in fresh:
                     slot.duplicate = True
                 fresh.setdefault(slot.key, slot)
-        self._fill(list(fresh.values()))
+        asked = None
+        if len(wanted) < self.task.cost:
+            asked = tuple(self.task.conditions.conditions[k].name for k in wanted)
+        self._fill(list(fresh.values()), wanted, asked)
         results: list[Evaluation] = []
         for slot in slots:
             if slot.evaluation is None:
@@ -218,55 +249,96 @@ class Session:
             assert slot.evaluation is not None
             if slot.evaluation.status is Status.INFRA_ERROR:
                 slot.evaluation = replace(slot.evaluation, cost=0)
-            self.budget.refund(cost - slot.evaluation.cost)
+            self.budget.refund(len(wanted) - slot.evaluation.cost)
             self.usage.duplicates += slot.duplicate
             self.history.append(slot.evaluation)
             results.append(slot.evaluation)
             if self.on_call is not None:
-                self.on_call(Call(slot.evaluation, slot.duplicate))
+                self.on_call(Call(slot.evaluation, slot.duplicate, asked))
         return results
 
-    def _slot(self, design: DesignLike) -> _Slot:
+    def _slot(self, design: DesignLike, wanted: tuple[int, ...]) -> _Slot:
         try:
             canonical = self.task.space.canonicalize(design)
         except InvalidDesign as error:
-            return _Slot(evaluation=self.task.refuse(design, str(error)))
+            return _Slot(evaluation=self.task.refuse(design, str(error), cost=len(wanted)))
         key = tuple(canonical.values())
         known = self._known.get(key)
-        return _Slot(canonical, key, known, duplicate=known is not None)
+        if known is None or self._missing(known, wanted):
+            return _Slot(canonical, key)
+        return _Slot(canonical, key, replace(known, cost=self._charged(known, wanted)), True)
 
-    def _fill(self, slots: list[_Slot]) -> None:
+    def _missing(self, known: Evaluation, wanted: tuple[int, ...]) -> bool:
+        """Whether there is more to simulate than is known of a design."""
+        if known.complete:
+            return False
+        outcomes = self.task.known_outcomes(known)
+        return self._next(outcomes, wanted) is not None
+
+    def _next(self, outcomes: Mapping[int, Outcome], wanted: tuple[int, ...]) -> int | None:
+        """The first condition without an outcome; None where all have one or one stops the design."""
+        for k in wanted:
+            if k not in outcomes:
+                return k
+            if self.task.stop_at_first_failure and not self.task.passes(outcomes[k]):
+                return None
+        return None
+
+    def _charged(self, known: Evaluation, wanted: tuple[int, ...]) -> int:
+        """Simulations that these conditions cost: those up to the one that stops the design."""
+        if self.task.stop_at_first_failure and self.task.cost > 1:
+            outcomes = self.task.known_outcomes(known)
+            for count, k in enumerate(wanted, start=1):
+                if k not in outcomes or not self.task.passes(outcomes[k]):
+                    return count
+        return len(wanted)
+
+    def _fill(
+        self, slots: list[_Slot], wanted: tuple[int, ...], asked: tuple[str, ...] | None
+    ) -> None:
         """Give every slot its evaluation: the one recalled, or that of a simulation."""
         if self.recall is not None:
             for slot in slots:
                 assert slot.key is not None
-                slot.evaluation = self.recall(slot.key)
+                slot.evaluation = self.recall(slot.key, asked)
         if missing := [s for s in slots if s.evaluation is None]:
-            self._run(missing)
+            self._run(missing, wanted)
         for slot in slots:
             assert slot.key is not None and slot.evaluation is not None
             if slot.evaluation.status is not Status.INFRA_ERROR:
                 self._known[slot.key] = slot.evaluation
 
-    def _run(self, slots: list[_Slot]) -> None:
-        """Simulate every slot at every condition of the tier, or up to its first failing one."""
+    def _run(self, slots: list[_Slot], wanted: tuple[int, ...]) -> None:
+        """Simulate every slot at the conditions wanted, or up to its first failing one."""
         task, start = self.task, time.perf_counter()
         simulator = self._simulator
-        outcomes: list[list[Outcome]] = [[] for _ in slots]
-        conditions = range(task.cost)
+        outcomes = [self._outcomes(slot) for slot in slots]
         # One wave with everything, or one wave a condition when a failing design may stop early.
-        waves = [[c] for c in conditions] if task.stop_at_first_failure else [list(conditions)]
-        alive = list(range(len(slots)))
-        for wave in waves:
-            jobs = [task.job(slots[k].design or {}, c) for k in alive for c in wave]
-            results = iter(simulator.run(jobs))
-            for k in alive:
-                outcomes[k] += [next(results) for _ in wave]
-            alive = [k for k in alive if task.passes(outcomes[k][-1])]
+        early = task.stop_at_first_failure
+        while True:
+            wave: list[tuple[int, int]] = []
+            for k, known in enumerate(outcomes):
+                if early:
+                    following = self._next(known, wanted)
+                    wave += [] if following is None else [(k, following)]
+                else:
+                    wave += [(k, c) for c in wanted if c not in known]
+            if not wave:
+                break
+            jobs = [task.job(slots[k].design or {}, c) for k, c in wave]
+            for (k, c), outcome in zip(wave, simulator.run(jobs), strict=True):
+                outcomes[k][c] = outcome
         self.usage.simulator_seconds += time.perf_counter() - start
         for slot, done in zip(slots, outcomes, strict=True):
             assert slot.design is not None
-            slot.evaluation = task.judge(slot.design, *done)
+            evaluation = task.judge_at(slot.design, done)
+            slot.evaluation = replace(evaluation, cost=self._charged(evaluation, wanted))
+
+    def _outcomes(self, slot: _Slot) -> dict[int, Outcome]:
+        """What is known of a design already, to which more conditions are added."""
+        assert slot.key is not None
+        known = self._known.get(slot.key)
+        return {} if known is None else self.task.known_outcomes(known)
 
 
 def available_cores() -> int:

@@ -221,6 +221,15 @@ class Task:
 
     def judge(self, design: Design, *outcomes: Outcome) -> Evaluation:
         """What the specs make of the outcomes of the tier's first conditions, in order."""
+        return self.judge_at(design, dict(enumerate(outcomes)))
+
+    def judge_at(
+        self, design: Design, outcomes: Mapping[int, Outcome], cost: int | None = None
+    ) -> Evaluation:
+        """What the specs make of the outcomes of some of the tier's conditions, by their numbers.
+
+        `cost`: simulations that it is charged; by default one for each.
+        """
         outcome, spread = self.conditions.combine(outcomes, self.specs)
         metrics = outcome.metrics or dict.fromkeys(self.metric_units, float("nan"))
         return Evaluation.judged(
@@ -228,37 +237,51 @@ class Task:
             outcome.status,
             metrics,
             self.specs,
-            cost=len(outcomes),
+            cost=len(outcomes) if cost is None else cost,
             message=outcome.message,
             spread=spread,
             by_condition=self._by_condition(outcomes) if self.cost > 1 else None,
+            unknown=self.cost - len(outcomes),
         )
 
-    def _by_condition(self, outcomes: Sequence[Outcome]) -> dict[str, AtCondition]:
+    def _by_condition(self, outcomes: Mapping[int, Outcome]) -> dict[str, AtCondition]:
         """Each condition's outcome judged by itself; all have every metric, NaN where there is none."""
         names = self.metric_units
         return {
-            condition.name: AtCondition.judged(
+            self.conditions.conditions[k].name: AtCondition.judged(
                 outcome.status,
                 {name: outcome.metrics.get(name, math.nan) for name in names},
                 self.specs,
                 outcome.message,
             )
-            for condition, outcome in zip(self.conditions.conditions, outcomes, strict=False)
+            for k, outcome in sorted(outcomes.items())
+        }
+
+    def known_outcomes(self, evaluation: Evaluation) -> dict[int, Outcome]:
+        """What `judge_at` was given for this evaluation of a task of several conditions."""
+        unmeasured = dict.fromkeys(self.metric_units, math.nan)
+        numbers = {c.name: k for k, c in enumerate(self.conditions.conditions)}
+        return {
+            numbers[name]: Outcome(at.status, {**unmeasured, **at.metrics}, at.message)
+            for name, at in evaluation.by_condition.items()
         }
 
     def passes(self, outcome: Outcome) -> bool:
         """Whether one condition's outcome meets every spec."""
         return outcome.status is Status.OK and self.specs.judge(outcome.metrics).feasible
 
-    def refuse(self, design: object, reason: str) -> Evaluation:
-        """The evaluation of a design that is not one: charged, scored 0, never simulated."""
+    def refuse(self, design: object, reason: str, cost: int | None = None) -> Evaluation:
+        """The evaluation of a design that is not one: charged, scored 0, never simulated.
+
+        `cost`: simulations that it is charged; by default as any other design.
+        """
         items = design.items() if isinstance(design, Mapping) else ()
         readable = {_name(k): v for k, value in items if math.isfinite(v := _number(value))}
         nothing = dict.fromkeys(self.metric_units, float("nan"))
         return Evaluation.judged(
-            readable, Status.INVALID_DESIGN, nothing, self.specs, cost=self.cost, message=reason
-        )
+            readable, Status.INVALID_DESIGN, nothing, self.specs,
+            cost=self.cost if cost is None else cost, message=reason,
+        )  # fmt: skip
 
 
 def _name(key: object) -> str:

@@ -15,6 +15,7 @@ process simulates them is decided elsewhere.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import zlib
@@ -100,27 +101,58 @@ class Tier:
     def cost(self) -> int:
         return len(self.conditions)
 
-    def combine(self, outcomes: Sequence[Outcome], specs: SpecSheet) -> tuple[Outcome, Spread]:
-        """One outcome from those of the first `len(outcomes)` conditions, and what lies behind it.
+    def numbers(self, names: Sequence[str] | None) -> tuple[int, ...]:
+        """The numbers of the conditions of these names, in the tier's order; of all for None.
+
+        Raises ValueError for a name that it has not, one that stands there twice, and for none.
+        """
+        if names is None:
+            return tuple(range(len(self.conditions)))
+        known = {condition.name: k for k, condition in enumerate(self.conditions)}
+        if isinstance(names, str) or not names:
+            raise ValueError(
+                f"conditions are a list of names of tier {self.name}, got {names!r}; "
+                "leave it out for all of them"
+            )
+        if strange := [name for name in names if name not in known]:
+            close = difflib.get_close_matches(str(strange[0]), known, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise ValueError(
+                f"tier {self.name} has no condition {strange[0]!r}; {hint}"
+                f"they are named from {self.conditions[0].name!r} to {self.conditions[-1].name!r}"
+            )
+        found = sorted({known[name] for name in names})
+        if len(found) < len(names):
+            raise ValueError(f"a condition is named twice in {list(names)!r}")
+        return tuple(found)
+
+    def combine(self, outcomes: Mapping[int, Outcome], specs: SpecSheet) -> tuple[Outcome, Spread]:
+        """One outcome from those of some conditions, by number, and what lies behind it.
 
         A condition that failed fails the whole: its status and message are the outcome's.
         """
         if len(self.conditions) == 1:
             return outcomes[0], Spread()
-        for condition, outcome in zip(self.conditions, outcomes, strict=False):
+        for k, outcome in sorted(outcomes.items()):
             if outcome.status not in (Status.OK, Status.MEASURE_FAILED):
-                message = f"{condition.name}: {outcome.message}"
+                message = f"{self.conditions[k].name}: {outcome.message}"
                 return Outcome(outcome.status, dict(outcome.metrics), message), Spread()
+        numbers = sorted(outcomes)
+        conditions = [self.conditions[k] for k in numbers]
+        simulated = [outcomes[k] for k in numbers]
         if self.conditions[0].draw is not None:
-            return _three_sigma(outcomes, specs)
-        return _worst_case(self.conditions, self.nominal, outcomes, specs)
+            return _three_sigma(conditions, simulated, specs)
+        typical = outcomes.get(self.nominal, simulated[0])
+        return _worst_case(conditions, typical, simulated, specs)
 
 
 def _worst_case(
-    conditions: Sequence[Condition], nominal: int, outcomes: Sequence[Outcome], specs: SpecSheet
+    conditions: Sequence[Condition],
+    typical: Outcome,
+    outcomes: Sequence[Outcome],
+    specs: SpecSheet,
 ) -> tuple[Outcome, Spread]:
-    """Spec'd metrics at their own worst condition, the others at nominal."""
-    typical = outcomes[nominal] if nominal < len(outcomes) else outcomes[0]
+    """Spec'd metrics at their own worst condition, the others as in the typical outcome."""
     metrics = dict(typical.metrics)
     worst_at: dict[str, str] = {}
     for spec in specs:
@@ -136,7 +168,9 @@ def _badness(margin: float) -> float:
     return -math.inf if math.isnan(margin) else margin
 
 
-def _three_sigma(outcomes: Sequence[Outcome], specs: SpecSheet) -> tuple[Outcome, Spread]:
+def _three_sigma(
+    conditions: Sequence[Condition], outcomes: Sequence[Outcome], specs: SpecSheet
+) -> tuple[Outcome, Spread]:
     """Mean minus (or plus) three sigma of each spec'd metric; the others at their mean."""
     names = list(outcomes[0].metrics)
     table = np.array([[o.metrics.get(n, math.nan) for n in names] for o in outcomes])
@@ -154,7 +188,6 @@ def _three_sigma(outcomes: Sequence[Outcome], specs: SpecSheet) -> tuple[Outcome
             case "within":  # Away from zero, on the side it is already on.
                 metrics[spec.metric] = middle + math.copysign(spread_out, middle)
     met = sum(specs.judge(o.metrics).feasible for o in outcomes)
-    conditions = [Condition(f"draw {k}") for k in range(len(outcomes))]
     spread = Spread(mean=mean, sigma=sigma, yield_fraction=met / len(outcomes))
     return _combined(metrics, outcomes, conditions), spread
 

@@ -28,6 +28,7 @@ from scipy.linalg import lapack
 from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import norm, qmc
+from threadpoolctl import ThreadpoolController
 
 from acs_gym.design import Design, DesignSpace
 from acs_gym.task import Task
@@ -106,6 +107,11 @@ class CompositeEI(Optimizer):
         self._observations += learnt
 
     def _propose(self, n: int) -> list[Point]:
+        # On one thread sums are always taken in the same order: the same seed, the same bits.
+        with _blas().limit(limits=1, user_api="blas"):
+            return self._from_models(n)
+
+    def _from_models(self, n: int) -> list[Point]:
         composite = self._composite()
         if composite is None:
             return list(self._rng.random((n, len(self.space))))
@@ -199,6 +205,12 @@ class CompositeEI(Optimizer):
         moved[np.arange(count), rng.integers(d, size=count)] = True
         step = sigma * rng.standard_normal((count, d)) * moved
         return np.clip(incumbents[np.arange(count) % len(incumbents)] + step, 0.0, 1.0)
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    """The linear algebra libraries that are loaded."""
+    return ThreadpoolController()
 
 
 class _Processes:

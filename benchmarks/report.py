@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from acs_gym.evaluation import Evaluation, Status
+from acs_gym.session import Call
 from acs_gym.task import make_task
 from leaderboard.cell_runner import task_card
 from leaderboard.cells import CellSpec
@@ -54,7 +55,7 @@ def write(store: Store, agents: int, tasks: int, seeds: int, budget: int) -> Non
                         evaluation = Evaluation.judged(
                             task.space.sample(rng), Status.OK, metrics, task.specs
                         )
-                        trace.write(evaluation, False, index * 0.01)
+                        trace.write(Call(evaluation, duplicate=False), index * 0.01)
                         if best is None or evaluation.score > best.score:
                             best = EvaluationRecord.of(evaluation)
                     digest = trace.seal()

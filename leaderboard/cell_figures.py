@@ -16,8 +16,12 @@ def curve(cell: StoredCell) -> NDArray[np.float64]:
     """Best score after each simulation charged; zero throughout when the cell counts as 0."""
     if cell.result.status in COUNTS_AS_ZERO:
         return np.zeros(cell.result.spec.budget)
-    scores = [line.evaluation.score for line in cell.trace if line.evaluation.cost]
-    return st.best_so_far(scores, cell.result.spec.budget)
+    spent, steps = 0, []
+    for line in cell.trace:
+        spent += line.evaluation.cost
+        if line.evaluation.cost and not line.evaluation.unknown:
+            steps.append((spent, line.evaluation.score))
+    return st.best_so_far(steps, cell.result.spec.budget)
 
 
 def first_met(cell: StoredCell) -> int | None:

@@ -165,13 +165,14 @@ class Recorder:
             now = time.perf_counter()
             seconds = now - self.start
             # Less or more than that for a line of an earlier attempt: the clock goes on from its time.
-            self.start += seconds - self._trace.write(call.evaluation, call.duplicate, seconds)
+            self.start += seconds - self._trace.write(call, seconds)
         except Exception as error:
             # Kept, because this is raised through the agent, which may swallow it, and because
             # it must not be taken for an error of the agent's.
             self.failure = error
             raise
-        self._best = max(self._best, call.evaluation.score)
+        if call.evaluation.complete:
+            self._best = max(self._best, call.evaluation.score)
         self._on_progress(self._trace.lines, self._best)
 
 
@@ -197,8 +198,9 @@ def _blame(session: Session, verdict: _Verdict) -> _Verdict:
 
 
 def _winner(session: Session) -> Evaluation | None:
-    """The first of the best designs that were really simulated."""
-    simulated = [e for e in session.history if e.status in (Status.OK, Status.MEASURE_FAILED)]
+    """The first of the best designs that were really simulated, at every condition."""
+    whole = (e for e in session.history if e.complete)
+    simulated = [e for e in whole if e.status in (Status.OK, Status.MEASURE_FAILED)]
     return max(simulated, key=lambda e: e.score, default=None)
 
 

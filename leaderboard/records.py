@@ -73,6 +73,7 @@ class EvaluationRecord(_Record):
     feasible: bool
     cost: Count
     message: str
+    unknown: Count = 0
     spread: dict[str, Any] | None = None
     by_condition: ConditionsRecord | None = None
 
@@ -97,12 +98,16 @@ def recordable(evaluation: Evaluation) -> dict[str, Any]:
 
 
 class TraceLine(_Record):
-    """One line of `trace.jsonl`: one design through the meter. `seconds` since the cell began."""
+    """One line of `trace.jsonl`: one design through the meter. `seconds` since the cell began.
+
+    `conditions`: those asked for, where that was not every one of the tier.
+    """
 
     index: Count
     evaluation: EvaluationRecord
     duplicate: bool
     seconds: float
+    conditions: list[str] | None = None
 
 
 class SpecRow(_Record):

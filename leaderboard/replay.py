@@ -18,10 +18,13 @@ from acs_gym.session import DesignLike, Recall, Session
 from acs_gym.specs import SpecSheet
 from leaderboard.records import EvaluationRecord, TraceLine
 
+# A design's values, and the conditions it was asked for at; None for every one.
+_Asked = tuple[tuple[float, ...], tuple[str, ...] | None]
+
 
 def recall(specs: SpecSheet, recorded: Sequence[TraceLine]) -> Recall:
     """Answers from a trace: each evaluation that was simulated once, in order."""
-    answers: defaultdict[tuple[float, ...], deque[Evaluation]] = defaultdict(deque)
+    answers: defaultdict[_Asked, deque[Evaluation]] = defaultdict(deque)
     for line in recorded:
         record = line.evaluation
         if line.duplicate or record.status == Status.INVALID_DESIGN:
@@ -29,10 +32,11 @@ def recall(specs: SpecSheet, recorded: Sequence[TraceLine]) -> Recall:
         with contextlib.suppress(ValueError):  # What cannot be read exactly is simulated again.
             evaluation = record.evaluation(specs)
             if EvaluationRecord.of(evaluation) == record:
-                answers[tuple(evaluation.design.values())].append(evaluation)
+                asked = None if line.conditions is None else tuple(line.conditions)
+                answers[tuple(evaluation.design.values()), asked].append(evaluation)
 
-    def answer(key: tuple[float, ...]) -> Evaluation | None:
-        return answers[key].popleft() if answers.get(key) else None
+    def answer(key: tuple[float, ...], asked: tuple[str, ...] | None) -> Evaluation | None:
+        return answers[key, asked].popleft() if answers.get((key, asked)) else None
 
     return answer
 
@@ -45,14 +49,26 @@ class CellSession(Session):
     """
 
     @overload
-    def simulate(self, designs: DesignLike) -> Evaluation: ...
+    def simulate(
+        self, designs: DesignLike, *, conditions: Sequence[str] | None = None
+    ) -> Evaluation: ...
     @overload
-    def simulate(self, designs: Sequence[DesignLike]) -> list[Evaluation]: ...
+    def simulate(
+        self, designs: Sequence[DesignLike], *, conditions: Sequence[str] | None = None
+    ) -> list[Evaluation]: ...
 
-    def simulate(self, designs: DesignLike | Sequence[DesignLike]) -> Evaluation | list[Evaluation]:
+    def simulate(
+        self,
+        designs: DesignLike | Sequence[DesignLike],
+        *,
+        conditions: Sequence[str] | None = None,
+    ) -> Evaluation | list[Evaluation]:
         if not isinstance(designs, (list, tuple)):
-            return Session.simulate(self, designs)  # `super()` fails in a class with slots.
-        whole = self.task.cost * len(designs)
+            # `super()` fails in a class with slots.
+            return Session.simulate(self, designs, conditions=conditions)
+        whole = len(self.task.conditions.numbers(conditions)) * len(designs)
         self.budget.charge(whole)  # All of them or none.
         self.budget.refund(whole)
-        return [e for design in designs for e in Session.simulate(self, [design])]
+        return [
+            e for design in designs for e in Session.simulate(self, [design], conditions=conditions)
+        ]

@@ -202,18 +202,20 @@ def profile(scores: ArrayLike) -> tuple[Any, Any, Any]:
     return shares, *wilson_bounds(shares, values.size)
 
 
-def best_so_far(scores: Sequence[float], budget: int) -> NDArray[np.float64]:
+def best_so_far(steps: Sequence[tuple[int, float]], budget: int) -> NDArray[np.float64]:
     """Shape (budget,): the best score after 1, 2, … simulations.
 
     A run that stopped early keeps its best to the end; one that simulated nothing has 0.
+
+    Args:
+        steps: (simulations spent, score of the design then known), in order.
     """
     curve = np.zeros(budget)
-    seen = np.asarray(scores[:budget], dtype=np.float64)
-    if seen.size:
-        best = np.maximum.accumulate(seen)
-        curve[: best.size] = best
-        curve[best.size :] = best[-1]
-    return curve
+    for spent, score in steps:
+        if spent <= budget:
+            curve[max(spent, 1) - 1] = max(curve[max(spent, 1) - 1], score)
+    best: NDArray[np.float64] = np.maximum.accumulate(curve)
+    return best
 
 
 def area_under(curve: NDArray[np.float64]) -> float:

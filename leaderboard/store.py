@@ -25,7 +25,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from acs_gym.evaluation import Evaluation
+from acs_gym.session import Call
 from leaderboard.cells import CellSpec
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import SCHEMA, EvaluationRecord, Result, TraceLine, recordable
@@ -178,13 +178,16 @@ class TraceWriter:
             self._stream.close()
             raise
 
-    def write(self, evaluation: Evaluation, duplicate: bool, seconds: float) -> float:
+    def write(self, call: Call, seconds: float) -> float:
         """Put a line at the end; returns the seconds that the line there bears."""
-        data = recordable(evaluation)
+        data, duplicate = recordable(call.evaluation), call.duplicate
+        conditions = None if call.conditions is None else list(call.conditions)
         if self.lines < len(self.recorded):
             there = self.recorded[self.lines]
             again = EvaluationRecord.model_validate(data)
-            if (there.evaluation, there.duplicate) == (again, duplicate):
+            if (there.evaluation, there.duplicate, there.conditions) == (
+                again, duplicate, conditions,
+            ):  # fmt: skip
                 self._count(self._raw[self.lines])
                 return there.seconds
             self._part()
@@ -194,6 +197,7 @@ class TraceWriter:
             "evaluation": data,
             "duplicate": duplicate,
             "seconds": round(seconds, 3),
+            **({} if conditions is None else {"conditions": conditions}),
         }
         raw = to_json(line, inf_nan_mode="null") + b"\n"
         self._append(raw)

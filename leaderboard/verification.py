@@ -19,7 +19,6 @@ from pydantic import ValidationError
 
 from acs_gym.design import InvalidDesign
 from acs_gym.evaluation import Evaluation, Status
-from acs_gym.simulation.engine import Outcome
 from acs_gym.task import Task
 from acs_gym.tiers import get_tier
 from acs_gym.vacask.opinion import Opinion
@@ -104,8 +103,9 @@ def of_opinion(opinion: Opinion) -> Iterator[Finding]:
 
 
 def winner(trace: Sequence[TraceLine]) -> EvaluationRecord | None:
-    """The first of the best designs that were really simulated."""
-    simulated = [t.evaluation for t in trace if t.evaluation.status in _SIMULATED]
+    """The first of the best designs that were really simulated, at every condition."""
+    whole = (t.evaluation for t in trace if not t.evaluation.unknown)
+    simulated = [e for e in whole if e.status in _SIMULATED]
     return max(simulated, key=lambda e: e.score, default=None)
 
 
@@ -116,13 +116,17 @@ def counts(result: Result) -> bool:
 
 
 def repeatable(cell: StoredCell) -> list[tuple[str, EvaluationRecord]]:
-    """Every design of the trace that a simulator can be asked for again, each once."""
+    """Every design of the trace that a simulator can be asked for again, each once.
+
+    Of one simulated at some conditions and then at more, the record with the most.
+    """
     found: dict[tuple[tuple[str, float | None], ...], tuple[str, EvaluationRecord]] = {}
     for number, line in enumerate(cell.trace, start=1):
         record = line.evaluation
         if record.status not in map(str, _NOT_REPEATABLE):
             key = tuple(sorted(record.design.items()))
-            found.setdefault(key, (f"{TRACE} line {number}", record))
+            if key not in found or record.unknown < found[key][1].unknown:
+                found[key] = f"{TRACE} line {number}", record
     return list(found.values())
 
 
@@ -180,7 +184,8 @@ def _budget(result: Result, trace: Sequence[TraceLine], task: Task | None) -> It
     costs = [t.evaluation.cost for t in trace if t.evaluation.status != Status.INFRA_ERROR]
     whole = task.cost if task is not None else max([tier.cost, *costs])
     for number, line in enumerate(trace, start=1):
-        cost = 0 if line.evaluation.status == Status.INFRA_ERROR else whole
+        asked = whole if line.conditions is None else len(line.conditions)
+        cost = 0 if line.evaluation.status == Status.INFRA_ERROR else asked
         yield from same("budget", f"{TRACE} line {number}: cost", line.evaluation.cost, cost)
     if (again := result.verified) is not None and again.status != Status.INFRA_ERROR:
         yield from same("budget", "verified.cost", again.cost, whole)
@@ -202,22 +207,47 @@ def _budget(result: Result, trace: Sequence[TraceLine], task: Task | None) -> It
 
 
 def _duplicates(trace: Sequence[TraceLine]) -> Iterator[Finding]:
-    first: dict[tuple[tuple[str, float | None], ...], tuple[int, EvaluationRecord]] = {}
+    """A design is simulated once at a condition, and says the same of it ever after."""
+    known: dict[tuple[tuple[str, float | None], ...], tuple[int, EvaluationRecord]] = {}
     for number, line in enumerate(trace, start=1):
         where, record = f"{TRACE} line {number}", line.evaluation
-        refused = record.status == Status.INVALID_DESIGN
-        known = None if refused else first.get(tuple(sorted(record.design.items())))
-        if known is None:
+        if record.status == Status.INVALID_DESIGN:
+            yield from same("duplicate", f"{where}: duplicate", line.duplicate, False)
+            continue
+        key = tuple(sorted(record.design.items()))
+        before, earlier = known.get(key, (0, None))
+        if earlier is None:
             yield from same("duplicate", f"{where}: duplicate", line.duplicate, False)
         # A design lost to our own failure is simulated again, unless the batch held it twice.
-        elif known[1].status != Status.INFRA_ERROR:
-            yield from same("duplicate", f"{where}: duplicate", line.duplicate, True)
-            yield from differences(
-                "duplicate", where, record.model_dump(), known[1].model_dump(),
-                expected=f"as in line {known[0]}, the same design",
-            )  # fmt: skip
-        if not refused and (known is None or known[1].status == Status.INFRA_ERROR):
-            first[tuple(sorted(record.design.items()))] = (number, record)
+        elif earlier.status != Status.INFRA_ERROR:
+            wanted = f"as in line {before}, the same design"
+            nothing_new = _conditions(line, record) <= _conditions(None, earlier)
+            yield from same("duplicate", f"{where}: duplicate", line.duplicate, nothing_new)
+            ours, theirs = (r.model_dump(exclude={"cost"}) for r in (record, earlier))
+            if not nothing_new:
+                ours, theirs = (_columns(r, _conditions(None, earlier)) for r in (record, earlier))
+            yield from differences("duplicate", where, ours, theirs, expected=wanted)
+        if earlier is None or earlier.status == Status.INFRA_ERROR or not line.duplicate:
+            known[key] = number, record
+
+
+def _conditions(line: TraceLine | None, record: EvaluationRecord) -> frozenset[str]:
+    """The conditions that a line asked for, else those that its evaluation has."""
+    if line is not None and line.conditions is not None:
+        return frozenset(line.conditions)
+    return frozenset(record.by_condition.conditions if record.by_condition else ())
+
+
+def _columns(record: EvaluationRecord, conditions: frozenset[str]) -> dict[str, Any]:
+    """What a record says of some conditions."""
+    if record.by_condition is None:
+        return {}
+    names, columns = record.by_condition.conditions, record.by_condition.metrics
+    return {
+        name: {metric: column[k] for metric, column in columns.items()}
+        for k, name in enumerate(names)
+        if name in conditions
+    }
 
 
 def _winner(result: Result, trace: Sequence[TraceLine]) -> Iterator[Finding]:
@@ -276,20 +306,18 @@ def _judgement(where: str, record: EvaluationRecord, task: Task) -> Iterator[Fin
 def _combination(
     where: str, record: EvaluationRecord, evaluation: Evaluation, task: Task
 ) -> Iterator[Finding]:
-    """Metrics and spread follow from the conditions behind them, which are all there."""
+    """Metrics, spread and score follow from the conditions behind them, which are all there."""
     several = task.cost > 1 and record.status != Status.INVALID_DESIGN
     names = [c.name for c in task.conditions.conditions] if several else []
-    if list(evaluation.by_condition) != names:
+    if record.unknown:
+        names = [name for name in names if name in evaluation.by_condition]
+    if list(evaluation.by_condition) != names or (several and not names):
         found, expected = (short(", ".join(n)) or "none" for n in (evaluation.by_condition, names))
         yield Finding("judgement", f"{where}: conditions", found, expected)
     elif several:
-        unmeasured = dict.fromkeys(task.metric_units, math.nan)
-        outcomes = [
-            Outcome(at.status, {**unmeasured, **at.metrics}, at.message)
-            for at in evaluation.by_condition.values()
-        ]
-        again = EvaluationRecord.of(task.judge(dict(evaluation.design), *outcomes))
-        # What our own failure took is not charged.
+        outcomes = task.known_outcomes(evaluation)
+        again = EvaluationRecord.of(task.judge_at(dict(evaluation.design), outcomes))
+        # What is charged is another matter: of what our own failure took, nothing.
         ours, theirs = (r.model_dump(exclude={"cost"}) for r in (record, again))
         yield from differences("judgement", where, ours, theirs, rtol=JUDGE_RTOL)
 

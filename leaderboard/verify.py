@@ -11,7 +11,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -172,7 +172,7 @@ def _simulated(cell: StoredCell, task: Task, all_designs: bool) -> Iterator[Find
             continue  # Found already: it is no evaluation at all.
     theirs, ours = result.fingerprint.get("simulator"), simulator_version()
     note = "" if theirs == ours else f" (written with {short(theirs)}, this is {ours})"
-    again = simulate_afresh(task, [e.design for _, e in claimed])
+    again = simulate_afresh(task, [evaluation for _, evaluation in claimed])
     for (where, claim), fresh in zip(claimed, again, strict=True):
         yield from of_simulation(where, claim, fresh, note)
 
@@ -192,12 +192,18 @@ def _second_opinion(cell: StoredCell, task: Task) -> Iterator[Finding]:
         yield from of_opinion(opinion)
 
 
-def simulate_afresh(task: Task, designs: Sequence[Mapping[str, float]]) -> list[Evaluation]:
-    """The designs, uncharged, in a simulator process of their own."""
+def simulate_afresh(task: Task, claims: Sequence[Evaluation]) -> list[Evaluation]:
+    """The designs claimed, uncharged, in a simulator process of their own, at the same conditions."""
     evaluations: list[Evaluation] = []
-    for _ in range(_ATTEMPTS if designs else 0):
+    for _ in range(_ATTEMPTS if claims else 0):
         with WorkerPool(1) as pool, task.session(simulator=pool) as session:
-            evaluations = session.simulate(list(designs))
+            whole = iter(session.simulate([e.design for e in claims if e.complete]))
+            evaluations = [
+                next(whole)
+                if e.complete
+                else session.simulate(e.design, conditions=list(e.by_condition))
+                for e in claims
+            ]
         if all(e.status is not Status.INFRA_ERROR for e in evaluations):
             break
     return evaluations

@@ -117,6 +117,7 @@ class Evaluated(TypedDict):
     feasible: bool
     cost: int
     message: str
+    unknown: NotRequired[int]
     spread: NotRequired[dict[str, Any]]
 
 

@@ -44,7 +44,7 @@ AGENTS: Mapping[str, str | None] = {
     "mcp": None,
 }
 _COMPARED = ("design", "status", "metrics", "margins", "satisfaction", "score", "feasible", "cost",
-             "spread")  # fmt: skip
+             "unknown", "spread")  # fmt: skip
 _NO_TASK = (TaskNotFound, PdkError, ValueError)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -73,11 +73,14 @@ class _WatchedSession(Session):
     refused: int = 0
 
     def simulate(  # type: ignore[override]
-        self, designs: DesignLike | list[DesignLike]
+        self,
+        designs: DesignLike | list[DesignLike],
+        *,
+        conditions: Sequence[str] | None = None,
     ) -> Evaluation | list[Evaluation]:
         try:
             # By name, because a dataclass with slots is another class than `super` was told of.
-            return Session.simulate(self, designs)
+            return Session.simulate(self, designs, conditions=conditions)
         except BudgetExhausted:
             self.refused += 1
             raise

@@ -168,14 +168,22 @@ class Exchange:
         self.count_idle()
         used = len(self.session.history)
         best = _json(self.session.best)
-        return {"remaining": int(self.session.remaining), "used": used, "best": best}
+        return {**self._left(), "used": used, "best": best}
+
+    def _left(self) -> dict[str, int]:
+        session = self.session
+        return {"remaining": int(session.remaining), "simulations": int(session.budget.remaining)}
 
     def _simulate(self, params: m.Simulate) -> dict[str, Any]:
         before = self.session.budget.used
         try:
-            evaluations = self.session.simulate(params.designs)
+            evaluations = self.session.simulate(params.designs, conditions=params.conditions)
+        except ValueError as error:
+            raise Refused(m.INVALID_PARAMS, str(error)) from None
         except BudgetExhausted:
             left = int(self.session.remaining)
+            if params.conditions is not None:
+                left = int(self.session.budget.remaining) // len(params.conditions)
             raise Refused(
                 m.OVER_BUDGET,
                 f"{len(params.designs)} designs asked for, {left} remain; nothing was simulated or "
@@ -187,7 +195,7 @@ class Exchange:
             raise AgentFailed(f"the simulator failed: {evaluations[-1].message}")
         return {
             "evaluations": [e.to_json(by_condition=params.by_condition) for e in evaluations],
-            "remaining": int(self.session.remaining),
+            **self._left(),
         }
 
     def _finish(self, params: m.Finish) -> dict[str, Any]:

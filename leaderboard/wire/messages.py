@@ -69,7 +69,7 @@ class SpecCard(_Message):
 
 
 class TaskMessage(_Message):
-    """What is sized. `metrics`: every metric with its SI unit."""
+    """What is sized. `metrics`: every metric with its SI unit. `conditions`: those of the tier."""
 
     id: str
     title: str
@@ -79,6 +79,7 @@ class TaskMessage(_Message):
     parameters: list[ParameterCard]
     specs: list[SpecCard]
     metrics: dict[str, str]
+    conditions: list[str]
 
 
 class Initialize(_Message):
@@ -101,11 +102,14 @@ class Hello(_Message):
 class Simulate(_Message):
     """Simulate designs, all or none: more than remain are refused whole.
 
-    `by_condition`: say of each design what it gave at every condition of a tier of several; that is
-    some ten thousand characters a design, and so only for those who ask.
+    `conditions`: names of those to simulate, which are charged; all by default. What is said of a
+    design is of every condition at which it was simulated so far.
+    `by_condition`: say of each design what it gave at each of them; that is some ten thousand
+    characters a design, and so only for those who ask.
     """
 
     designs: Annotated[list[DesignMessage], Field(min_length=1)]
+    conditions: Annotated[list[Name], Field(min_length=1)] | None = None
     by_condition: bool = False
 
 
@@ -131,6 +135,7 @@ class EvaluationMessage(_Message):
     """One design as simulated and judged; see `acs_gym.Evaluation`.
 
     `by_condition`: where `simulate` asked for it, in a tier of several conditions.
+    `unknown`: conditions of the tier that it was not simulated at; 0 in a design that may count.
     """
 
     design: dict[str, float]
@@ -142,15 +147,20 @@ class EvaluationMessage(_Message):
     feasible: bool
     cost: Count
     message: str
+    unknown: Count = 0
     spread: dict[str, Any] | None = None
     by_condition: ByCondition | None = None
 
 
 class Simulated(_Message):
-    """Evaluations in the order of the designs."""
+    """Evaluations in the order of the designs.
+
+    `remaining`: designs that can still be simulated at every condition; `simulations`: at one.
+    """
 
     evaluations: list[EvaluationMessage]
     remaining: Count
+    simulations: Count
 
 
 class Status(_Message):
@@ -158,9 +168,13 @@ class Status(_Message):
 
 
 class Standing(_Message):
-    """`used`: designs spent. `best`: the first evaluation with the highest score; null before any."""
+    """`used`: designs spent. `best`: the first evaluation with the highest score; null before any.
+
+    `simulations` are left, of which a design takes one a condition.
+    """
 
     remaining: Count
+    simulations: Count
     used: Count
     best: EvaluationMessage | None
 
@@ -242,6 +256,7 @@ def initialize(session: Session, track: Literal["score", "metrics"]) -> Initiali
                 for s in task.specs
             ],
             metrics=task.metric_units,
+            conditions=[c.name for c in task.conditions.conditions],
         ),
         budget=int(session.remaining),
         # 32 bits, because many a language has no larger exact integer or seed.

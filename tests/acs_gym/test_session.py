@@ -81,13 +81,13 @@ def test_a_name_that_no_file_can_hold_is_written_as_its_escape(ota: acs_gym.Task
 
 
 def test_what_is_recalled_is_charged_and_not_simulated(ota: acs_gym.Task) -> None:
-    simulator, asked = Counting(), list[tuple[float, ...]]()
+    simulator, keys = Counting(), list[tuple[float, ...]]()
     reference = ota.reference or {}
     other = ota.space.sample(np.random.default_rng(0))
     told = ota.session(budget=1, simulator=Counting()).simulate(reference)
 
-    def recall(key: tuple[float, ...]) -> acs_gym.Evaluation | None:
-        asked.append(key)
+    def recall(key: tuple[float, ...], asked: tuple[str, ...] | None) -> acs_gym.Evaluation | None:
+        keys.append(key)
         return told if key == tuple(reference.values()) else None
 
     session = ota.session(budget=10, simulator=simulator)
@@ -95,9 +95,9 @@ def test_what_is_recalled_is_charged_and_not_simulated(ota: acs_gym.Task) -> Non
     first, second, third = session.simulate([reference, other, reference])
     assert first is told and third is told and simulator.ran == 1
     assert session.budget.used == 3 and session.usage.duplicates == 1
-    assert session.history == [first, second, third] and len(asked) == 2
+    assert session.history == [first, second, third] and len(keys) == 2
     session.simulate([other, reference])
-    assert len(asked) == 2 and simulator.ran == 1  # Both are known now.
+    assert len(keys) == 2 and simulator.ran == 1  # Both are known now.
 
 
 def test_a_failure_of_ours_that_is_recalled_is_simulated_when_it_is_asked_for_again(
@@ -106,7 +106,7 @@ def test_a_failure_of_ours_that_is_recalled_is_simulated_when_it_is_asked_for_ag
     reference = ota.reference or {}
     lost = ota.session(budget=1, simulator=Counting(broken=0.0)).simulate(reference)
     session, answers = ota.session(budget=2, simulator=Counting()), [lost]
-    session.recall = lambda _key: answers.pop() if answers else None
+    session.recall = lambda _key, _asked: answers.pop() if answers else None
     assert session.simulate(reference) == lost and session.budget.used == 0
     assert session.simulate(reference).status is Status.OK and session.budget.used == 1
 

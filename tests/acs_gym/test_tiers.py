@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 import acs_gym
 from acs_gym.evaluation import Evaluation, Spread, Status, worst_conditions
 from acs_gym.pdks.base import split_corner
+from acs_gym.session import BudgetExhausted, Call
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import InProcessSimulator, Job, Simulator
 from acs_gym.specs import Spec, SpecSheet
@@ -44,7 +47,7 @@ def test_worst_case_is_taken_metric_by_metric_and_says_where() -> None:
     tier = get_tier("pvt")
     outcomes = [outcome(50, 5e-5) for _ in tier.conditions]
     outcomes[3], outcomes[7] = outcome(41, 5e-5), outcome(60, 9e-5)
-    combined, spread = tier.combine(outcomes, SHEET)
+    combined, spread = tier.combine(dict(enumerate(outcomes)), SHEET)
     assert combined.metrics["gain"] == 41 and combined.metrics["power"] == 9e-5
     assert spread.worst_at == {"gain": tier.conditions[3].name, "power": tier.conditions[7].name}
     assert combined.status is Status.OK
@@ -54,7 +57,7 @@ def test_a_metric_that_does_not_exist_somewhere_is_met_nowhere() -> None:
     tier = get_tier("pvt")
     outcomes = [outcome(50, 5e-5) for _ in tier.conditions]
     outcomes[9] = outcome(math.nan, 5e-5, Status.MEASURE_FAILED)
-    combined, spread = tier.combine(outcomes, SHEET)
+    combined, spread = tier.combine(dict(enumerate(outcomes)), SHEET)
     assert math.isnan(combined.metrics["gain"]) and combined.status is Status.MEASURE_FAILED
     assert spread.worst_at["gain"] == tier.conditions[9].name
     assert SHEET.judge(combined.metrics).satisfaction["gain"] == 0.0
@@ -64,7 +67,7 @@ def test_one_failed_condition_fails_the_design() -> None:
     tier = get_tier("mc4")
     outcomes = [outcome(50, 5e-5) for _ in tier.conditions]
     outcomes[2] = Outcome(Status.NONCONVERGED, {"gain": math.nan}, "no solution")
-    combined, _ = tier.combine(outcomes, SHEET)
+    combined, _ = tier.combine(dict(enumerate(outcomes)), SHEET)
     assert combined.status is Status.NONCONVERGED and combined.message == "draw 2: no solution"
 
 
@@ -72,7 +75,7 @@ def test_mismatch_statistics_are_the_textbook_s() -> None:
     tier = get_tier("mc4")
     gains, powers = [44.0, 46.0, 48.0, 39.0], [1e-5, 2e-5, 3e-5, 2e-5]
     outcomes = [outcome(g, p) for g, p in zip(gains, powers, strict=True)]
-    combined, spread = tier.combine(outcomes, SHEET)
+    combined, spread = tier.combine(dict(enumerate(outcomes)), SHEET)
     assert spread.mean["gain"] == pytest.approx(np.mean(gains))
     assert spread.sigma["gain"] == pytest.approx(np.std(gains, ddof=1))
     assert combined.metrics["gain"] == pytest.approx(np.mean(gains) - 3 * np.std(gains, ddof=1))
@@ -84,7 +87,9 @@ def test_three_sigma_of_an_offset_is_away_from_zero() -> None:
     tier = get_tier("mc4")
     sheet = SpecSheet((Spec("offset", "within", 1e-2),))
     offsets = [-1e-3, -3e-3, -2e-3, 1e-3]
-    combined, _ = tier.combine([Outcome(Status.OK, {"offset": o}) for o in offsets], sheet)
+    combined, _ = tier.combine(
+        {k: Outcome(Status.OK, {"offset": o}) for k, o in enumerate(offsets)}, sheet
+    )
     wanted = np.mean(offsets) - 3 * np.std(offsets, ddof=1)
     assert combined.metrics["offset"] == pytest.approx(wanted)
 
@@ -178,6 +183,13 @@ def test_mismatch_follows_pelgrom(pdk: str, in_process: Simulator) -> None:
     assert 1.9 < threshold(0.25) / threshold(1.0) < 2.6
 
 
+SPLENDID = {
+    **dict.fromkeys(acs_gym.make_task("ACS-OTA5T-v0", pdk="generic").metric_units, 1.0),
+    "gain": 60.0, "ugbw": 1e9, "pm": 70.0, "modulus_margin": 0.9, "cmrr": 90.0,
+    "saturation": 2.0, "area": 1e-12, "power": 1e-6,
+}  # fmt: skip
+
+
 class Scripted(Simulator):
     """Every design passes its first `good` conditions and misses the rest."""
 
@@ -189,11 +201,7 @@ class Scripted(Simulator):
         for _ in jobs:
             gain = 60.0 if self.seen < self.good else 1.0
             self.seen += 1
-            metrics = {
-                "gain": gain, "ugbw": 1e9, "pm": 70.0, "modulus_margin": 0.9, "cmrr": 90.0,
-                "saturation": 2.0, "area": 1e-12, "power": 1e-6,
-            }  # fmt: skip
-            results.append(Outcome(Status.OK, metrics))
+            results.append(Outcome(Status.OK, {**SPLENDID, "gain": gain}))
         return results
 
 
@@ -299,6 +307,110 @@ def test_conditions_that_were_not_simulated_are_not_there() -> None:
     evaluation = session.simulate(ota("tt").reference or {})
     assert len(evaluation.by_condition) == evaluation.cost == 8
     assert [at.feasible for at in evaluation.by_condition.values()] == [True] * 7 + [False]
+
+
+# Some conditions now, others later
+
+
+def names(task: acs_gym.Task, *numbers: int) -> list[str]:
+    return [task.conditions.conditions[k].name for k in numbers]
+
+
+def test_some_conditions_are_charged_and_judged_and_the_rest_may_follow() -> None:
+    task, simulator = ota("pvt"), Scripted(good=100)
+    session = task.session(budget=60, simulator=simulator)
+    reference = ota("tt").reference or {}
+    part = session.simulate(reference, conditions=names(task, 24, 3))
+    assert part.cost == 2 == session.budget.used == simulator.seen
+    assert list(part.by_condition) == names(task, 3, 24), "in the tier's order"
+    assert not part.complete and part.unknown == 23 and not part.feasible
+    assert part.score == 2 / 25, "what is not simulated is not met"
+    rest = [c.name for c in task.conditions.conditions if c.name not in part.by_condition]
+    whole = session.simulate(reference, conditions=rest)
+    assert whole.cost == 23 and session.budget.used == 25 == simulator.seen
+    assert whole.complete and whole.feasible and whole.score == 1.0
+    at_once = task.session(simulator=Scripted(good=100)).simulate(reference)
+    assert replace(whole, cost=25) == at_once, "and the same as in one call"
+
+
+def test_what_is_known_is_charged_again_and_not_simulated_again() -> None:
+    task, simulator = ota("pvt"), Scripted(good=100)
+    calls: list[Call] = []
+    session = task.session(budget=60, simulator=simulator, on_call=calls.append)
+    reference = ota("tt").reference or {}
+    first = session.simulate(reference, conditions=names(task, 0, 1))
+    again = session.simulate(reference, conditions=names(task, 1))
+    more = session.simulate([reference, reference], conditions=names(task, 1, 2))
+    assert simulator.seen == 3 and session.budget.used == 2 + 1 + 4
+    assert again == replace(first, cost=1), "all that is known of it"
+    assert more[0] == more[1] and list(more[0].by_condition) == names(task, 0, 1, 2)
+    assert [c.duplicate for c in calls] == [False, True, False, True]
+    assert calls[1].conditions == tuple(names(task, 1))
+    assert session.simulate(reference).cost == 25 and calls[-1].conditions is None
+
+
+def test_the_incumbent_is_one_that_was_simulated_everywhere() -> None:
+    task = ota("pvt")
+    session = task.session(simulator=Scripted(good=25))
+    part = session.simulate(ota("tt").reference or {}, conditions=names(task, *range(24)))
+    assert part.score == 24 / 25 and session.best is part
+    whole = session.simulate(task.space.from_unit([0.5] * 8))
+    assert whole.score < part.score and session.best is whole
+
+
+@given(st.lists(st.booleans(), min_size=25, max_size=25), st.data())
+def test_a_design_that_passed_more_never_looks_worse(passes: list[bool], data: Any) -> None:
+    """Whichever conditions they are, and however nearly the failing ones pass."""
+    task = ota("pvt")
+    reference = ota("tt").reference or {}
+    met = Outcome(Status.OK, SPLENDID)
+    order = data.draw(st.permutations(range(25)))
+    count = data.draw(st.integers(1, 24))
+    gain = data.draw(st.floats(1.0, 20.0))
+
+    def outcomes(numbers: Sequence[int], good: Sequence[bool]) -> dict[int, Outcome]:
+        bad = Outcome(Status.OK, {**SPLENDID, "gain": gain})
+        return {k: met if ok else bad for k, ok in zip(numbers, good, strict=False)}
+
+    less = task.judge_at(reference, outcomes(order[:count], passes))
+    passed = sum(at.feasible for at in less.by_condition.values())
+    more = task.judge_at(reference, outcomes(order[: passed + 1], [True] * (passed + 1)))
+    assert more.score >= less.score and 0 <= less.score < 1
+    assert through_json(less, task) == less == less.rejudged(task.specs)
+
+
+def test_stopping_early_ranks_by_how_far_a_design_came() -> None:
+    early = ota("pvt", stop_at_first_failure=True)
+    scores = [
+        early.session(simulator=Scripted(good=k)).simulate(ota("tt").reference or {}).score
+        for k in (0, 3, 7, 24, 25)
+    ]
+    assert scores == sorted(scores) and scores[-1] == 1.0 and len(set(scores)) == 5
+
+
+@pytest.mark.parametrize(
+    ("conditions", "why"),
+    [
+        ([], "a list of names"),
+        ("ss/-10%/-40C", "a list of names"),
+        (["ss/-10%/-41C"], "did you mean 'ss/-10%/-40C'"),
+        (["ss/-10%/-40C"] * 2, "named twice"),
+    ],
+)
+def test_conditions_that_the_tier_has_not_are_named(conditions: Any, why: str) -> None:
+    session = ota("pvt").session(budget=50, simulator=Scripted(good=9))
+    with pytest.raises(ValueError, match=re.escape(why)):
+        session.simulate(ota("tt").reference or {}, conditions=conditions)
+    assert session.budget.used == 0 and not session.history
+
+
+def test_part_of_a_batch_that_does_not_fit_is_charged_nothing() -> None:
+    task = ota("pvt")
+    session = task.session(budget=5, simulator=Scripted(good=9))
+    with pytest.raises(BudgetExhausted):
+        session.simulate([ota("tt").reference or {}] * 2, conditions=names(task, 0, 1, 2))
+    assert session.simulate({"w_pair": 1.0}, conditions=names(task, 0, 1)).cost == 2
+    assert session.budget.used == 2
 
 
 ENDS = st.sampled_from(Status)

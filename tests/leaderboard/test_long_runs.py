@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from acs_gym.evaluation import Status
-from acs_gym.session import shared_pool
+from acs_gym.session import Call, shared_pool
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Simulator
 from acs_gym.task import make_task
@@ -212,12 +212,12 @@ def test_lines_that_are_not_asked_for_again_are_an_attempt_too(tmp_path, store):
     path = trace(store, cell)
     first, specs = path.read_bytes(), make_task("ACS-OTA5T-v0", pdk="generic").specs
     with TraceWriter(path) as writer:
-        writer.write(writer.recorded[0].evaluation.evaluation(specs), False, 0.0)
+        writer.write(Call(writer.recorded[0].evaluation.evaluation(specs), duplicate=False), 0.0)
         digest = writer.seal()
     assert path.read_bytes() == first.splitlines(keepends=True)[0]
     assert [p.read_bytes() for p in store.attempts(cell.key)] == [first]
     with TraceWriter(path) as writer:
-        writer.write(writer.recorded[0].evaluation.evaluation(specs), False, 0.0)
+        writer.write(Call(writer.recorded[0].evaluation.evaluation(specs), duplicate=False), 0.0)
         assert writer.seal() == digest
 
 

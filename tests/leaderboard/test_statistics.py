@@ -112,17 +112,26 @@ def test_runs_that_never_met_the_specs_count_as_later_than_the_budget():
 
 
 def test_best_so_far_never_falls_and_is_kept_to_the_end():
-    curve = best_so_far([0.2, 0.1, 0.6, 0.3], budget=6)
+    curve = best_so_far([(1, 0.2), (2, 0.1), (3, 0.6), (4, 0.3)], budget=6)
     assert curve.tolist() == [0.2, 0.2, 0.6, 0.6, 0.6, 0.6]
+    # A design of three conditions is known when three simulations are spent.
+    assert best_so_far([(3, 0.4), (6, 0.5), (9, 1.0)], budget=7).tolist() == [
+        0,
+        0,
+        *[0.4] * 3,
+        *[0.5] * 2,
+    ]
     assert best_so_far([], budget=3).tolist() == [0, 0, 0]
 
 
 def test_area_under_a_step_is_its_share_of_the_budget():
-    assert area_under(best_so_far([0, 0, 0, 1, 1], budget=12)) == pytest.approx(9 / 12)
+    assert area_under(
+        best_so_far([(k, float(k > 3)) for k in range(1, 6)], budget=12)
+    ) == pytest.approx(9 / 12)
 
 
 def test_curve_and_interval_have_one_value_a_step():
-    task = np.array([best_so_far([0.1 * i, 0.5], 4) for i in range(5)])
+    task = np.array([best_so_far([(1, 0.1 * i), (2, 0.5)], 4) for i in range(5)])
     middle, low, high = iqm_curve([task, task])
     assert middle.shape == low.shape == high.shape == (4,)
     assert middle[0] == pytest.approx(0.2)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import acs_gym
 from acs_gym.evaluation import Evaluation, Status
+from acs_gym.session import Call
 from leaderboard.records import EvaluationRecord, TraceLine
 from leaderboard.store import RESULT, TRACE, Corrupt, NewerResult, TraceWriter, write_atomically
 
@@ -72,7 +73,7 @@ def test_every_line_of_a_trace_is_what_its_record_says_digit_for_digit(
     evaluation = Evaluation.judged(design, status, metrics, specs, message=message)
     path = tmp_path_factory.mktemp("cell") / TRACE
     with TraceWriter(path) as trace:
-        trace.write(evaluation, duplicate, seconds)
+        trace.write(Call(evaluation, duplicate), seconds)
         trace.seal()
     with TraceWriter(path) as again:
         (line,) = again.recorded

@@ -73,9 +73,9 @@ def test_no_simulation_more_is_charged_or_run(cell, monkeypatch, store):
     ran = []
     whole = Session._run
 
-    def counted(self, slots):
+    def counted(self, slots, wanted):
         ran.extend(slots)
-        whole(self, slots)
+        whole(self, slots, wanted)
 
     monkeypatch.setattr(Session, "_run", counted)
     planned = plan("sobol", budget=3)[0]

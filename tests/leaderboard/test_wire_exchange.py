@@ -76,7 +76,9 @@ def test_what_each_condition_gave_is_told_to_those_who_ask():
 
 
 def test_status_says_where_the_run_stands(exchange):
-    assert ask(exchange, "status")["result"] == {"remaining": 4, "used": 0, "best": None}
+    assert ask(exchange, "status")["result"] == {
+        "remaining": 4, "simulations": 4, "used": 0, "best": None,
+    }  # fmt: skip
     ask(exchange, "simulate", designs=[DESIGN])
     standing = ask(exchange, "status")["result"]
     assert (standing["remaining"], standing["used"]) == (3, 1)

@@ -1,0 +1,241 @@
+"""Sign-off over many conditions: look at few of them until a design is worth all.
+
+A designer sizes at nominal, then looks at every corner once, goes on with the three or four that hurt,
+and verifies. So does this, around any ask/tell method:
+
+* the method sees a design at the *active* conditions only: the worst of each metric over them;
+* one that meets every spec there is verified at the others, those first that were worst before, until
+  one fails; the condition of each failing spec's least margin joins the active ones;
+* a fresh method then learns every design so far. What is not known of it at the new conditions is
+  taken to lie as far below what is known as it does where both were simulated, and the best few are
+  simulated there to measure how far.
+
+Active at first is the nominal condition, of mismatch draws the first few.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from acs_gym.evaluation import Evaluation, Status
+from acs_gym.session import Session
+from acs_gym.specs import Spec
+from baselines.agent import UNCHARGED_CALLS_ALLOWED, BuildsMethod, SimulatorUnavailable
+from baselines.failures import Track
+from baselines.initial import default_size, initial_designs, split_seed
+from baselines.protocol import Optimizer
+
+_FIRST_DRAWS = 2
+_MEASURED_AGAIN = 5  # Designs that are simulated at conditions that become active.
+_CHUNK = 8  # Conditions of a verification between two looks at its outcome.
+_JOIN = 2  # Conditions that join at a time, after the first.
+
+
+class _NotCovered(Exception):
+    """The next step is not covered."""
+
+
+class CornerAwareAgent:
+    """Spends a session's budget on a design that meets every spec in every condition.
+
+    Args:
+        method: what proposes the designs.
+    """
+
+    def __init__(self, method: BuildsMethod | type[Optimizer]) -> None:
+        self.method = method
+
+    @property
+    def track(self) -> Track:
+        return "metrics"
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What decides the agent's behaviour beside the seed; part of a result's identity."""
+        return {"method": self.method.name, "chunk": _CHUNK, "again": _MEASURED_AGAIN}
+
+    def run(self, session: Session) -> None:
+        """Until a design is signed off or the next step is not covered by the budget.
+
+        Raises SimulatorUnavailable after three calls in a row that were not charged, and ValueError
+        for a session without a budget, which would never end.
+        """
+        if session.budget.limit is None:
+            raise ValueError("an optimiser needs a session with a budget; this one has no limit")
+        search = _Search(self.method, session)
+        try:
+            while not search.step():
+                pass
+        except _NotCovered:
+            search.complete_the_best()
+
+
+class _Search:
+    """One run."""
+
+    def __init__(self, method: BuildsMethod | type[Optimizer], session: Session) -> None:
+        self._build, self._session, self._task = method, session, session.task
+        tier = self._task.conditions
+        self._names = [c.name for c in tier.conditions]
+        draws = tier.conditions[0].draw is not None
+        self._active = self._names[:_FIRST_DRAWS] if draws else [self._names[tier.nominal]]
+        self._known: dict[tuple[float, ...], Evaluation] = {}
+        self._worst: dict[str, float] = dict.fromkeys(self._names, math.inf)
+        self._seeds = split_seed(session.seed)
+        self._uncharged = 0
+        size = default_size(session.budget.remaining, len(self._task.space))
+        initial = initial_designs(self._task.space, size, self._seeds.initial)
+        self._method = method.for_task(self._task, seed=self._seeds.method, initial=initial)
+
+    def step(self) -> bool:
+        """Propose, simulate at the active conditions, and verify what meets them: is it signed off?"""
+        width = min(self._session.workers, self._affordable(len(self._active)))
+        if width < 1:
+            raise _NotCovered
+        evaluations = self._simulate(self._method.ask(width), self._active)
+        self._method.tell([self._seen(e) for e in evaluations])
+        for evaluation in evaluations:
+            if self._seen(evaluation).feasible:
+                whole = self._verified(evaluation)
+                if whole.feasible:
+                    return True
+                self._widen(whole)
+                return False
+        return False
+
+    def complete_the_best(self) -> None:
+        """What is left of the budget goes to the most promising design, so that one counts."""
+        best = max(self._known.values(), key=lambda e: self._estimate(e).score, default=None)
+        if best is not None and not best.complete:
+            rest = [n for n in self._names if n not in best.by_condition]
+            if self._affordable(len(rest)):
+                self._simulate([best.design], rest)
+
+    def _verified(self, evaluation: Evaluation) -> Evaluation:
+        """The design at the remaining conditions, the ones worst so far first, until one fails."""
+        first = all(math.isinf(self._worst[n]) for n in self._names if n not in self._active)
+        rest = sorted(
+            (n for n in self._names if n not in evaluation.by_condition),
+            key=lambda n: self._worst[n],
+        )
+        size = len(rest) if first else _CHUNK
+        for k in range(0, len(rest), size):
+            chunk = rest[k : k + size]
+            if not self._affordable(len(chunk)):
+                raise _NotCovered
+            [evaluation] = self._simulate([evaluation.design], chunk)
+            if not all(evaluation.by_condition[n].feasible for n in chunk):
+                break
+        return evaluation
+
+    def _widen(self, evaluation: Evaluation) -> None:
+        """Make the conditions that fail active, and start anew from all that is known.
+
+        After the first look at all of them these are the worst of every failing spec, later the two
+        where most is missing.
+        """
+        failing: dict[str, float] = {}
+        for spec in self._task.specs:
+            margins = {
+                n: _margin(at.margins[spec.metric]) for n, at in evaluation.by_condition.items()
+            }
+            where = min(margins, key=margins.__getitem__)
+            if margins[where] < 0.0 and where not in self._active:
+                failing[where] = min(margins[where], failing.get(where, 0.0))
+        new = sorted(failing, key=failing.__getitem__)
+        if len(self._active) > _FIRST_DRAWS:
+            new = new[:_JOIN]
+        if not new:  # Three sigma of the draws miss a spec that each of them meets.
+            new = [n for n in evaluation.by_condition if n not in self._active][:_CHUNK]
+        self._active += new
+        ranked = sorted(self._known.values(), key=lambda e: -self._estimate(e).score)
+        for other in ranked[:_MEASURED_AGAIN]:
+            missing = [n for n in self._active if n not in other.by_condition]
+            if missing and other.status in (Status.OK, Status.MEASURE_FAILED):
+                if not self._affordable(len(missing)):
+                    raise _NotCovered
+                self._simulate([other.design], missing)
+        seed = int(np.random.default_rng((self._seeds.method, len(self._active))).integers(2**31))
+        self._method = self._build.for_task(self._task, seed=seed, initial=[])
+        self._method.tell([self._estimate(e) for e in self._known.values()])
+
+    def _seen(self, evaluation: Evaluation) -> Evaluation:
+        """The design as if the active conditions were all there are."""
+        if evaluation.status is Status.INVALID_DESIGN or not evaluation.by_condition:
+            return evaluation
+        numbers = {self._names.index(n) for n in self._active}
+        outcomes = self._task.known_outcomes(evaluation)
+        seen = self._task.judge_at(
+            dict(evaluation.design), {k: o for k, o in outcomes.items() if k in numbers}
+        )
+        return Evaluation.judged(
+            seen.design, seen.status, seen.metrics, self._task.specs, message=seen.message
+        )
+
+    def _estimate(self, evaluation: Evaluation) -> Evaluation:
+        """The same, with what is missing estimated from the designs that have it."""
+        seen = self._seen(evaluation)
+        missing = [n for n in self._active if n not in evaluation.by_condition]
+        if not missing or seen.status not in (Status.OK, Status.MEASURE_FAILED):
+            return seen
+        given = frozenset(n for n in self._active if n in evaluation.by_condition)
+        margins = {
+            s.metric: seen.margins[s.metric] - self._loss(s, given) for s in self._task.specs
+        }
+        metrics = {
+            **seen.metrics,
+            **{s.metric: _value(s, margins[s.metric]) for s in self._task.specs},
+        }
+        return Evaluation.judged(seen.design, seen.status, metrics, self._task.specs)
+
+    def _loss(self, spec: Spec, given: frozenset[str]) -> float:
+        """By how much the active conditions together are worse than some of them: the median."""
+        losses = []
+        for other in self._known.values():
+            if all(n in other.by_condition for n in self._active):
+                at = {n: other.by_condition[n].margins[spec.metric] for n in self._active}
+                if not any(map(math.isnan, at.values())):
+                    losses.append(min(at[n] for n in given) - min(at.values()) if given else 0.0)
+        return float(np.median(losses)) if losses else 0.0
+
+    def _affordable(self, conditions: int) -> int:
+        """Designs that the budget covers at so many conditions."""
+        return int(self._session.budget.remaining // conditions)
+
+    def _simulate(
+        self, designs: Sequence[Mapping[str, float]], names: Sequence[str]
+    ) -> list[Evaluation]:
+        before = self._session.budget.used
+        evaluations = self._session.simulate(list(designs), conditions=list(names))
+        self._uncharged = self._uncharged + 1 if self._session.budget.used == before else 0
+        if self._uncharged >= UNCHARGED_CALLS_ALLOWED:
+            raise SimulatorUnavailable(f"the simulator failed: {evaluations[-1].message}")
+        for evaluation in evaluations:
+            if evaluation.status in (Status.INFRA_ERROR, Status.INVALID_DESIGN):
+                continue
+            self._known[tuple(evaluation.design.values())] = evaluation
+            for name, at in evaluation.by_condition.items():
+                least = min(map(_margin, at.margins.values()))
+                self._worst[name] = min(self._worst[name], least)
+        return evaluations
+
+
+def _margin(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
+
+
+def _value(spec: Spec, margin: float) -> float:
+    """A value of the metric that has this margin."""
+    sign = 1.0 if spec.direction == ">=" else -1.0
+    if math.isnan(margin) or math.isinf(margin):
+        return math.nan
+    if spec.tolerance is not None:
+        return max(
+            spec.target + sign * margin * spec.tolerance,
+            0.0 if spec.direction == "within" else -math.inf,
+        )
+    return spec.target * math.exp(sign * margin)

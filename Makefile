@@ -26,7 +26,8 @@ demo: setup models ## score three optimisers on two SKY130 circuits; ends with a
 	$(BIN)/python -m leaderboard.run --suite demo --agents random,sobol,skopt-gp \
 	  --seeds 3 --budget 40 --jobs 2 --pdk "$$pdk" --out $(OUT)-$$pdk
 
-test: develop models ## run the test suite (real ngspice)
+test: develop models ## run the test suite (real ngspice, real Chromium)
+	@bash scripts/install_chromium.sh
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: develop ## ruff and mypy

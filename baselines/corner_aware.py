@@ -3,7 +3,9 @@
 A designer sizes at nominal, then looks at every corner once, goes on with the three or four that hurt,
 and verifies. So does this, around any ask/tell method:
 
-* the method sees a design at the *active* conditions only: the worst of each metric over them;
+* the method sees a design at the *active* conditions only: the worst of each metric over them. They
+  are simulated one after the other, the most telling first, until the design can be no better than the
+  best one: the worst over some conditions is a bound of the worst over more;
 * one that meets every spec there is verified at the others, those first that were worst before, until
   one fails; the condition of each failing spec's least margin joins the active ones;
 * a fresh method then learns every design so far. What is not known of it at the new conditions is
@@ -32,6 +34,7 @@ from baselines.protocol import Optimizer
 _FIRST_DRAWS = 2
 _MEASURED_AGAIN = 5  # Designs that are simulated at conditions that become active.
 _CHUNK = 8  # Conditions of a verification between two looks at its outcome.
+_SIMULATED = (Status.OK, Status.MEASURE_FAILED)
 _JOIN = 2  # Conditions that join at a time, after the first.
 
 
@@ -96,16 +99,39 @@ class _Search:
         width = min(self._session.workers, self._affordable(len(self._active)))
         if width < 1:
             raise _NotCovered
-        evaluations = self._simulate(self._method.ask(width), self._active)
-        self._method.tell([self._seen(e) for e in evaluations])
+        evaluations = self._raced(self._method.ask(width))
+        self._method.tell([self._estimate(e) for e in evaluations])
         for evaluation in evaluations:
-            if self._seen(evaluation).feasible:
+            if self._measured(evaluation) and self._seen(evaluation).feasible:
                 whole = self._verified(evaluation)
                 if whole.feasible:
                     return True
                 self._widen(whole)
                 return False
         return False
+
+    def _raced(self, designs: Sequence[Mapping[str, float]]) -> list[Evaluation]:
+        """The designs at the active conditions, each until it can be no better than the best one."""
+        bar = max(
+            (self._seen(e).score for e in self._known.values() if self._measured(e)), default=-1.0
+        )
+        order = sorted(self._active, key=lambda n: self._worst[n])
+        found: list[Evaluation] = self._simulate(designs, order[:1])
+        for name in order[1:]:
+            alive = [
+                k for k, e in enumerate(found)
+                if e.status in _SIMULATED and self._seen(e).score > bar
+            ]  # fmt: skip
+            if not alive:
+                break
+            again = self._simulate([found[k].design for k in alive], [name])
+            for k, evaluation in zip(alive, again, strict=True):
+                found[k] = evaluation
+        return found
+
+    def _measured(self, evaluation: Evaluation) -> bool:
+        """Whether the design was simulated at every active condition."""
+        return all(n in evaluation.by_condition for n in self._active)
 
     def complete_the_best(self) -> None:
         """What is left of the budget goes to the most promising design, so that one counts."""
@@ -155,7 +181,7 @@ class _Search:
         ranked = sorted(self._known.values(), key=lambda e: -self._estimate(e).score)
         for other in ranked[:_MEASURED_AGAIN]:
             missing = [n for n in self._active if n not in other.by_condition]
-            if missing and other.status in (Status.OK, Status.MEASURE_FAILED):
+            if missing and other.status in _SIMULATED:
                 if not self._affordable(len(missing)):
                     raise _NotCovered
                 self._simulate([other.design], missing)
@@ -165,7 +191,7 @@ class _Search:
 
     def _seen(self, evaluation: Evaluation) -> Evaluation:
         """The design as if the active conditions were all there are."""
-        if evaluation.status is Status.INVALID_DESIGN or not evaluation.by_condition:
+        if not evaluation.by_condition:
             return evaluation
         numbers = {self._names.index(n) for n in self._active}
         outcomes = self._task.known_outcomes(evaluation)
@@ -180,7 +206,7 @@ class _Search:
         """The same, with what is missing estimated from the designs that have it."""
         seen = self._seen(evaluation)
         missing = [n for n in self._active if n not in evaluation.by_condition]
-        if not missing or seen.status not in (Status.OK, Status.MEASURE_FAILED):
+        if not missing or seen.status not in _SIMULATED:
             return seen
         given = frozenset(n for n in self._active if n in evaluation.by_condition)
         margins = {
@@ -196,7 +222,7 @@ class _Search:
         """By how much the active conditions together are worse than some of them: the median."""
         losses = []
         for other in self._known.values():
-            if all(n in other.by_condition for n in self._active):
+            if self._measured(other):
                 at = {n: other.by_condition[n].margins[spec.metric] for n in self._active}
                 if not any(map(math.isnan, at.values())):
                     losses.append(min(at[n] for n in given) - min(at.values()) if given else 0.0)

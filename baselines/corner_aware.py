@@ -6,8 +6,8 @@ and verifies. So does this, around any ask/tell method:
 * the method sees a design at the *active* conditions only: the worst of each metric over them. They
   are simulated one after the other, the most telling first, until the design can be no better than the
   best one: the worst over some conditions is a bound of the worst over more;
-* one that meets every spec there is verified at the others, those first that were worst before, until
-  one fails; the condition of each failing spec's least margin joins the active ones;
+* one that meets every spec there is verified at the others, those first that were worst before, some
+  at a time, until one fails; the condition of each failing spec's least margin joins the active ones;
 * a fresh method then learns every design so far. What is not known of it at the new conditions is
   taken to lie as far below what is known as it does where both were simulated, and the best few are
   simulated there to measure how far.
@@ -26,12 +26,17 @@ import numpy as np
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.session import Session
 from acs_gym.specs import Spec
-from baselines.agent import UNCHARGED_CALLS_ALLOWED, BuildsMethod, SimulatorUnavailable
+from baselines.agent import (
+    UNCHARGED_CALLS_ALLOWED,
+    AskTellAgent,
+    BuildsMethod,
+    SimulatorUnavailable,
+)
 from baselines.failures import Track
 from baselines.initial import default_size, initial_designs, split_seed
 from baselines.protocol import Optimizer
 
-_FIRST_DRAWS = 2
+_FIRST_DRAWS = 4
 _MEASURED_AGAIN = 5  # Designs that are simulated at conditions that become active.
 _CHUNK = 8  # Conditions of a verification between two looks at its outcome.
 _SIMULATED = (Status.OK, Status.MEASURE_FAILED)
@@ -69,6 +74,9 @@ class CornerAwareAgent:
         """
         if session.budget.limit is None:
             raise ValueError("an optimiser needs a session with a budget; this one has no limit")
+        if session.task.cost == 1:  # Nothing to be aware of.
+            AskTellAgent(self.method).run(session)
+            return
         search = _Search(self.method, session)
         try:
             while not search.step():
@@ -84,8 +92,8 @@ class _Search:
         self._build, self._session, self._task = method, session, session.task
         tier = self._task.conditions
         self._names = [c.name for c in tier.conditions]
-        draws = tier.conditions[0].draw is not None
-        self._active = self._names[:_FIRST_DRAWS] if draws else [self._names[tier.nominal]]
+        self._draws = tier.conditions[0].draw is not None
+        self._active = self._names[:_FIRST_DRAWS] if self._draws else [self._names[tier.nominal]]
         self._known: dict[tuple[float, ...], Evaluation] = {}
         self._worst: dict[str, float] = dict.fromkeys(self._names, math.inf)
         self._seeds = split_seed(session.seed)
@@ -143,12 +151,13 @@ class _Search:
 
     def _verified(self, evaluation: Evaluation) -> Evaluation:
         """The design at the remaining conditions, the ones worst so far first, until one fails."""
-        first = all(math.isinf(self._worst[n]) for n in self._names if n not in self._active)
+        unseen = all(math.isinf(self._worst[n]) for n in self._names if n not in self._active)
         rest = sorted(
             (n for n in self._names if n not in evaluation.by_condition),
             key=lambda n: self._worst[n],
         )
-        size = len(rest) if first else _CHUNK
+        # The first look at corners says which of them are the worst; draws are all alike.
+        size = len(rest) if unseen and not self._draws else _CHUNK
         for k in range(0, len(rest), size):
             chunk = rest[k : k + size]
             if not self._affordable(len(chunk)):
@@ -173,7 +182,7 @@ class _Search:
             if margins[where] < 0.0 and where not in self._active:
                 failing[where] = min(margins[where], failing.get(where, 0.0))
         new = sorted(failing, key=failing.__getitem__)
-        if len(self._active) > _FIRST_DRAWS:
+        if self._draws or len(self._active) > 1:
             new = new[:_JOIN]
         if not new:  # Three sigma of the draws miss a spec that each of them meets.
             new = [n for n in evaluation.by_condition if n not in self._active][:_CHUNK]

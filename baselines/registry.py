@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from acs_gym.design import Design
 from acs_gym.task import Task
 from baselines.agent import AskTellAgent
+from baselines.corner_aware import CornerAwareAgent
 from baselines.failures import Track
 from baselines.protocol import Optimizer
 
@@ -164,3 +165,8 @@ cma_es = _factory("cma-es")
 de = _factory("de")
 constant = _factory("constant")
 oracle = _factory("oracle")
+
+
+def corner_aware() -> CornerAwareAgent:
+    """Sign-off over many conditions: composite-ei at the few that matter, then all of them"""
+    return CornerAwareAgent(get_method("composite-ei"))

@@ -1,0 +1,133 @@
+"""How many simulations does a sign-off over `pvt` cost?
+
+    python benchmarks/sign_off.py --json benchmarks/results/sign_off.json
+    python benchmarks/sign_off.py opamp --agents corner-aware,botorch-composite --seeds 2 --budget 2000
+
+Each agent of the leaderboard gets the budget, in simulations (one a condition), on each task in the
+tier, once a seed; a run ends when a design meets every spec in every condition. That design is
+simulated once more in a fresh simulator, at every condition: `confirmed`. Finished runs are appended to
+`--runs`, and the same command goes on with those that are missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import acs_gym
+from acs_gym.session import Call
+from acs_gym.simulation.pool import WorkerPool
+from leaderboard.cells import CellSpec, session_seed
+from leaderboard.registry import build
+from leaderboard.suites import resolve_task
+
+BUDGETS = {"ACS-OpAmp-v0": 1000, "ACS-LDO-v0": 1500, "ACS-FoldedCascode-v0": 2000}
+
+
+class _SignedOff(Exception):
+    """Nothing is left to prove."""
+
+
+def _stop_when_met(call: Call) -> None:
+    if call.evaluation.feasible:
+        raise _SignedOff
+
+
+def run(name: str, agent: str, seed: int, tier: str, pdk: str, budget: int) -> dict[str, Any]:
+    task = acs_gym.make_task(name, pdk=pdk, tier=tier)
+    cell = CellSpec(
+        task=name, pdk=pdk, tier=tier, agent=agent, repetition=seed, budget=budget, suite_seed=0
+    )
+    start = time.process_time()
+    with task.session(budget, seed=session_seed(cell), on_call=_stop_when_met) as session:
+        with contextlib.suppress(_SignedOff):
+            build(agent).run(session)
+        best, used = session.best, session.budget.used
+    signed = best is not None and best.feasible
+    confirmed = False
+    if signed and best is not None:
+        with WorkerPool(1) as pool, task.session(task.cost, simulator=pool) as fresh:
+            confirmed = fresh.simulate(best.design).feasible
+    return {
+        "task": name, "agent": agent, "seed": seed, "tier": tier, "pdk": pdk, "budget": budget,
+        "conditions": task.cost, "digest": task.digest,
+        "simulations": used, "signed_off": signed, "confirmed": confirmed,
+        "designs": len({tuple(e.design.values()) for e in session.history}),
+        "cpu_seconds": round(time.process_time() - start, 1),
+    }  # fmt: skip
+
+
+def table(runs: list[dict[str, Any]]) -> list[str]:
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for r in runs:
+        groups[r["task"], r["agent"]].append(r)
+    lines = [
+        "| task | agent | conditions | signed off | confirmed | simulations | each |",
+        "|---" * 7 + "|",
+    ]
+    for (name, agent), found in sorted(groups.items()):
+        counts = [r["simulations"] if r["signed_off"] else r["budget"] + 1 for r in found]
+        middle = statistics.median(counts)
+        shown = f"{middle:g}" if middle <= found[0]["budget"] else f"more than {found[0]['budget']}"
+        each = ", ".join(str(r["simulations"]) if r["signed_off"] else "—" for r in found)
+        signed, sure = (sum(r[k] for r in found) for k in ("signed_off", "confirmed"))
+        lines.append(
+            f"| {name} | `{agent}` | {found[0]['conditions']} | {signed}/{len(found)} "
+            f"| {sure}/{len(found)} | {shown} | {each} |"
+        )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "tasks", nargs="*", help="by default the op-amp, the LDO, the folded cascode"
+    )
+    parser.add_argument("--agents", default="corner-aware", help="with commas")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--from-seed", type=int, default=0)
+    parser.add_argument("--tier", default="pvt")
+    parser.add_argument("--pdk", default="sky130")
+    parser.add_argument("--budget", type=int, help="simulations; by default the task's own")
+    parser.add_argument("--runs", type=Path, default=Path("runs/sign_off.jsonl"))
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    arguments.runs.parent.mkdir(parents=True, exist_ok=True)
+    known = arguments.runs.read_text().splitlines() if arguments.runs.exists() else []
+    done = [json.loads(line) for line in known]
+    chosen = []
+    for seed in range(arguments.from_seed, arguments.from_seed + arguments.seeds):
+        for name in map(resolve_task, arguments.tasks or BUDGETS):
+            for agent in arguments.agents.split(","):
+                budget = arguments.budget or BUDGETS.get(name, 2000)
+                task = acs_gym.make_task(name, pdk=arguments.pdk, tier=arguments.tier)
+                wanted = {
+                    "task": name, "agent": agent, "seed": seed, "tier": arguments.tier,
+                    "pdk": arguments.pdk, "budget": budget, "digest": task.digest,
+                }  # fmt: skip
+                found = next((d for d in done if wanted.items() <= d.items()), None)
+                if found is None:
+                    found = run(name, agent, seed, arguments.tier, arguments.pdk, budget)
+                    with arguments.runs.open("a") as file:
+                        file.write(json.dumps(found) + "\n")
+                    print(f"{name}, {agent}, seed {seed}: {found}", file=sys.stderr, flush=True)
+                chosen.append(found)
+    print("\n".join(table(chosen)))
+    if arguments.json:
+        command = "python benchmarks/sign_off.py " + " ".join(sys.argv[1:])
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"command": command, "runs": chosen}, separators=(",", ":"))
+        arguments.json.write_text(text.replace('{"task":', '\n{"task":') + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from baselines.random_search import RandomSearch
 from baselines.registry import METHODS, Method
 from baselines.testing import INTEGERS, MIXED, ConformanceTests, bowl, play
 
-MODELLED = [m for m in METHODS if m.libraries and m.name != "cma-es"]
+MODELLED = [m for m in METHODS if (m.libraries or m.name == "composite-ei") and m.name != "cma-es"]
 
 
 def small(method: Method):
@@ -23,6 +23,11 @@ def small(method: Method):
         pytest.skip(f"needs {method.install}")
     if method.name in ("turbo", "scbo"):
         return functools.partial(method.load(), candidates=64)
+    if method.name == "composite-ei":
+        from baselines.composite_ei import Effort as OwnEffort
+
+        effort = OwnEffort(samples=16, raw=32, starts=2, iterations=10)
+        return functools.partial(method.load(), effort=effort)
     if method.name.startswith("botorch-"):
         from baselines.acquisition import Effort
 

@@ -1,0 +1,139 @@
+"""corner-aware: few conditions first, all of them before anything is called signed off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+import acs_gym
+from acs_gym.evaluation import Status
+from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.pool import Job, Simulator
+from baselines.agent import SimulatorUnavailable
+from baselines.corner_aware import CornerAwareAgent
+from baselines.registry import get_method
+from leaderboard.registry import build
+
+TASK = "ACS-OTA5T-v0"
+
+
+def task_of(tier: str) -> acs_gym.Task:
+    return acs_gym.make_task(TASK, pdk="generic", tier=tier)
+
+
+class Hard(Simulator):
+    """Metrics in closed form, of which slow and cold corners take something away."""
+
+    def __init__(self, task: acs_gym.Task, loss: float = 0.3) -> None:
+        self.task, self.loss, self.jobs = task, loss, 0
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        self.jobs += len(jobs)
+        return [self._one(job) for job in jobs]
+
+    def _one(self, job: Job) -> Outcome:
+        far = float(np.sum((self.task.space.to_unit(job.design) - 0.6) ** 2))
+        cold = job.conditions.get("temperature", 27.0) < 0
+        weak = job.conditions.get("vdd", 1.8) < 1.75
+        worse = self.loss * (cold + weak) + 0.01 * sum(job.mismatch.values())
+        metrics = dict.fromkeys(self.task.metric_units, 1.0)
+        for spec in self.task.specs:
+            margin = 0.75 - far - worse
+            sign = 1.0 if spec.direction == ">=" else -1.0
+            if spec.tolerance is None:
+                metrics[spec.metric] = spec.target * math.exp(sign * margin)
+            else:
+                metrics[spec.metric] = spec.target + sign * margin * spec.tolerance
+        return Outcome(Status.OK, metrics)
+
+
+@pytest.mark.parametrize("tier", ["pvt", "mc8"])
+@pytest.mark.parametrize("method", ["composite-ei", "sobol"])
+def test_what_it_signs_off_was_simulated_everywhere(tier: str, method: str) -> None:
+    task = task_of(tier)
+    simulator = Hard(task, 0.05)
+    with task.session(3000, seed=1, simulator=simulator) as session:
+        CornerAwareAgent(get_method(method)).run(session)
+    best = session.best
+    assert best is not None and best.feasible and best.complete
+    assert len(best.by_condition) == task.cost
+    assert session.budget.used == simulator.jobs < 3000, "nothing is paid for twice"
+
+
+def test_most_of_its_simulations_are_not_of_every_condition() -> None:
+    task = task_of("pvt")
+    with task.session(2000, seed=0, simulator=Hard(task)) as session:
+        CornerAwareAgent(get_method("composite-ei")).run(session)
+    assert session.best is not None and session.best.feasible
+    whole = [e for e in session.history if e.complete]
+    designs = {tuple(e.design.values()) for e in session.history}
+    assert len(whole) <= 4 < len(designs)
+    assert session.budget.used < len(designs) * task.cost / 2
+
+
+def test_a_bound_that_is_too_low_ends_a_design() -> None:
+    """The worst over some conditions is no worse than the worst over more."""
+    task = task_of("pvt")
+    with task.session(900, seed=0, simulator=Hard(task)) as session:
+        CornerAwareAgent(get_method("composite-ei")).run(session)
+    last: dict[tuple[float, ...], acs_gym.Evaluation] = {}
+    for evaluation in session.history:
+        last[tuple(evaluation.design.values())] = evaluation
+    assert min(len(e.by_condition) for e in last.values()) == 1
+
+
+def test_a_budget_that_ends_early_leaves_a_design_that_counts() -> None:
+    task = task_of("pvt")
+    with task.session(90, seed=0, simulator=Hard(task, 5.0)) as session:
+        CornerAwareAgent(get_method("composite-ei")).run(session)
+    assert session.budget.used <= 90
+    assert session.best is not None and session.best.complete and not session.best.feasible
+
+
+def test_one_condition_is_the_method_alone() -> None:
+    task = task_of("tt")
+    with task.session(12, seed=0, simulator=Hard(task)) as session:
+        CornerAwareAgent(get_method("sobol")).run(session)
+    assert session.remaining == 0 and len(session.history) == 12
+
+
+def test_no_budget_and_no_simulator_are_errors() -> None:
+    task = task_of("pvt")
+    with pytest.raises(ValueError, match="no limit"):
+        CornerAwareAgent(get_method("sobol")).run(task.session())
+
+    class Broken(Simulator):
+        def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+            return [Outcome(Status.INFRA_ERROR, {}, "no simulator") for _ in jobs]
+
+    with pytest.raises(SimulatorUnavailable, match="no simulator"):
+        CornerAwareAgent(get_method("sobol")).run(task.session(500, simulator=Broken()))
+
+
+def test_designs_that_cannot_be_simulated_are_no_obstacle() -> None:
+    task = task_of("pvt")
+
+    class Half(Hard):
+        def _one(self, job: Job) -> Outcome:
+            if self.task.space.to_unit(job.design)[0] < 0.4:
+                return Outcome(Status.NONCONVERGED, {}, "no solution")
+            return super()._one(job)
+
+    with task.session(1500, seed=0, simulator=Half(task, 0.1)) as session:
+        CornerAwareAgent(get_method("composite-ei")).run(session)
+    assert session.best is not None and session.best.feasible
+
+
+def test_it_is_an_agent_of_the_leaderboard() -> None:
+    agent = build("corner-aware")
+    assert agent.config["method"] == "composite-ei"  # type: ignore[attr-defined]
+
+
+def test_a_real_ota_is_signed_off() -> None:
+    task = task_of("pvt")
+    with task.session(600, seed=0) as session:
+        build("corner-aware").run(session)
+    assert session.best is not None and session.best.feasible and session.budget.used < 600

@@ -102,6 +102,19 @@ def worst_conditions(by_condition: Mapping[str, AtCondition]) -> dict[str, str]:
     }
 
 
+def yield_bound(passed: int, draws: int, confidence: float = 0.95) -> float:
+    """The yield that is exceeded with this confidence where so many of the draws pass.
+
+    Clopper and Pearson (Biometrika 26, 1934), one-sided: a lower yield would give so many passes with
+    a chance of less than 1 - confidence. 32 of 32 draws prove 91 %.
+    """
+    from scipy.special import betaincinv
+
+    if not 0 <= passed <= draws or draws < 1:
+        raise ValueError(f"{passed} of {draws} draws cannot pass")
+    return float(betaincinv(passed, draws - passed + 1, 1.0 - confidence)) if passed else 0.0
+
+
 def _badness(margin: float) -> float:
     return -math.inf if math.isnan(margin) else margin
 

@@ -160,6 +160,7 @@ def failed(evaluation: Evaluation) -> bool:
 
 
 def _print(task: Task, evaluation: Evaluation, filled: tuple[str, ...]) -> None:
+    from acs_gym.evaluation import yield_bound
     from acs_gym.units import format_si
 
     out = console()
@@ -193,7 +194,12 @@ def _print(task: Task, evaluation: Evaluation, filled: tuple[str, ...]) -> None:
     headings = ("", "metric", ">value", "spec", ">margin", *((column,) if column else ()))
     print_table("metrics", headings, rows)
     if spread.yield_fraction is not None:
-        out.print(f"yield: {spread.yield_fraction:.0%} of {evaluation.cost} draws meet every spec")
+        draws = len(evaluation.by_condition)
+        sure = yield_bound(round(spread.yield_fraction * draws), draws)
+        out.print(
+            f"yield: {spread.yield_fraction:.0%} of {draws} draws meet every spec "
+            f"(at least {sure:.0%} with 95 % confidence)"
+        )
     verdict = "every spec met" if evaluation.feasible else "not every spec met"
     out.print(f"status {evaluation.status}, score {evaluation.score:.4f}, {verdict}")
     if evaluation.message:

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 import acs_gym
-from acs_gym.evaluation import Evaluation, Spread, Status, worst_conditions
+from acs_gym.evaluation import Evaluation, Spread, Status, worst_conditions, yield_bound
 from acs_gym.pdks.base import split_corner
 from acs_gym.session import BudgetExhausted, Call
 from acs_gym.simulation.engine import Outcome
@@ -402,6 +403,20 @@ def test_conditions_that_the_tier_has_not_are_named(conditions: Any, why: str) -
     with pytest.raises(ValueError, match=re.escape(why)):
         session.simulate(ota("tt").reference or {}, conditions=conditions)
     assert session.budget.used == 0 and not session.history
+
+
+@given(st.integers(1, 200), st.data())
+def test_the_bound_of_a_yield_is_clopper_and_pearson_s(draws: int, data: Any) -> None:
+    passed = data.draw(st.integers(0, draws))
+    interval = binomtest(passed, draws, alternative="greater").proportion_ci(0.95, method="exact")
+    assert yield_bound(passed, draws) == pytest.approx(interval.low, abs=1e-9)
+    assert yield_bound(passed, draws) <= passed / draws
+
+
+@pytest.mark.parametrize(("passed", "draws"), [(3, 2), (-1, 2), (0, 0)])
+def test_no_yield_of_draws_that_were_not_drawn(passed: int, draws: int) -> None:
+    with pytest.raises(ValueError, match="cannot pass"):
+        yield_bound(passed, draws)
 
 
 def test_part_of_a_batch_that_does_not_fit_is_charged_nothing() -> None:

@@ -52,6 +52,7 @@ _WIDTH = 1e-5  # Of the rectifier's edge, in score.
 _BONUS, _STEP = 0.02, 0.003  # Of meeting every spec, in score, and how wide its edge is.
 _HEADROOM = 0.5  # What a unit of bilog margin beyond the specs is worth, in score.
 _INCUMBENTS = 5
+_MOST = 240  # Observations that are modelled.
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +127,18 @@ class CompositeEI(Optimizer):
             composite.believe(chosen[-1])
         return chosen
 
+    def _worth_learning(self) -> list[Observation]:
+        """All that was told, or the best and the latest of it: a fit costs the cube of their number."""
+        told = self._observations
+        if len(told) <= _MOST:
+            return told
+        older = told[: -_MOST // 2]
+        best = sorted(range(len(older)), key=lambda k: -older[k].score)[: _MOST // 2]
+        return [*(older[k] for k in sorted(best)), *told[-_MOST // 2 :]]
+
     def _composite(self) -> _Composite | None:
         """The models of what was told; None where no spec was measured twice."""
-        told = self._observations
+        told = self._worth_learning()
         names = tuple(dict.fromkeys(s for o in told for s in o.specs))
         modelled = [s for s in names if sum(s in o.margins for o in told) >= _LEAST_OBSERVATIONS]
         if not modelled:
@@ -298,8 +308,8 @@ class _Processes:
 def _fitted(x: Array, y: Array) -> Array:
     """Maximum a posteriori of log lengths and log noise, shape (d + 1,).
 
-    From the mode of the prior every time. To go on from the last fit takes a third of the time, and
-    on the op-amp a fifth more simulations to spec.
+    From the mode of the prior every time: to go on from the last fit takes a third of the time, and
+    more simulations to spec.
     """
     d = x.shape[1]
     length_mean = math.sqrt(2.0) + 0.5 * math.log(d)

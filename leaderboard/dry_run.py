@@ -112,16 +112,16 @@ def _row(cells: Sequence[PlannedCell], store: Store, durations: Durations) -> Ro
         else:
             todo.append((cell, store.recorded(cell.key)))
     spec = cells[0].spec
-    left = [max(cell.designs - had, 0) for cell, had in todo]
+    left = [max(cell.simulations - had, 0) for cell, had in todo]
     one, basis = _whole_cell(cells[0], durations)
-    share = sum(n / cells[0].designs for n in left)
+    share = sum(n / cells[0].simulations for n in left)
     return Row(
         task=spec.task,
         agent=spec.agent,
         done=done,
         damaged=damaged,
         to_run=len(todo),
-        simulations=sum(left) * cells[0].cost,
+        simulations=sum(left),
         seconds=0.0 if not todo else None if one is None else one * share,
         basis=basis,
     )

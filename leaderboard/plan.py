@@ -31,8 +31,13 @@ class PlannedCell:
 
     @property
     def designs(self) -> int:
-        """Designs that the budget pays for: each costs a simulation per condition of the tier."""
+        """Designs that the budget pays for at every condition of the tier."""
         return self.spec.budget // self.cost
+
+    @property
+    def simulations(self) -> int:
+        """What these cost; the rest of the budget is of use only to who asks for single conditions."""
+        return self.designs * self.cost
 
 
 class Durations:

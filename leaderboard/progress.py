@@ -27,27 +27,27 @@ class RunningCell:
     """A cell while it runs. Its pace is measured from the last design that an earlier attempt had.
 
     Attributes:
-        designs, best: evaluated so far, and the best score.
-        since, known: when the first design of this attempt began, and how many there were then.
+        simulations, best: spent so far, and the best score of a design at every condition.
+        since, known: when the first design of this attempt began, and how many were spent then.
     """
 
     cell: PlannedCell
     since: float
     known: int = 0
-    designs: int = 0
+    simulations: int = 0
     best: float = 0.0
 
     @property
     def share(self) -> float:
         """Of the budget, spent."""
-        return min(self.designs / self.cell.designs, 1.0)
+        return min(self.simulations / self.cell.simulations, 1.0)
 
     def whole(self, now: float) -> float | None:
         """Seconds the whole cell takes at its own pace; None while there is too little to go by."""
-        fresh = self.designs - self.known
-        if fresh < max(2, _SHARE_TO_GO_BY * self.cell.designs):
+        fresh = self.simulations - self.known
+        if fresh < max(2 * self.cell.cost, _SHARE_TO_GO_BY * self.cell.simulations):
             return None
-        return (now - self.since) / fresh * self.cell.designs
+        return (now - self.since) / fresh * self.cell.simulations
 
 
 def time_left(
@@ -95,7 +95,7 @@ class CellProgress:
         cells: to run, in order.
         jobs: how many run at once; None where the backend decides.
         durations: of cells finished before; those finished now are added.
-        recorded: key -> designs that an interrupted attempt of a cell has on disk.
+        recorded: key -> simulations that an interrupted attempt of a cell has on disk.
     """
 
     def __init__(
@@ -143,9 +143,9 @@ class CellProgress:
         self._running[cell.key] = RunningCell(cell, self._clock(), known)
 
     def advanced(self, cell: PlannedCell, simulations: int, best: float) -> None:
-        """`simulations` designs are evaluated, those of an earlier attempt included."""
+        """`simulations` are spent, those of an earlier attempt included."""
         now = self._running[cell.key]
-        now.designs, now.best = simulations, best
+        now.simulations, now.best = simulations, best
         if simulations <= now.known:
             now.since = self._clock()
 
@@ -156,10 +156,9 @@ class CellProgress:
             self._durations.add(cell.spec, self._clock() - self._begun[cell.key])
         self._done += 1
         self._bar.update(self._task, completed=self._done)
-        spent = ran.designs * cell.cost
         self._line(
             f"[{self._done}/{self._total}] {cell.spec.label}: "
-            f"best {ran.best:.4f} after {spent} simulations",
+            f"best {ran.best:.4f} after {ran.simulations} simulations",
             last=self._done == self._total,
         )
 
@@ -172,7 +171,7 @@ class CellProgress:
             self._live.update(Group(self._bar, self._running_table()))
         elif self._running and self._clock() - self._last_line >= _SIGN_OF_LIFE_S:
             parts = ", ".join(
-                f"{r.cell.spec.label} {r.designs}/{r.cell.designs} best {r.best:.3f}"
+                f"{r.cell.spec.label} {r.simulations}/{r.cell.simulations} best {r.best:.3f}"
                 for r in self._running.values()
             )
             self._line(f"[{self._done}/{self._total}] running: {parts}", last=True)
@@ -201,7 +200,7 @@ class CellProgress:
             table.add_row(
                 Text("  ▸", style="cyan"), Text(spec.task), Text(spec.agent, style="bold"),
                 Text(f"seed {spec.repetition}", style="dim"),
-                Text(f"{running.designs}/{running.cell.designs}", style="dim"),
+                Text(f"{running.simulations}/{running.cell.simulations}", style="dim"),
                 Text(f"best {running.best:.3f}"),
             )  # fmt: skip
         return table

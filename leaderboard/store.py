@@ -94,11 +94,17 @@ class Store:
         return sorted(p.parent.name for p in self.folder.glob(f"*/{RESULT}"))
 
     def recorded(self, key: str) -> int:
-        """Evaluations that an unfinished cell has on disk."""
+        """Simulations that an unfinished cell has on disk."""
         try:
-            return (self.cell(key) / TRACE).read_bytes().count(b"\n")
+            lines = (self.cell(key) / TRACE).read_bytes().splitlines(keepends=True)
         except OSError:
             return 0
+        spent = 0
+        for line in lines:
+            # What is damaged is found when the cell goes on; this is for those who watch.
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                spent += int(json.loads(line)["evaluation"]["cost"])
+        return spent
 
     def attempts(self, key: str) -> list[Path]:
         """Traces of interrupted attempts that were not continued, oldest first."""

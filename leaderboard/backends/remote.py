@@ -120,7 +120,7 @@ class _Reading:
 
     file: int = 0
     offset: int = 0
-    designs: int = 0
+    simulations: int = 0
     best: float = 0.0
 
     def read_on(self, path: Path) -> bool:
@@ -132,12 +132,13 @@ class _Reading:
         with stream:
             file = os.fstat(stream.fileno()).st_ino
             if file != self.file:  # An attempt that is not continued makes way for another.
-                self.file, self.offset, self.designs, self.best = file, 0, 0, 0.0
+                self.file, self.offset, self.simulations, self.best = file, 0, 0, 0.0
             stream.seek(self.offset)
             lines = [x for x in stream.read().splitlines(keepends=True) if x.endswith(b"\n")]
         self.offset += sum(map(len, lines))
-        self.designs += len(lines)
-        self.best = max([self.best, *(json.loads(x)["evaluation"]["score"] for x in lines)])
+        found = [json.loads(x)["evaluation"] for x in lines]
+        self.simulations += sum(e["cost"] for e in found)
+        self.best = max([self.best, *(e["score"] for e in found if not e.get("unknown"))])
         return bool(lines)
 
 
@@ -178,7 +179,7 @@ class Watch:
             self.observer.started(cell)
         reading = self._running[cell.key]
         if reading.read_on(self.store.cell(cell.key) / TRACE):
-            self.observer.advanced(cell, reading.designs, reading.best)
+            self.observer.advanced(cell, reading.simulations, reading.best)
 
 
 def missing(

@@ -177,9 +177,11 @@ class Exchange:
     def _simulate(self, params: m.Simulate) -> dict[str, Any]:
         before = self.session.budget.used
         try:
-            evaluations = self.session.simulate(params.designs, conditions=params.conditions)
+            self.session.task.conditions.numbers(params.conditions)
         except ValueError as error:
             raise Refused(m.INVALID_PARAMS, str(error)) from None
+        try:
+            evaluations = self.session.simulate(params.designs, conditions=params.conditions)
         except BudgetExhausted:
             left = int(self.session.remaining)
             if params.conditions is not None:

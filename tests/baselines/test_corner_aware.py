@@ -85,11 +85,13 @@ def test_a_bound_that_is_too_low_ends_a_design() -> None:
     assert min(len(e.by_condition) for e in last.values()) == 1
 
 
-def test_a_budget_that_ends_early_leaves_a_design_that_counts() -> None:
+@pytest.mark.parametrize("budget", [25, 26, 40, 90, 200])
+def test_a_budget_that_ends_early_leaves_a_design_that_counts(budget: int) -> None:
+    """However little it is: a design that was simulated at some conditions only is worth nothing."""
     task = task_of("pvt")
-    with task.session(90, seed=0, simulator=Hard(task, 5.0)) as session:
+    with task.session(budget, seed=0, simulator=Hard(task, 5.0)) as session:
         CornerAwareAgent(get_method("composite-ei")).run(session)
-    assert session.budget.used <= 90
+    assert session.budget.used <= budget
     assert session.best is not None and session.best.complete and not session.best.feasible
 
 

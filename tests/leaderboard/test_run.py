@@ -217,7 +217,7 @@ def test_time_left_is_unknown_until_there_is_something_to_go_by():
     one, two = plan("random", budget=8)[0], plan("sobol", budget=8)[0]
     running = RunningCell(one, since=0.0)
     assert time_left([two], [running], Durations(), 1, now=100.0) is None
-    running.designs = 4
+    running.simulations = 4
     assert time_left([], [running], Durations(), 1, now=8.0) == pytest.approx(8.0)
     assert time_left([two], [running], Durations(), 1, now=8.0) is None
     finished = Durations()
@@ -230,9 +230,9 @@ def test_time_left_is_unknown_until_there_is_something_to_go_by():
 
 def test_what_an_earlier_attempt_had_is_no_pace():
     cell = plan("random", budget=100)[0]
-    continued = RunningCell(cell, since=0.0, known=60, designs=61)
+    continued = RunningCell(cell, since=0.0, known=60, simulations=61)
     assert continued.whole(now=1.0) is None
-    continued.designs = 80
+    continued.simulations = 80
     assert continued.whole(now=20.0) == pytest.approx(100.0)
 
 

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from acs_gym.design import Design
 from acs_gym.session import Session
 from acs_gym.task import Task
-from baselines.initial import default_size, initial_designs, split_seed
+from baselines.initial import default_size, split_seed
 from baselines.protocol import Optimizer, Track
+from baselines.start import start_designs
 
 # An `infra_error` is not charged, so a broken simulator would keep the loop going for ever.
 UNCHARGED_CALLS_ALLOWED = 3
@@ -28,6 +29,10 @@ class BuildsMethod(Protocol):
     @property
     def track(self) -> Track: ...
 
+    def check(self, task: Task) -> None: ...
+
+    def initial(self, task: Task, size: int, seed: int) -> list[Design]: ...
+
     def for_task(self, task: Task, *, seed: int, initial: Sequence[Design]) -> Optimizer: ...
 
 
@@ -37,13 +42,19 @@ class AskTellAgent:
     Args:
         method: the class of the method, or an entry of the registry.
         n_initial: initial designs; None takes `default_size`.
+        start_from: a sizing; it and a few designs about it are the initial ones.
     """
 
     def __init__(
-        self, method: BuildsMethod | type[Optimizer], *, n_initial: int | None = None
+        self,
+        method: BuildsMethod | type[Optimizer],
+        *,
+        n_initial: int | None = None,
+        start_from: Mapping[str, float] | None = None,
     ) -> None:
         self.method = method
         self.n_initial = n_initial
+        self.start_from = None if start_from is None else dict(start_from)
 
     @property
     def track(self) -> Track:
@@ -52,20 +63,34 @@ class AskTellAgent:
     @property
     def config(self) -> Mapping[str, Any]:
         """What decides the agent's behaviour beside the seed; part of a result's identity."""
-        return {"method": self.method.name, "n_initial": self.n_initial}
+        own: Mapping[str, Any] = getattr(self.method, "config", {})
+        start = {} if self.start_from is None else {"start_from": self.start_from}
+        return {"method": self.method.name, "n_initial": self.n_initial, **start, **own}
+
+    def check(self, task: Task) -> None:
+        """Raises ValueError where the method, or the sizing to start from, is not for this task."""
+        if self.start_from is not None:
+            start_designs(task.space, self.start_from, seed=0)
+        self.method.check(task)
+
+    def initial(self, task: Task, budget: float, seed: int) -> list[Design]:
+        """The designs that the method asks for first. Raises what `start_designs` raises."""
+        if self.start_from is not None:
+            return start_designs(task.space, self.start_from, seed)
+        size = self.n_initial or default_size(budget, len(task.space))
+        return self.method.initial(task, size, seed)
 
     def run(self, session: Session) -> None:
         """Ask, simulate and tell until nothing remains.
 
         Raises SimulatorUnavailable after three batches in a row that were not charged, and
-        ValueError for a session without a budget, which would never end.
+        ValueError for a session without a budget, which would never end, and for a sizing to start from
+        that is not one of this circuit.
         """
         if session.budget.limit is None:
             raise ValueError("an optimiser needs a session with a budget; this one has no limit")
-        space = session.task.space
         seeds = split_seed(session.seed)
-        size = self.n_initial or default_size(session.remaining, len(space))
-        initial = initial_designs(space, size, seeds.initial)
+        initial = self.initial(session.task, session.remaining, seeds.initial)
         method = self.method.for_task(session.task, seed=seeds.method, initial=initial)
         uncharged = 0
         while session.remaining:

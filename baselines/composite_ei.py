@@ -20,7 +20,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,7 +151,7 @@ class CompositeEI(Optimizer):
         for group in groups.values():
             columns[f"measured {group[0]}"] = (~np.isnan(columns[group[0]])).astype(float)
         x = round_to_levels(np.array([o.unit for o in told]), self._levels)
-        processes = _Processes(x, np.array(list(columns.values())))
+        processes = self._processes(x, np.array(list(columns.values())), modelled)
         weight = np.array([self._weights.get(s, 1.0) for s in modelled])
         weight /= sum(self._weights.get(s, 1.0) for s in names)
         seed = int(self._rng.integers(2**31))
@@ -163,6 +163,10 @@ class CompositeEI(Optimizer):
         )  # fmt: skip
         composite.best = max(composite.utility(o.margins) for o in told)
         return composite
+
+    def _processes(self, x: Array, values: Array, specs: Sequence[str]) -> Processes:
+        """Models of the columns of `values`, shape (m, n), of which the first are `specs`."""
+        return GaussianProcesses(x, values)
 
     def _best_point(self, composite: _Composite, incumbents: Array) -> Point:
         """The top of the acquisition function, on the levels of coarse coordinates."""
@@ -219,7 +223,20 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-class _Processes:
+class Processes(Protocol):
+    """What the acquisition function asks of models, one a column."""
+
+    def at(self, points: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation at points (c, d), each (m, c)."""
+
+    def slopes(self, point: Array) -> tuple[Array, Array, Array, Array]:
+        """Mean, deviation (m,) and their gradients (m, d) at a point."""
+
+    def append(self, point: Array) -> None:
+        """One more observation at `point`: what is expected there."""
+
+
+class GaussianProcesses:
     """Independent Gaussian processes with an RBF kernel of unit variance, one a column.
 
     Args:
@@ -276,31 +293,44 @@ class _Processes:
     def at(self, points: Array) -> tuple[Array, Array]:
         """Mean and standard deviation at points (c, d), each (m, c)."""
         cross = self._kernel(points) * self.mask[:, None, :]
-        mean = (cross @ self.weights[:, :, None])[..., 0] + self.mean[:, None]
         variance = 1.0 - ((cross @ self.inverse) * cross).sum(-1)
         deviation = np.sqrt(np.maximum(variance, 1e-12))
-        spread = self.spread[:, None]
-        return self.centre[:, None] + spread * mean, spread * deviation
+        return self._mean(cross), self.spread[:, None] * deviation
+
+    def mean_at(self, points: Array) -> Array:
+        """The mean alone, shape (m, c), which costs a fraction."""
+        return self._mean(self._kernel(points) * self.mask[:, None, :])
+
+    def _mean(self, cross: Array) -> Array:
+        mean = (cross @ self.weights[:, :, None])[..., 0] + self.mean[:, None]
+        return self.centre[:, None] + self.spread[:, None] * mean
 
     def slopes(self, point: Array) -> tuple[Array, Array, Array, Array]:
         """Mean, deviation (m,) and their gradients (m, d) at a point."""
-        difference = point - self.x  # (n, d)
-        square = difference**2 @ self._inverse_squares.T
-        cross = np.exp(-0.5 * square.T) * self.mask
+        cross, difference = self._beside(point)
         solved = (self.inverse @ cross[:, :, None])[..., 0]
-        mean = (cross * self.weights).sum(1) + self.mean
+        mean, mean_slope = self._mean_slope(cross, difference)
         deviation = np.sqrt(np.maximum(1.0 - (cross * solved).sum(1), 1e-12))
-        # The slope of the kernel is -cross · difference / length².
-        mean_slope = -((cross * self.weights) @ difference) * self._inverse_squares
         deviation_slope = ((cross * solved) @ difference) * self._inverse_squares
         deviation_slope /= deviation[:, None]
-        spread = self.spread
-        return (
-            self.centre + spread * mean,
-            spread * deviation,
-            spread[:, None] * mean_slope,
-            spread[:, None] * deviation_slope,
-        )
+        return mean, self.spread * deviation, mean_slope, self.spread[:, None] * deviation_slope
+
+    def mean_slope(self, point: Array) -> tuple[Array, Array]:
+        """Mean (m,) and its gradient (m, d) at a point."""
+        return self._mean_slope(*self._beside(point))
+
+    def _beside(self, point: Array) -> tuple[Array, Array]:
+        """The kernel with the observations, (m, n), and the way from each of them, (n, d)."""
+        difference = point - self.x
+        square = difference**2 @ self._inverse_squares.T
+        return np.exp(-0.5 * square.T) * self.mask, difference
+
+    def _mean_slope(self, cross: Array, difference: Array) -> tuple[Array, Array]:
+        weighted = cross * self.weights
+        mean = weighted.sum(1) + self.mean
+        # The slope of the kernel is -cross · difference / length².
+        slope = -(weighted @ difference) * self._inverse_squares
+        return self.centre + self.spread * mean, self.spread[:, None] * slope
 
 
 def _fitted(x: Array, y: Array) -> Array:
@@ -388,7 +418,7 @@ class _Composite:
 
     def __init__(
         self,
-        processes: _Processes,
+        processes: Processes,
         specs: tuple[str, ...],
         belongs: Array,
         weight: Array,

@@ -26,6 +26,7 @@ import numpy as np
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.session import Session
 from acs_gym.specs import Spec
+from acs_gym.task import Task
 from baselines.agent import (
     UNCHARGED_CALLS_ALLOWED,
     AskTellAgent,
@@ -33,7 +34,7 @@ from baselines.agent import (
     SimulatorUnavailable,
 )
 from baselines.failures import Track
-from baselines.initial import default_size, initial_designs, split_seed
+from baselines.initial import split_seed
 from baselines.protocol import Optimizer
 
 _FIRST_DRAWS = 4
@@ -52,10 +53,18 @@ class CornerAwareAgent:
 
     Args:
         method: what proposes the designs.
+        start_from: a sizing; it and a few designs about it are the initial ones.
     """
 
-    def __init__(self, method: BuildsMethod | type[Optimizer]) -> None:
-        self.method = method
+    def __init__(
+        self,
+        method: BuildsMethod | type[Optimizer],
+        *,
+        start_from: Mapping[str, float] | None = None,
+    ) -> None:
+        # Without conditions there is nothing more to it than this agent.
+        self._plain = AskTellAgent(method, start_from=start_from)
+        self.method, self.start_from = method, self._plain.start_from
 
     @property
     def track(self) -> Track:
@@ -64,7 +73,11 @@ class CornerAwareAgent:
     @property
     def config(self) -> Mapping[str, Any]:
         """What decides the agent's behaviour beside the seed; part of a result's identity."""
-        return {"method": self.method.name, "chunk": _CHUNK, "again": _MEASURED_AGAIN}
+        return {**self._plain.config, "chunk": _CHUNK, "again": _MEASURED_AGAIN}
+
+    def check(self, task: Task) -> None:
+        """Raises ValueError where the method, or the sizing to start from, is not for this task."""
+        self._plain.check(task)
 
     def run(self, session: Session) -> None:
         """Until a design is signed off or the next step is not covered by the budget.
@@ -75,9 +88,9 @@ class CornerAwareAgent:
         if session.budget.limit is None:
             raise ValueError("an optimiser needs a session with a budget; this one has no limit")
         if session.task.cost == 1:  # Nothing to be aware of.
-            AskTellAgent(self.method).run(session)
+            self._plain.run(session)
             return
-        search = _Search(self.method, session)
+        search = _Search(self._plain, session)
         try:
             while not search.step():
                 pass
@@ -88,7 +101,8 @@ class CornerAwareAgent:
 class _Search:
     """One run."""
 
-    def __init__(self, method: BuildsMethod | type[Optimizer], session: Session) -> None:
+    def __init__(self, agent: AskTellAgent, session: Session) -> None:
+        method = agent.method
         self._build, self._session, self._task = method, session, session.task
         tier = self._task.conditions
         self._names = [c.name for c in tier.conditions]
@@ -98,8 +112,7 @@ class _Search:
         self._worst: dict[str, float] = dict.fromkeys(self._names, math.inf)
         self._seeds = split_seed(session.seed)
         self._uncharged = 0
-        size = default_size(session.budget.remaining, len(self._task.space))
-        initial = initial_designs(self._task.space, size, self._seeds.initial)
+        initial = agent.initial(self._task, session.budget.remaining, self._seeds.initial)
         self._method = method.for_task(self._task, seed=self._seeds.method, initial=initial)
 
     def step(self) -> bool:

@@ -26,6 +26,7 @@ from acs_gym.design import Design, DesignSpace, InvalidDesign
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.task import Task
 from baselines.failures import Observation, Track, observe, score_to_learn, teaches
+from baselines.initial import initial_designs
 
 __all__ = ["Optimizer", "Point", "TraceMismatch", "Track"]
 
@@ -70,6 +71,15 @@ class Optimizer(ABC):
         self._pending: dict[Key, Point | None] = {}
         self._known: set[Key] = set()
         self._redraw = np.random.default_rng((seed, 1))
+
+    @classmethod  # noqa: B027 - most methods work on every task
+    def check(cls, task: Task) -> None:
+        """Raises ValueError where the method cannot work on the task. Called before anything runs."""
+
+    @classmethod
+    def initial(cls, task: Task, size: int, seed: int) -> list[Design]:
+        """The designs to begin with where nobody gives others: those of every method of this seed."""
+        return initial_designs(task.space, size, seed)
 
     @classmethod
     def for_task(cls, task: Task, *, seed: int, initial: Sequence[Design]) -> Self:

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from acs_gym.design import Design
 from acs_gym.task import Task
@@ -18,6 +19,7 @@ from baselines.agent import AskTellAgent
 from baselines.corner_aware import CornerAwareAgent
 from baselines.failures import Track
 from baselines.protocol import Optimizer
+from baselines.start import read_sizing
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,15 @@ class Method:
         found: type[Optimizer] = getattr(importlib.import_module(module), attribute)
         return found
 
+    def check(self, task: Task) -> None:
+        """See `Optimizer.check`. A method of an optional library has none, and the import is saved."""
+        if not self.libraries:
+            self.load().check(task)
+
+    def initial(self, task: Task, size: int, seed: int) -> list[Design]:
+        """See `Optimizer.initial`."""
+        return self.load().initial(task, size, seed)
+
     def for_task(self, task: Task, *, seed: int, initial: Sequence[Design]) -> Optimizer:
         """The method at work on a task; see `Optimizer.for_task`."""
         return self.load().for_task(task, seed=seed, initial=initial)
@@ -88,6 +99,11 @@ METHODS = (
     Method(
         "composite-ei", "baselines.composite_ei:CompositeEI",
         "One GP a spec, the score a known function of them (numpy and scipy)", track="metrics",
+    ),
+    Method(
+        "transfer", "baselines.transfer:Transfer",
+        "composite-ei that starts from the circuit's designs in another process (transfer:RUNS)",
+        track="metrics",
     ),
     Method(
         "botorch-logei", "baselines.botorch_logei:BotorchLogEI",
@@ -136,13 +152,17 @@ def get_method(name: str) -> Method:
     raise KeyError(f"no method called {name!r}; {hint}methods: {', '.join(names)}")
 
 
-def _factory(name: str) -> Callable[[], AskTellAgent]:
-    """What an entry point names: makes a fresh agent, or says which library it lacks."""
+def _factory(name: str) -> Callable[..., AskTellAgent]:
+    """What an entry point names: makes a fresh agent, or says which library it lacks.
+
+    `--agents scbo:my_sizing.toml` calls it with the file of a sizing to start from.
+    """
     method = get_method(name)
 
-    def build() -> AskTellAgent:
+    def build(start_from: str | None = None) -> AskTellAgent:
         method.require()
-        return AskTellAgent(method)
+        sizing = None if start_from is None else read_sizing(Path(start_from))
+        return AskTellAgent(method, start_from=sizing)
 
     build.__doc__ = method.summary
     return build
@@ -167,6 +187,22 @@ constant = _factory("constant")
 oracle = _factory("oracle")
 
 
-def corner_aware() -> CornerAwareAgent:
-    """Sign-off over many conditions: composite-ei at the few that matter, then all of them"""
-    return CornerAwareAgent(get_method("composite-ei"))
+def transfer(start_from: str | None = None) -> AskTellAgent:
+    """composite-ei that starts from the circuit's designs in another process (transfer:RUNS)"""
+    if start_from is None or Path(start_from).suffix in (".toml", ".json"):
+        return _factory("transfer")(start_from)
+    from baselines.transfer import FromTraces
+
+    return AskTellAgent(FromTraces(Path(start_from)))
+
+
+def corner_aware(around: str | None = None) -> CornerAwareAgent:
+    """Sign-off over many conditions: a method at the few that matter, then all (corner-aware:METHOD)"""
+    name, _, start_from = (around or "composite-ei").partition(":")
+    if name not in _FACTORIES:
+        name, start_from = "composite-ei", around or ""
+    inner = _FACTORIES[name](start_from or None)
+    return CornerAwareAgent(inner.method, start_from=inner.start_from)
+
+
+_FACTORIES = {m.name: _factory(m.name) for m in METHODS} | {"transfer": transfer}

@@ -114,6 +114,12 @@ class Timed:
         self.wall: list[float] = []
         self.cpu: list[float] = []
 
+    def check(self, task: Task) -> None:
+        self.method.check(task)
+
+    def initial(self, task: Task, size: int, seed: int) -> list[Design]:
+        return self.method.initial(task, size, seed)
+
     def for_task(self, task: Task, *, seed: int, initial: Sequence[Design]) -> Optimizer:
         optimizer = self.method.for_task(task, seed=seed, initial=initial)
         ask, tell = optimizer.ask, optimizer.tell

@@ -11,6 +11,8 @@ Optional attributes, looked at once before the run:
              part of a result's identity, so that changing it runs the cell again
     keep_files_in(folder)  called with a folder of the cell's own, for whatever a reader of the result
              may want to see of the run (a transcript)
+    check(task)  called for every task before anything runs; raises ValueError where the agent cannot
+             work on it, with the reason
     track    `score` when the agent looks at the score alone; `metrics`, the default, otherwise
 """
 
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from acs_gym.session import Session
+from acs_gym.task import Task
 from leaderboard.errors import LeaderboardError
 
 TRACKS = ("score", "metrics")
@@ -55,6 +58,15 @@ def agent_isolation(agent: Agent) -> Mapping[str, Any]:
     """What keeps the agent apart from the harness: `tier`, and what was found to hold."""
     record = getattr(agent, "isolation_record", None)
     return dict(record()) if callable(record) else {"tier": "inprocess"}
+
+
+def check_task(agent: Agent, task: Task) -> None:
+    """Raises LeaderboardError where the agent says that it cannot work on the task."""
+    if callable(check := getattr(agent, "check", None)):
+        try:
+            check(task)
+        except ValueError as error:
+            raise LeaderboardError(str(error)) from None
 
 
 def offer_folder(agent: Agent, folder: Path) -> None:

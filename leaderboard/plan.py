@@ -13,7 +13,7 @@ from acs_gym.pdks import PdkError, pdk_names
 from acs_gym.task import TIERS, Task, make_task
 from acs_gym.tiers import get_tier
 from leaderboard.cells import CellSpec, grid, run_key
-from leaderboard.contract import agent_config, agent_track
+from leaderboard.contract import agent_config, agent_track, check_task
 from leaderboard.errors import LeaderboardError, unknown
 from leaderboard.fingerprint import simulator_version
 from leaderboard.registry import build
@@ -105,6 +105,11 @@ def plan_cells(
     declared = {}
     for name in dict.fromkeys(agents):
         agent = build(name)
+        for task in made.values():
+            try:
+                check_task(agent, task)
+            except LeaderboardError as error:
+                raise LeaderboardError(f"agent {name} on {task.id}: {error}") from None
         declared[name] = (agent_config(agent), agent_track(agent))
     simulator = simulator_version()
     cells = grid(

@@ -24,7 +24,7 @@ from leaderboard.dry_run import durations_in, forecast, forecast_table, summary_
 from leaderboard.errors import LeaderboardError
 from leaderboard.plan import Durations, PlannedCell, plan_cells
 from leaderboard.progress import CellProgress
-from leaderboard.registry import listings
+from leaderboard.registry import build, listings
 from leaderboard.store import Corrupt, Store, remove_unfinished
 from leaderboard.suites import SUITES, resolve_task, suite_tasks, suites_with
 
@@ -75,6 +75,14 @@ def main(
             "package.module:factory for your own."
         ),
     ] = DEFAULT_AGENTS,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Sizing that every agent starts from: TOML or JSON, a value a parameter, or a "
+            "result.json. The same as id:FILE for each.",
+        ),
+    ] = None,
     budget: Annotated[int, typer.Option(help="Simulations each agent may spend on a task.")] = 40,
     seeds: Annotated[
         int, typer.Option(help="Repetitions; fewer than 10 are shown, not ranked.")
@@ -144,8 +152,9 @@ def main(
             jobs = available_cores()
         if jobs is not None and jobs < 1:
             raise LeaderboardError(f"--jobs is {jobs}; it must be at least 1")
+        starting = _starting(_split(agents), start_from)
         options = _Options(
-            tasks=names, agents=_split(agents), budget=budget, seeds=seeds, suite_seed=suite_seed,
+            tasks=names, agents=starting, budget=budget, seeds=seeds, suite_seed=suite_seed,
             pdk=pdk, tier=tier, out=out or Path("runs") / ("custom" if tasks else chosen),
             backend=backend, jobs=jobs, as_json=as_json,
         )  # fmt: skip
@@ -157,6 +166,18 @@ def main(
         print("interrupted", file=sys.stderr)
         code = EXIT_INTERRUPTED
     raise typer.Exit(code)
+
+
+def _starting(agents: tuple[str, ...], start_from: Path | None) -> tuple[str, ...]:
+    """The agents' names with the sizing to start from, where there is one."""
+    if start_from is None:
+        return agents
+    starting = tuple(f"{agent}:{start_from}" for agent in agents)
+    for agent, name in zip(agents, starting, strict=True):
+        build(agent)  # Whatever is wrong with the agent itself is said first.
+        if getattr(build(name), "start_from", None) is None:
+            raise LeaderboardError(f"agent {agent} cannot start from a sizing; leave it out")
+    return starting
 
 
 def _plan(options: _Options) -> list[PlannedCell]:

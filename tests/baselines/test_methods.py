@@ -14,7 +14,11 @@ from baselines.random_search import RandomSearch
 from baselines.registry import METHODS, Method
 from baselines.testing import INTEGERS, MIXED, ConformanceTests, bowl, play
 
-MODELLED = [m for m in METHODS if (m.libraries or m.name == "composite-ei") and m.name != "cma-es"]
+MODELLED = [
+    m
+    for m in METHODS
+    if (m.libraries or m.name in ("composite-ei", "transfer")) and m.name != "cma-es"
+]
 
 
 def small(method: Method):
@@ -23,7 +27,7 @@ def small(method: Method):
         pytest.skip(f"needs {method.install}")
     if method.name in ("turbo", "scbo"):
         return functools.partial(method.load(), candidates=64)
-    if method.name == "composite-ei":
+    if method.name in ("composite-ei", "transfer"):
         from baselines.composite_ei import Effort as OwnEffort
 
         effort = OwnEffort(samples=16, raw=32, starts=2, iterations=10)

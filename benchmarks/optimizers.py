@@ -50,6 +50,8 @@ from leaderboard.suites import resolve_task, suite_tasks
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 HARNESS_CHECKS = ("constant", "oracle")
+# It knows the circuit from another process; benchmarks/warm_starts.py compares it with a cold start.
+KNOWS_MORE = ("transfer",)
 # These fit models, which takes a run half a minute and more; the others take some seconds.
 FIT_MODELS = (
     "skopt-gp", "skopt-gp-hedge", "skopt-forest", "botorch-logei", "botorch-cei",
@@ -289,7 +291,7 @@ def summary(finished: Sequence[Finished], command: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    searching = [m.name for m in METHODS if m.name not in HARNESS_CHECKS]
+    searching = [m.name for m in METHODS if m.name not in HARNESS_CHECKS + KNOWS_MORE]
     parser.add_argument("--methods", default=",".join(searching), help="with commas")
     parser.add_argument("--tasks", help="with commas; default: every training task")
     parser.add_argument("--seeds", type=int, default=10)

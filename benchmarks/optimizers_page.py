@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -22,6 +23,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pictures
+import sign_off
+import warm_starts
 from numpy.typing import NDArray
 from optimizers import FIT_MODELS, Finished, load_results, table
 
@@ -42,6 +45,7 @@ EARLIER = (
     "ran (loop gain, stability, saturation, area, transients): its figures are not of today's tasks."
 )
 PAGE, CURVES, HEAT = "optimizer-study.md", "optimizer-curves.svg", "optimizer-tasks.svg"
+SIGN_OFF, WARM = "optimizer-sign-off.svg", "optimizer-warm-starts.svg"
 DRAWN = 7  # Methods in the picture of curves; more cannot be told apart.
 FLOOR = ("skopt-gp", "random")
 
@@ -172,6 +176,73 @@ def task_table(runs: Runs, order: Sequence[str]) -> list[str]:
     return ["| method | " + " | ".join(short) + " |", "|---" * (len(tasks) + 1) + "|", *rows]
 
 
+def draw_sign_off(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Share of the runs that are signed off, over the simulations spent; a line an agent."""
+    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    agents = list(dict.fromkeys(r["agent"] for r in runs))
+    end = max(r["budget"] for r in runs)
+    for number, agent in enumerate(agents):
+        found = [r for r in runs if r["agent"] == agent]
+        at = sorted(r["simulations"] for r in found if r["signed_off"])
+        shares = np.arange(len(at) + 1) / len(found)
+        axes.step(
+            [0, *at, end], [*shares, shares[-1]], where="post", label=agent, color=f"C{number}"
+        )
+    axes.set(xlabel="simulations, one a condition", ylabel="share of runs signed off")
+    axes.set_ylim(-0.02, 1.02)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="lower right")
+    pictures.save(figure, path)
+
+
+def draw_warm_starts(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Share of the runs that meet every spec, over simulations; a line an arm."""
+    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    for number, arm in enumerate(dict.fromkeys(r["arm"] for r in runs)):
+        found = [r for r in runs if r["arm"] == arm]
+        at = sorted(r["met"] for r in found if r["met"] is not None)
+        shares = np.arange(len(at) + 1) / len(found)
+        axes.step([0, *at, warm_starts.BUDGET], [*shares, shares[-1]], where="post", label=arm,
+                  color=f"C{number}")  # fmt: skip
+    axes.set(xlabel="simulations", ylabel="share of runs that meet every spec")
+    axes.set_xlim(0, warm_starts.BUDGET)
+    axes.set_ylim(-0.02, 1.02)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, ncols=2)
+    pictures.save(figure, path)
+
+
+def over_corners(document: Mapping[str, Any]) -> list[str]:
+    return [
+        "## Over corners",
+        "",
+        f"`{document['command']}` (tier `pvt`, simulations until a design passes every condition, each "
+        "confirmed by a full simulation in a fresh simulator; a dash: not within the budget). "
+        "`corner-aware` is around `composite-ei`, `corner-aware:transfer` around `transfer`.",
+        "",
+        *sign_off.table(document["runs"]),
+        "",
+        f"![Share of runs signed off over simulations](images/{SIGN_OFF})",
+        "",
+    ]
+
+
+def from_what_is_known(documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
+        "## From what is known",
+        "",
+        "Cold, from the reference sizing of `generic` (`@generic`, the same as `--start-from`), and "
+        "`transfer`, which knows the training anchors of `generic`. After one simulation `transfer` has "
+        "what looking up the best known design gives.",
+        "",
+    ]
+    for document in documents:
+        pdk = document["runs"][0]["pdk"]
+        lines += [f"`{document['command']}` ({pdk}):", "", *warm_starts.table(document["runs"]), ""]
+        lines += ["Median simulations to spec:", "", *warm_starts.by_task(document["runs"]), ""]
+    return [*lines, f"![Share of runs that meet every spec](images/{WARM})", ""]
+
+
 def ask_table(path: Path) -> list[str]:
     data = json.loads(path.read_text())
     rows = [
@@ -231,12 +302,19 @@ def page(
             "",
             *task_table(runs, order),
             "",
+            *from_what_is_known([_document("warm_starts.json"), _document("warm_gf180mcu.json")]),
+            *over_corners(_document("sign_off.json")),
             "## What an ask costs",
             "",
             *ask_table(RESULTS / "ask_time.json"),
             "",
         ]
     )
+
+
+def _document(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / name).read_text())
+    return found
 
 
 def _range(values: Sequence[int]) -> str:
@@ -256,6 +334,8 @@ def main() -> None:
     order = ranked(runs)
     draw_curves(runs, order, arguments.docs / "images" / CURVES)
     draw_tasks(runs, order, arguments.docs / "images" / HEAT)
+    draw_sign_off(_document("sign_off.json")["runs"], arguments.docs / "images" / SIGN_OFF)
+    draw_warm_starts(_document("warm_starts.json")["runs"], arguments.docs / "images" / WARM)
     text = page(finished, data["command"], data["ngspice"], data["libraries"])
     (arguments.docs / PAGE).write_text(text)
     print(arguments.docs / PAGE)

@@ -59,6 +59,7 @@ def run(name: str, agent: str, seed: int, tier: str, pdk: str, budget: int) -> d
     return {
         "task": name, "agent": agent, "seed": seed, "tier": tier, "pdk": pdk, "budget": budget,
         "conditions": task.cost, "digest": task.digest,
+        "score": 0.0 if best is None else round(best.score, 5),
         "simulations": used, "signed_off": signed, "confirmed": confirmed,
         "designs": len({tuple(e.design.values()) for e in session.history}),
         "cpu_seconds": round(time.process_time() - start, 1),

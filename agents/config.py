@@ -7,15 +7,27 @@ holds a key: that comes from the environment variable it names.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 ENVIRONMENT_MODEL, ENVIRONMENT_BASE_URL = "ACS_GYM_LLM_MODEL", "ACS_GYM_LLM_BASE_URL"
-_KEY_LIKE = ("key", "token", "secret", "password", "authorization", "bearer")
+# The last word of a name that holds a secret; `max_tokens` and `stop_token_ids` hold none.
+_SECRET_WORDS = frozenset(
+    ("key", "apikey", "token", "secret", "password", "passwd", "auth", "authorization", "bearer",
+     "credential", "credentials")
+)  # fmt: skip
+_SECRET_VALUE = re.compile(r"^(bearer |basic |sk-|hf_|gh[pousr]_|xox[a-z]-|AKIA)", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_NO_SECRETS = (
+    "a key does not belong into a file or a command line; put it into an environment variable and name "
+    "that as api_key_env"
+)
 
 
 class ConfigError(ValueError):
@@ -80,12 +92,12 @@ class LlmConfig(BaseModel):
     @classmethod
     def of(cls, data: Mapping[str, Any], where: str) -> LlmConfig:
         """From plain values; `where` names their source in a ConfigError."""
-        for name in data:
-            if name not in cls.model_fields and any(k in name.lower() for k in _KEY_LIKE):
-                raise ConfigError(
-                    f"{where}: {name}: a key does not belong into a file or a command line; put it "
-                    "into an environment variable and name that as api_key_env"
-                )
+        for name, value in data.items():
+            known = name in cls.model_fields
+            if (name == "extra_body" or not known) and (secret := _secret(name, value)):
+                raise ConfigError(f"{where}: {secret}: {_NO_SECRETS}")
+        if isinstance(url := data.get("base_url"), str) and (secret := _secret_of_url(url)):
+            raise ConfigError(f"{where}: base_url: {secret}: {_NO_SECRETS}")
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
@@ -127,3 +139,26 @@ class LlmConfig(BaseModel):
         """What decides the agent's behaviour, JSON-able, for a result's identity."""
         data = self.model_dump(mode="json", exclude_none=True, exclude={"prices", "api_key_env"})
         return data | ({"prices": self.prices.name} if self.prices else {})
+
+
+def _secret(name: str, value: object) -> str:
+    """The dotted name of what looks like a secret in a setting; empty where nothing does."""
+    if isinstance(value, Mapping):
+        found = (_secret(str(k), v) for k, v in value.items())
+        return next((f"{name}.{f}" for f in found if f), "")
+    if isinstance(value, list | tuple):
+        return next((f"{name}.{f}" for v in value if (f := _secret("item", v))), "")
+    words = [word.lower() for word in _WORDS.findall(name)]
+    named = bool(words) and words[-1] in _SECRET_WORDS
+    return name if isinstance(value, str) and (named or _SECRET_VALUE.match(value)) else ""
+
+
+def _secret_of_url(url: str) -> str:
+    """What looks like a secret in an address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # Said of the field itself.
+        return ""
+    if "@" in parts.netloc:
+        return "a user or a password before the host"
+    return next((found for k, v in parse_qsl(parts.query) if (found := _secret(k, v))), "")

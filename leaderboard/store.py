@@ -1,9 +1,10 @@
 """The files of a cell: `<runs>/<run_key>/{spec.json, trace.jsonl, result.json}`.
 
-`trace.jsonl` is flushed after every evaluation; `result.json` is written under another name and
-renamed, so it is whole or absent, and its presence is the completion mark. Damage is noticed, named
-and moved aside as `*.corrupt-N`; the cell then counts as not done. An interrupted attempt that was
-not continued is kept as `trace.N.jsonl`. Nothing else is touched.
+`trace.jsonl` is flushed after every evaluation and on the disk before its result; `result.json` is
+written under another name and renamed, so it is whole or absent, and its presence is the completion
+mark. Damage is noticed, named and moved aside as `*.corrupt-N`; the cell then counts as not done, and
+goes on from what is sound of its trace. An interrupted attempt that was not continued is kept as
+`trace.N.jsonl`. Nothing else is touched.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from leaderboard.records import SCHEMA, EvaluationRecord, Result, TraceLine, rec
 SPEC, TRACE, RESULT, LOCK = "spec.json", "trace.jsonl", "result.json", ".lock"
 # A cell process whose run was killed ends by itself; as long as this the next one waits for it.
 _PATIENCE_S = 10.0
+# What is ours in a folder that may hold anything else: `.acs-gym-report.html-1a2b3c`.
+OURS = ".acs-gym-"
 
 
 class Corrupt(Exception):
@@ -112,15 +115,35 @@ class Store:
         return sorted(found, key=lambda p: (len(p.name), p.name))
 
     def set_aside(self, key: str) -> list[str]:
-        """Move a cell's result and trace to `*.corrupt-N`; returns the new names."""
+        """Move a cell's damaged files to `*.corrupt-N`; returns the new names.
+
+        A trace stays where it holds less than its result counted, or where the result cannot be read:
+        then it is what an interrupt leaves, and the cell goes on from it.
+        """
         moved = []
-        for name in (RESULT, TRACE):
+        for name in (RESULT,) if self._goes_on(key) else (RESULT, TRACE):
             path = self.cell(key) / name
             if path.exists():
                 aside = _unused(path.parent, f"{name}.corrupt-{{}}")
                 path.rename(aside)
                 moved.append(str(aside))
         return moved
+
+    def _goes_on(self, key: str) -> bool:
+        trace = self.cell(key) / TRACE
+        try:
+            raw = _read_bytes(trace)
+            whole = raw[: raw.rfind(b"\n") + 1]
+            lines = list(_trace_lines(trace, whole))
+        except Corrupt:
+            return False
+        if [line.index for line in lines] != list(range(len(lines))):
+            return False
+        try:
+            counted = self.result(key).usage.calls
+        except (Corrupt, NewerResult):
+            return True
+        return len(lines) < counted
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -211,9 +234,10 @@ class TraceWriter:
         return seconds
 
     def seal(self) -> str:
-        """Say that the trace ends here; its sha256."""
+        """Say that the trace ends here, and have it on the disk; its sha256."""
         if self.lines < len(self.recorded):
             self._part()
+        os.fsync(self._stream.fileno())
         return self._digest.hexdigest()
 
     def close(self) -> None:
@@ -271,8 +295,11 @@ class TraceWriter:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """`path` holds either what it held or all of `text`, whatever happens meanwhile."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    """`path` holds either what it held or all of `text`, whatever happens meanwhile.
+
+    Once this returns it is on the disk, its name included.
+    """
+    handle, name = tempfile.mkstemp(prefix=f"{OURS}{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)
@@ -283,12 +310,24 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:  # Some network file systems cannot.
+        pass
+    finally:
+        os.close(handle)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed `write_atomically`s left in a folder that nobody else writes to now."""
-    for left in folder.glob(".*.*-*"):
-        left.unlink(missing_ok=True)
+    """Remove what killed `write_atomically`s left in a folder that no other run writes to now."""
+    for left in folder.glob(f"{OURS}*"):
+        if left.is_file() and not left.is_symlink():
+            left.unlink(missing_ok=True)
 
 
 def _open_locked(path: Path) -> IO[bytes]:

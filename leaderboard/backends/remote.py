@@ -21,10 +21,10 @@ from acs_gym.registry import register_circuit, registered_by_hand
 from leaderboard.backends import Observer
 from leaderboard.backends.local import LocalBackend
 from leaderboard.plan import PlannedCell
-from leaderboard.store import TRACE, Store
+from leaderboard.store import OURS, TRACE, Store
 
 POLL_S = 0.5
-_RUN = ".running-"
+_RUN = f"{OURS}run-"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,10 @@ class Isolation:
             they use.
         file_bytes: size of any file that it writes.
         open_files: of each process.
-        processes: of the agent altogether; only where it has a user namespace of its own.
+        wall_seconds: from its start to its end.
+        folder_bytes: of its folder, in the tier `container`, where that is in memory.
+        group_bytes: memory of all its processes together; only where a control group is delegated.
+        processes: of the agent altogether; only where it has a user namespace of its own, or a group.
         log_bytes: of its standard output and error that are kept.
         network: leave the network as it is, for an agent that calls a model on a server.
         environment: variables to pass on, beside a short list that every agent gets.
@@ -57,6 +60,9 @@ class Isolation:
     """
 
     cpu_seconds: int = 24 * 3600
+    wall_seconds: int = 24 * 3600
+    folder_bytes: int = 256 << 20
+    group_bytes: int = 16 << 30
     memory_bytes: int = 64 << 30
     file_bytes: int = 1 << 30
     open_files: int = 1024
@@ -253,6 +259,9 @@ def start(
             "folder": folder,
             "limits": isolation.limits(),
             "log_bytes": isolation.log_bytes,
+            "wall_seconds": isolation.wall_seconds,
+            "group": {"memory.max": isolation.group_bytes, "pids.max": isolation.processes},
+            "folder_bytes": isolation.folder_bytes,
             "network": isolation.network,
             "namespaces": isolation.namespaces,
             "visible": asdict(visible(command, *also)) if isolation.container else None,
@@ -261,7 +270,7 @@ def start(
             "report": their_report,
         }
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_SUPERVISOR), json.dumps(order)],
+            [sys.executable, "-I", "-S", str(_SUPERVISOR), folder],
             stdin=their_lifeline,
             stdout=log,
             stderr=log,
@@ -273,7 +282,15 @@ def start(
         undo.pop_all()
     for descriptor in (their_read, their_write, their_report, their_lifeline):
         os.close(descriptor)
+    _send(lifeline, json.dumps(order).encode() + b"\n")
     return Confined(process, read, write, Path(folder), report, lifeline)
+
+
+def _send(descriptor: int, data: bytes) -> None:
+    # A supervisor that died at once is noticed as one that closed the conversation.
+    with contextlib.suppress(BrokenPipeError):
+        while data:
+            data = data[os.write(descriptor, data) :]
 
 
 def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:

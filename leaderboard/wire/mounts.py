@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
+import stat
 import struct
 import sys
 from collections.abc import Sequence
@@ -48,10 +50,17 @@ def read_only(folder: str, *, own_processes: bool) -> dict[str, bool]:
     return holds
 
 
-def contain(folder: str, paths: Sequence[str], links: Sequence[tuple[str, str]]) -> dict[str, bool]:
+def contain(
+    folder: str,
+    size: int,
+    paths: Sequence[str],
+    links: Sequence[tuple[str, str]],
+    hidden: Sequence[str],
+) -> dict[str, bool]:
     """Make a file system the root that has `folder`, `paths` (read-only) and `links` alone.
 
-    Beside them: a /proc of the agent's own processes, a few devices, /dev/shm and /tmp in memory.
+    `folder` is in memory, of `size` bytes, with what lies in the host's. Of `paths`, `hidden` ones are
+    empty. Beside them: a /proc of the agent's own processes, a few devices, /dev/shm and /tmp in memory.
     Raises OSError naming the step that the kernel refused, after which nothing may be run.
     """
     _need(_leave_the_hosts_mounts(), "a namespace of mounts")
@@ -74,7 +83,10 @@ def contain(folder: str, paths: Sequence[str], links: Sequence[tuple[str, str]])
         os.symlink(to, where)
     for path in paths:
         _bind(path, _READ_ONLY | _NO_SUID | _NO_DEV)
-    _bind(folder, _NO_SUID | _NO_DEV)
+    for path in hidden:
+        _hide(path)
+    _mount(folder, b"tmpfs", _NO_SUID | _NO_DEV, b"mode=700,size=%d" % size)
+    _fill(folder)
     _need(call("umount2", _HOST.encode(), _DETACH), "a root of its own")
     os.rmdir(_HOST)
     _need(_set("/", _READ_ONLY), "/")
@@ -101,6 +113,25 @@ def _bind(path: str, attributes: int) -> None:
     where = os.fsencode(path)
     bound = call("mount", os.fsencode(source), where, None, _BIND | _RECURSIVE, None)
     _need(bound and _set(path, attributes, flags=_AT_RECURSIVE), path)
+
+
+def _hide(path: str) -> None:
+    """Let a file or folder that is there have nothing in it."""
+    if os.path.isdir(path):
+        _mount(path, b"tmpfs", _BARE | _READ_ONLY, b"mode=755,size=4k")
+    elif os.path.exists(path):
+        nothing, where = os.fsencode(f"{_HOST}/dev/null"), os.fsencode(path)
+        _need(call("mount", nothing, where, None, _BIND, None), path)
+
+
+def _fill(folder: str) -> None:
+    """Put what the host has in a folder into the one that is there now."""
+    for entry in os.scandir(_HOST + folder):
+        where = os.path.join(folder, entry.name)
+        if stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode):
+            _bind(where, _NO_SUID | _NO_EXEC)
+        else:
+            shutil.copy2(entry.path, where)
 
 
 def _set(path: str, attributes: int, cleared: int = 0, *, flags: int = 0) -> bool:

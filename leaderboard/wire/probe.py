@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
+import secrets
 import select
 import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,9 +34,12 @@ def probe(isolation: Isolation | None = None) -> dict[str, Any]:
     `network_cut`: no connection to a listener on this machine. `harness_hidden`: neither the
     environment of the harness nor a signal to it. `files_hidden`: a file of this user's that the command
     does not name cannot be read. `files_read_only`: nothing written outside its own folder.
+    `environment_hidden`: nor one of the environment that the harness runs in. `simulator_hidden`: no
+    ngspice is found. `keyring_apart`: a key of the harness's session is not found. `no_new_namespaces`,
+    `no_io_uring`: the kernel gives neither. `folder_limited`: its folder is no larger than it may be.
     `descendants_end`: a process that left its session is gone afterwards. `limits`: the resource limits
-    that were set. All false or empty when the probe could not run. `tier`: `container` only where that
-    was asked for and holds.
+    that were set, and the control group where there is one. All false or empty when the probe could not
+    run. `tier`: `container` only where that was asked for and holds.
     """
     return dict(_try(isolation or Isolation())[0])
 
@@ -54,16 +60,22 @@ def _try(isolation: Isolation) -> tuple[dict[str, Any], str]:
         socket.create_server(("127.0.0.1", 0)) as listener,
         tempfile.TemporaryDirectory(prefix="acs-gym-probe-") as folder,
         open(os.devnull, "wb") as nowhere,
+        contextlib.ExitStack() as undo,
     ):
         unnamed, named = (Path(folder) / name for name in ("unnamed", "named"))
         for path in (unnamed, named):
             path.touch()
+        key = f"acs-gym-probe-{secrets.token_hex(8)}"
         question = {
             "port": listener.getsockname()[1],
             "pid": os.getpid(),
             "unnamed": str(unnamed),
+            "package": __file__ if sys.prefix == sys.base_prefix else f"{sys.prefix}/pyvenv.cfg",
+            "key": key,
+            "folder_bytes": isolation.folder_bytes,
         }
         command = [sys.executable, "-I", "-S", "-c", _PROBE, str(named)]
+        undo.enter_context(_key_of_this_session(key))
         confined = start(command, isolation, nowhere.fileno())
         witness = os.dup(confined.read)
         try:
@@ -86,6 +98,12 @@ def _try(isolation: Isolation) -> tuple[dict[str, Any], str]:
         "harness_hidden": none_of("environ", "signal"),
         "files_hidden": none_of("read"),
         "files_read_only": got_out is not None and untouched,
+        "environment_hidden": none_of("package"),
+        "simulator_hidden": none_of("program", "library"),
+        "keyring_apart": none_of("key"),
+        "no_new_namespaces": none_of("namespace"),
+        "no_io_uring": none_of("io_uring"),
+        "folder_limited": none_of("folder"),
     }
     contained = isolation.container and bool(confined.holds.get("root")) and all(hidden.values())
     found = {
@@ -98,11 +116,27 @@ def _try(isolation: Isolation) -> tuple[dict[str, Any], str]:
     return found, confined.failure
 
 
-_LIMITS = frozenset(Isolation().limits())
+_LIMITS = frozenset((*Isolation().limits(), "cgroup"))
+_ADD_KEY, _KEYCTL, _SESSION, _UNLINK = (
+    (248, 250, -3, 9) if os.uname().machine == "x86_64" else (217, 219, -3, 9)
+)
+
+
+@contextlib.contextmanager
+def _key_of_this_session(name: str) -> Iterator[None]:
+    """A key of the kernel's that every process of this session finds; none where there are no keys."""
+    libc = ctypes.CDLL(None)
+    key = libc.syscall(_ADD_KEY, b"user", name.encode(), b"x", ctypes.c_size_t(1), _SESSION)
+    try:
+        yield
+    finally:
+        if key >= 0:
+            libc.syscall(_KEYCTL, _UNLINK, key, _SESSION)
+
 
 # Runs inside: tries to get out, leaves a process behind, and says what it managed to do.
 _PROBE = """
-import json, os, socket, sys, time
+import ctypes, ctypes.util, json, os, shutil, socket, sys, time
 with open(3) as stream:
     question = json.loads(stream.readline())
 def connect():
@@ -120,8 +154,32 @@ def write():
 def write_named():
     with open(sys.argv[1], "a") as stream:
         stream.write("forged")
+def package():
+    open(question["package"]).close()
+def program():
+    if shutil.which("ngspice") is None or not os.path.getsize(shutil.which("ngspice")):
+        raise OSError
+def library():
+    found = ctypes.util.find_library("ngspice") or "libngspice.so.0"
+    ctypes.CDLL(found)
+def call(number, *arguments):
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError
+def key():
+    call(250 if x86 else 219, 10, -3, b"user", question["key"].encode(), 0)
+def namespace():
+    call(272 if x86 else 97, 0x10000000)
+def io_uring():
+    call(425, 1, ctypes.create_string_buffer(256))
+def folder():
+    size = os.statvfs(".")
+    if size.f_blocks * size.f_frsize <= question["folder_bytes"]:
+        raise OSError
 got_out = []
-for attempt in (connect, environ, signal, read, write, write_named):
+libc, x86 = ctypes.CDLL(None), os.uname().machine == "x86_64"
+attempts = (connect, environ, signal, read, write, write_named, package, program, library, key, io_uring,
+            folder, namespace)
+for attempt in attempts:
     try:
         attempt()
         got_out.append(attempt.__name__)

@@ -1,16 +1,18 @@
 """The program between the harness and an agent: confines it, keeps its output, ends all of it.
 
-    python -I -S supervisor.py ORDER     (ORDER: the JSON object of isolation.py)
+    python -I -S supervisor.py FOLDER < LIFELINE     (its first line: isolation.py's order, in JSON)
 
 Three processes, so that an agent that signals its parent hits neither the harness nor this one:
 
-    supervisor   ends everybody when descriptor 0 ends (the harness is done or gone), or with `init`
+    supervisor   ends everybody when descriptor 0 ends (the harness is done or gone), or with `init`.
+                 Its order is read from there: the order holds the agent's environment, and every local
+                 user can read a command line
     init         process 1 of a process namespace where the kernel allows one: what the agent started
                  dies with it, wherever it hid; signals from inside do not reach it
     agent        the command
 
-Standard library only, beside `mounts.py`, and no import of this package: it starts in a few
-milliseconds, and what it has in memory is nobody's secret. What holds is tried, never assumed, and
+Standard library only, beside `mounts.py` and `calls.py`, and no import of this package: it starts in a
+few milliseconds, and what it has in memory is nobody's secret. What holds is tried, never assumed, and
 reported as a line of JSON on the descriptor `report`: {"holds": {...}}, then {"exit": N} (negative:
 signal) or {"failed": "why"}. In the tier `container` a step that fails is such a failure, and nothing is
 run.
@@ -34,9 +36,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from leaderboard.wire import mounts
+    from leaderboard.wire import calls, mounts
 else:
     sys.path.append(os.path.dirname(__file__))
+    import calls
     import mounts
 
 _NEW_IPC, _NEW_USER, _NEW_PID, _NEW_NET = 0x08000000, 0x10000000, 0x20000000, 0x40000000
@@ -44,6 +47,7 @@ _SET_PDEATHSIG, _SET_DUMPABLE, _SET_NO_NEW_PRIVS, _DROP_CAPABILITY = 1, 4, 38, 2
 _SET_CHILD_SUBREAPER = 36
 _SET_INTERFACE_FLAGS, _INTERFACE_UP = 0x8914, 1
 _KILL_S = 5.0
+_LONGEST_WAIT_S = 3600.0
 _CHUNK = 1 << 16
 
 
@@ -51,22 +55,29 @@ def main(order: dict[str, Any]) -> None:
     """Run the command of an order to its end, and leave nothing of it behind."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     holds = _confine(order)
+    group = _control_group(order["group"])
+    holds["cgroup"] = group is not None
     output, write_output = os.pipe()
     ended, write_ended = os.pipe()
     init = os.fork()
     if init == 0:
         os.close(output)
         os.close(ended)
+        if group is not None:
+            _write(f"{group}/cgroup.procs", "0")
         _init(order, holds, write_output)
     os.close(write_output)
     os.close(write_ended)
     for descriptor in (order["read"], order["write"], order["report"]):
         os.close(descriptor)
-    left = _keep_output(output, ended, order["log_bytes"])
+    left = _keep_output(output, ended, order["log_bytes"], time.monotonic() + order["wall_seconds"])
     _kill_all(init, walk=not holds["processes"])
     _drain(output, left)
     # Here, because the harness may be gone.
     shutil.rmtree(order["folder"], ignore_errors=True)
+    if group is not None:
+        with contextlib.suppress(OSError):
+            os.rmdir(group)
 
 
 # --- what the kernel allows ---------------------------------------------------------------------
@@ -90,6 +101,28 @@ def _confine(order: dict[str, Any]) -> dict[str, bool]:
     # Others of this user may not trace this process or read its memory and descriptors.
     mounts.call("prctl", _SET_DUMPABLE, 0, 0, 0, 0)
     return holds
+
+
+def _control_group(limits: dict[str, int], root: str = "/sys/fs/cgroup") -> str | None:
+    """A control group (version 2) below this process's own, with limits of the agent as a whole.
+
+    None where the kernel, or whoever started the harness, delegates none; then there is no such limit.
+    """
+    try:
+        with open("/proc/self/cgroup") as stream:
+            own = next(line.strip()[3:] for line in stream if line.startswith("0::"))
+        with open(f"{root}{own}/cgroup.subtree_control") as stream:
+            given = stream.read().split()
+        if not {"memory", "pids"} <= set(given):
+            return None
+        group = f"{root}{own}/acs-gym-agent-{os.getpid()}"
+        os.mkdir(group)
+        for name, value in limits.items():
+            with open(f"{group}/{name}", "w") as stream:
+                stream.write(str(value))
+    except (OSError, StopIteration):
+        return None
+    return group
 
 
 def _loopback_up() -> None:
@@ -132,7 +165,7 @@ def _file_system(order: dict[str, Any], holds: dict[str, bool]) -> dict[str, boo
         for name, what in (("user", "user namespaces"), ("processes", "process namespaces")):
             if not holds[name]:
                 raise OSError(errno.EPERM, os.strerror(errno.EPERM), what)
-        return mounts.contain(order["folder"], **order["visible"])
+        return mounts.contain(order["folder"], order["folder_bytes"], **order["visible"])
     if not holds["user"]:
         return {"proc": False, "read_only": False}
     return mounts.read_only(order["folder"], own_processes=holds["processes"])
@@ -182,14 +215,19 @@ def _become_agent(order: dict[str, Any], holds: dict[str, bool], output: int, sa
     try:
         os.chdir(order["folder"])
         limited = _limit(order["limits"], own_user=holds["user"])
+        holds["keyring"] = calls.session_keyring()
         mounts.call("prctl", _SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         for capability in range(64):
             mounts.call("prctl", _DROP_CAPABILITY, capability, 0, 0, 0)
+        holds["calls"] = order["visible"] is not None and calls.refuse()
+        if order["visible"] is not None and not holds["calls"]:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM), "a filter of system calls")
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.write(say, json.dumps({"holds": {**holds, **limited}}).encode() + b"\n")
         os.execve(order["command"][0], order["command"], order["environment"])
     except OSError as error:
-        failure = f"{order['command'][0]} cannot be run: {error.strerror}"
+        what = error.filename or order["command"][0]
+        failure = f"{what} cannot be run: {error.strerror}"
         os.write(say, json.dumps({"failed": failure}).encode() + b"\n")
     os._exit(127)
 
@@ -205,13 +243,17 @@ def _read_all(descriptor: int) -> bytes:
 # --- output, and the end ------------------------------------------------------------------------
 
 
-def _keep_output(output: int, ended: int, left: int) -> int:
+def _keep_output(output: int, ended: int, left: int, deadline: float) -> int:
     """Copy the agent's output to descriptor 1 until the end; how many bytes may still be kept."""
     poll = select.poll()
     for descriptor in (0, output, ended):
         poll.register(descriptor, select.POLLIN)
     while True:
-        ready = [descriptor for descriptor, _ in poll.poll()]
+        wait = deadline - time.monotonic()
+        if wait <= 0:
+            _keep(b"\n[its time was over]\n", left)
+            return left
+        ready = [descriptor for descriptor, _ in poll.poll(min(wait, _LONGEST_WAIT_S) * 1000)]
         if output in ready:
             data = os.read(output, _CHUNK)
             if not data:
@@ -265,5 +307,21 @@ def _descendants(pid: int) -> list[int]:
     return direct + [below for child in direct for below in _descendants(child)]
 
 
+def _read_order(folder: str) -> dict[str, Any]:
+    """The first line of descriptor 0.
+
+    Where the harness was gone before it wrote it, this process removes the agent's folder and ends.
+    """
+    found = b""
+    while not found.endswith(b"\n"):
+        data = os.read(0, _CHUNK)
+        if not data:
+            shutil.rmtree(folder, ignore_errors=True)
+            sys.exit("no order")
+        found += data
+    order: dict[str, Any] = json.loads(found)
+    return order
+
+
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    main(_read_order(sys.argv[1]))

@@ -4,6 +4,10 @@ The system's programs and libraries, the few files of /etc that they read, the p
 names, the folders of a Python among those, and the files and folders that its command names. Each is
 found at the path that it has outside, and through the same links. `mounts.py` adds what is the agent's
 own: /proc, /dev, /tmp, and its folder.
+
+Not the environment that the harness runs in, nor a simulator: an agent that can simulate beside the
+meter spends no budget. A command that names the harness's Python gets the Python that this one is made
+from; what it is to import beyond the standard library, it brings in an environment of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ import os
 import re
 import shlex
 import shutil
+import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +37,16 @@ _ETC = (
     "pki/tls/cert.pem", "pki/tls/openssl.cnf", "protocols", "resolv.conf", "services", "ssl/cert.pem",
     "ssl/certs", "ssl/openssl.cnf", "timezone",
 )  # fmt: skip
+# Programs, libraries and model files of simulators, below a prefix.
+_SIMULATORS = (
+    "bin/*ngspice*",
+    "bin/vacask*",
+    "lib*/*ngspice*",
+    "lib*/*/*ngspice*",
+    "share/*ngspice*",
+)
+# Where there is no environment of its own, what the harness is made of stands among others' packages.
+_PACKAGES = ("acs_gym*", "leaderboard", "baselines", "agents", "tlgrpo", "PySpice*", "vacask*")
 # The agent has its own, or none.
 _NEVER = ("/proc", "/sys")
 _SHEBANGS = 4
@@ -43,10 +59,12 @@ class Visible:
     Attributes:
         paths: files and folders, none of them a link or reached through one, none inside another.
         links: symbolic links outside those folders: where each is, and what it says.
+        hidden: files and folders among them that are to be empty.
     """
 
     paths: tuple[str, ...]
     links: tuple[tuple[str, str], ...]
+    hidden: tuple[str, ...]
 
     def holding(self, path: str | os.PathLike[str]) -> str | None:
         """Which of `paths` a path is in, or is; None when it is not seen."""
@@ -60,12 +78,31 @@ def visible(*commands: Sequence[str]) -> Visible:
     links: dict[str, str] = {}
     for wanted in {*_system(), *(path for c in commands for path in _of_command(c))}:
         on_the_way, real = _follow(wanted)
-        if not any(_inside(real, own) for own in _NEVER) and _is_ordinary(real):
+        never = any(_inside(real, own) for own in _NEVER) or real == _environment()
+        if not never and _is_ordinary(real):
             paths.add(real)
             links |= on_the_way
     outermost = [p for p in paths if not any(p != q and _inside(p, q) for q in paths)]
     outside = {w: to for w, to in links.items() if not any(_inside(w, p) for p in outermost)}
-    return Visible(tuple(sorted(outermost)), tuple(sorted(outside.items())))
+    hidden = {p for p in _to_hide(outermost) if any(_inside(p, seen) for seen in outermost)}
+    return Visible(tuple(sorted(outermost)), tuple(sorted(outside.items())), tuple(sorted(hidden)))
+
+
+def _environment() -> str | None:
+    """The virtual environment that the harness runs in; None where there is none."""
+    return os.path.realpath(sys.prefix) if sys.prefix != sys.base_prefix else None
+
+
+def _to_hide(shown: Sequence[str]) -> Iterator[str]:
+    """Simulators and this package, wherever they may lie in what is shown."""
+    prefixes = {*map(os.path.realpath, _PREFIXES), *shown}
+    patterns = [os.path.join(glob.escape(p), s) for p in prefixes for s in _SIMULATORS]
+    site = os.path.realpath(sysconfig.get_path("purelib"))
+    patterns += [os.path.join(glob.escape(site), package) for package in _PACKAGES]
+    for prefix in shown:
+        packages = os.path.join(glob.escape(prefix), "lib*/python3*/*-packages")
+        patterns += [os.path.join(packages, name) for name in _PACKAGES]
+    yield from {os.path.realpath(found) for pattern in patterns for found in glob.glob(pattern)}
 
 
 def kept_apart() -> dict[str, str]:

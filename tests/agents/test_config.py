@@ -24,12 +24,34 @@ def test_a_model_is_enough(tmp_path):
         ('model = "m"\napi_key = "sk-1"', "environment variable"),
         ('model = "m"\nOPENAI_API_KEY = "sk-1"', "environment variable"),
         ('model = "m"\napi_key_env = "sk-1234"', "api_key_env"),
+        ('model = "m"\nbase_url = "http://me:hunter2@host/v1"', "base_url: a user or a password"),
+        ('model = "m"\nbase_url = "http://host/v1?x=1&api_key=hunter2"', "base_url: api_key: a key"),
+        ('model = "m"\nextra_body = { apiKey = "hunter2" }', "extra_body.apiKey: a key"),
+        ('model = "m"\n[[extra_body.hooks]]\nheaders = { X-Auth = "hunter2" }', "X-Auth: a key"),
+        ('model = "m"\nextra_body = { tools = ["Bearer hunter2"] }', "extra_body.tools"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_the_file(tmp_path, text, says):
     with pytest.raises(ConfigError, match=r"model\.toml") as error:
         read(tmp_path, text)
     assert says in str(error.value)
+
+
+def test_a_secret_is_not_repeated_in_the_error(tmp_path):
+    with pytest.raises(ConfigError) as error:
+        read(tmp_path, 'model = "m"\nextra_body = { a = { access_token = "hunter2" } }')
+    assert "hunter2" not in str(error.value) and "a.access_token" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "max_completion_tokens = 9", "stop_token_ids = [1, 2]", 'keyboard = "de"', "n_keys = 3",
+        "token = 3", 'thinking = { type = "enabled", budget_tokens = 9 }',
+    ],
+)  # fmt: skip
+def test_a_count_of_tokens_is_no_secret(tmp_path, body):
+    assert read(tmp_path, f'model = "m"\n[extra_body]\n{body}').extra_body
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -21,7 +21,7 @@ from leaderboard.cell_runner import run_cell
 from leaderboard.errors import LeaderboardError
 from leaderboard.plan import plan_cells
 from leaderboard.run import app
-from leaderboard.store import Store, TraceWriter
+from leaderboard.store import Corrupt, Store, TraceWriter
 from leaderboard.verify import verify_cell
 from tests.leaderboard.conftest import ROOT, command, run, small
 
@@ -176,6 +176,23 @@ def test_half_a_line_is_dropped(store, count):
     assert not list(path.parent.glob("trace.*.jsonl")) and not list(path.parent.glob("*.corrupt*"))
 
 
+def test_a_finished_cell_whose_trace_lost_its_tail_simulates_the_tail_alone(store, count):
+    cell = planned("sobol")
+    finish(cell, store)
+    path = trace(store, cell)
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:5]))
+    with pytest.raises(Corrupt):
+        store.load(cell.key)
+    store.set_aside(cell.key)
+    rest = count()
+    finish(cell, store)
+    assert rest.jobs == 8 - 5
+    again = [json.loads(line)["evaluation"] for line in path.read_bytes().splitlines()]
+    assert again == [json.loads(line)["evaluation"] for line in whole.splitlines()]
+    assert verify_cell(store, cell.key).findings == ()
+
+
 def test_a_damaged_trace_is_kept_and_used_up_to_the_damage(store, count):
     cell = planned("sobol")
     with pytest.raises(KeyboardInterrupt):
@@ -225,7 +242,7 @@ def test_what_a_killed_write_left_is_removed(store):
     cell = planned("sobol")
     with pytest.raises(KeyboardInterrupt):
         finish(cell, store, until=1)
-    (store.cell(cell.key) / ".result.json-abc").write_text("half a resu")
+    (store.cell(cell.key) / ".acs-gym-result.json-abc").write_text("half a resu")
     finish(cell, store)
     assert not list(store.cell(cell.key).glob(".*"))
 

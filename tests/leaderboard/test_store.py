@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,16 @@ import acs_gym
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.session import Call
 from leaderboard.records import EvaluationRecord, TraceLine
-from leaderboard.store import RESULT, TRACE, Corrupt, NewerResult, TraceWriter, write_atomically
+from leaderboard.store import (
+    OURS,
+    RESULT,
+    TRACE,
+    Corrupt,
+    NewerResult,
+    TraceWriter,
+    remove_unfinished,
+    write_atomically,
+)
 
 
 @pytest.fixture
@@ -117,14 +128,61 @@ def test_damage_is_noticed_and_the_file_named(stored, damage, name):
 
 def test_damaged_files_are_kept_under_names_that_are_never_reused(stored):
     store, key, folder = stored
-    (folder / RESULT).write_text("{")
-    first = store.set_aside(key)
-    assert [p.rpartition("/")[2] for p in first] == [f"{RESULT}.corrupt-1", f"{TRACE}.corrupt-1"]
-    (folder / RESULT).write_text("[")
-    store.set_aside(key)
+    (folder / TRACE).write_text((folder / TRACE).read_text().replace("score", "scare"))
+    for number in (1, 2):
+        (folder / RESULT).write_text("{" * number)
+        (folder / TRACE).write_text(f"{number}\n")
+        moved = [p.rpartition("/")[2] for p in store.set_aside(key)]
+        assert moved == [f"{RESULT}.corrupt-{number}", f"{TRACE}.corrupt-{number}"]
     assert (folder / f"{RESULT}.corrupt-1").read_text() == "{"
-    assert (folder / f"{RESULT}.corrupt-2").read_text() == "["
+    assert (folder / f"{RESULT}.corrupt-2").read_text() == "{{"
     assert store.load(key) is None
+
+
+def cut(folder, lines, torn=""):
+    raw = (folder / TRACE).read_text().splitlines(keepends=True)
+    (folder / TRACE).write_text("".join(raw[:lines]) + torn)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: cut(folder, 1),
+        lambda folder: cut(folder, 1, torn='{"index": 1, "evalu'),
+        lambda folder: cut(folder, 0),
+        lambda folder: (folder / RESULT).write_text("{"),
+    ],
+    ids=["tail lost", "torn", "all lost", "result lost"],
+)
+def test_a_cell_goes_on_from_a_trace_that_lost_its_tail(stored, damage):
+    """As after a power loss, which a file system may survive without what was written last."""
+    store, key, folder = stored
+    damage(folder)
+    left = (folder / TRACE).read_text()
+    assert [p.rpartition("/")[2] for p in store.set_aside(key)] == [f"{RESULT}.corrupt-1"]
+    assert (folder / TRACE).read_text() == left and not store.is_done(key)
+
+
+def test_a_trace_that_was_edited_is_no_trace_to_go_on_from(stored):
+    store, key, folder = stored
+    raw = (folder / TRACE).read_text()
+    (folder / TRACE).write_text(raw.replace('"duplicate":false', '"duplicate":true', 1))
+    assert len(store.set_aside(key)) == 2
+
+
+def test_a_finished_trace_is_on_the_disk_before_its_result(tmp_path, monkeypatch):
+    done = []
+    sync = os.fsync
+
+    def noted(handle):
+        done.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with TraceWriter(tmp_path / TRACE) as trace:
+        trace.seal()
+    write_atomically(tmp_path / RESULT, "{}")
+    assert done[0] == TRACE and RESULT in done[1] and done[2] == tmp_path.name
 
 
 def test_a_result_of_a_newer_version_is_an_error_that_says_so(stored):
@@ -141,3 +199,15 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
         write_atomically(path, None)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_only_what_is_ours_is_removed_from_a_folder_that_holds_other_things(tmp_path):
+    theirs = [".env.prod-2026", ".result.json-abc", "notes-1.txt", f"{OURS}link", f"{OURS}folder"]
+    for name in theirs[:3]:
+        (tmp_path / name).write_text("precious")
+    (tmp_path / theirs[3]).symlink_to(tmp_path / theirs[0])
+    (tmp_path / theirs[4]).mkdir()
+    (tmp_path / f"{OURS}report.html-1a2b").write_text("half a rep")
+    remove_unfinished(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(theirs)
+    assert (tmp_path / theirs[0]).read_text() == "precious"

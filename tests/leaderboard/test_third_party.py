@@ -21,7 +21,7 @@ from leaderboard.wire.probe import probe
 from leaderboard.wire.schema import protocol_schema
 from leaderboard.wire.stdio import StdioAgent
 from leaderboard.wire.strict_json import MAX_DEPTH, MAX_DIGITS
-from tests.leaderboard.wire_runs import EXAMPLES, analytic_session, drive
+from tests.leaderboard.wire_runs import EXAMPLES, analytic_session, drive, environment_with
 
 SDK = EXAMPLES / "acs_gym_agent.py"
 
@@ -29,6 +29,12 @@ SDK = EXAMPLES / "acs_gym_agent.py"
 # Where there is no container, the tier below repeats itself.
 CONTAINER = Isolation(container=True)
 HIGHEST = CONTAINER if probe(CONTAINER)["tier"] == "container" else Isolation()
+
+
+@pytest.fixture(scope="module")
+def own_python(tmp_path_factory):
+    """The Python of an agent that brings what it imports, in a folder that may be shown to it."""
+    return environment_with(tmp_path_factory.mktemp("agents") / "environment", "optuna", "mcp")
 
 
 def missing(program: str) -> bool:
@@ -61,10 +67,10 @@ AGENTS = [
 
 @pytest.mark.parametrize("command", AGENTS)
 def test_an_example_spends_its_budget_within_bounds_and_repeats_by_seed_in_every_tier(
-    tmp_path, command
+    tmp_path, own_python, command
 ):
     kind = McpAgent if command.startswith("mcp:") else StdioAgent
-    command = command.removeprefix("mcp:")
+    command = command.removeprefix("mcp:").replace(sys.executable, own_python)
     first, second, other = (
         drive(command, tmp_path, seed=seed, kind=kind, isolation=isolation)
         for seed, isolation in ((1, Isolation()), (1, HIGHEST), (2, Isolation()))

@@ -14,7 +14,7 @@ import pytest
 from acs_gym.evaluation import Status
 from acs_gym.session import BudgetExhausted
 from leaderboard.wire.exchange import AgentFailed, Patience
-from leaderboard.wire.isolation import Isolation
+from leaderboard.wire.isolation import Isolation, resolve, split_command, start
 from leaderboard.wire.probe import probe
 from tests.leaderboard.wire_runs import ADVERSARIES, PATIENT, SHORT, adversary, drive, running
 
@@ -64,6 +64,21 @@ def test_the_harness_environment_is_not_passed_on(tmp_path, monkeypatch, isolati
     assert run.error is None
     names = set(run.said[0])
     assert "HARNESS_SECRET" not in names and {"PATH", "HOME", "TMPDIR"} <= names
+
+
+def test_a_key_that_an_agent_is_given_stands_in_no_command_line(monkeypatch):
+    """Which every local user could read, for as long as the agent runs."""
+    monkeypatch.setenv("AGENT_KEY", "hunter2")
+    command = resolve(split_command(adversary("idles", "a word to look for")))
+    with open(os.devnull, "wb") as nowhere:
+        confined = start(command, Isolation(environment=("AGENT_KEY",)), nowhere.fileno())
+        try:
+            deadline = time.monotonic() + 20
+            while not running("a word to look for") and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert running("a word to look for") and not running("hunter2")
+        finally:
+            confined.close()
 
 
 @needs("harness_hidden")
@@ -210,7 +225,7 @@ def test_a_harness_that_is_killed_takes_the_agent_with_it(tmp_path, isolation):
     command = [sys.executable, "-c", code, token, str(tmp_path)]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     harness = subprocess.Popen(command, cwd=Path(__file__).parents[2], env=environment)
-    wait_until(lambda: len(running(token)) >= 3)  # the harness, what it put in between, the agent
+    wait_until(lambda: len(running(token)) >= 2)  # The harness and the agent.
     harness.kill()
     harness.wait()
     wait_until(lambda: not running(token))

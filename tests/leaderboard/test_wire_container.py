@@ -24,7 +24,7 @@ from leaderboard.wire import isolation as isolating
 from leaderboard.wire.conformance import Verdict, check
 from leaderboard.wire.isolation import Isolation, start
 from leaderboard.wire.mcp import McpAgent
-from leaderboard.wire.probe import probe
+from leaderboard.wire.probe import _key_of_this_session, probe
 from leaderboard.wire.stdio import StdioAgent
 from leaderboard.wire.visible import Visible, visible
 from tests.leaderboard.wire_runs import ADVERSARIES, EXAMPLES, adversary, drive
@@ -62,6 +62,65 @@ def cell_of(agent: str):
         ["ACS-OTA5T-v0"], [agent], repetitions=1, pdk="generic", tier="tt", budget=2, suite_seed=0
     )
     return cell
+
+
+# What it cannot do
+
+
+@needs_container
+def test_nothing_is_handed_on_nor_simulated_beside_the_meter_nor_filled(tmp_path):
+    """One run, because the adversary tries everything at once. A word is left for it in the kernel."""
+    word = f"acs-gym-test-{os.urandom(6).hex()}"
+    small = Isolation(container=True, folder_bytes=3 << 20)
+    with _key_of_this_session(word):
+        run = drive(adversary("hands_on", word, ADVERSARIES), tmp_path, isolation=small)
+    assert run.error is None, run.error
+    (said,) = run.said
+    written, refusal = said.pop("folder")
+    assert written <= 3 and refusal == "ENOSPC"
+    assert said == {
+        "found": "EPERM", "left": "EPERM", "namespace": "EPERM", "io_uring": "EPERM",
+        "simulator": [], "program": 0, "harness": False,
+    }  # fmt: skip
+    assert run.record["isolation"]["tier"] == "container"
+    assert run.record["isolation"]["held"].keys() >= {"keyring", "calls", "cgroup"}
+
+
+def test_a_key_of_the_harness_is_not_found_in_any_tier(tmp_path):
+    """There it may use the kernel's keyrings; but its session has one of its own."""
+    word = f"acs-gym-test-{os.urandom(6).hex()}"
+    with _key_of_this_session(word):
+        run = drive(adversary("hands_on", word), tmp_path)
+    assert run.said[0]["found"] != ""
+
+
+def test_its_time_is_over_at_some_time(tmp_path):
+    run = drive(adversary("hangs"), tmp_path, isolation=Isolation(wall_seconds=2))
+    assert "its time was over" in run.log and "it was ended" in str(run.error)
+
+
+@pytest.fixture
+def delegated(tmp_path):
+    """A folder that looks like what the kernel shows of a control group that is delegated."""
+    with open("/proc/self/cgroup") as stream:
+        own = next((line.strip()[3:] for line in stream if line.startswith("0::")), None)
+    if own is None:
+        pytest.skip("this kernel has no control groups of version 2")
+    folder = tmp_path / own.lstrip("/")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cgroup.subtree_control").write_text("cpu memory pids")
+    return tmp_path
+
+
+def test_a_control_group_is_made_where_one_is_delegated(delegated, monkeypatch):
+    monkeypatch.syspath_prepend(Path(isolating.__file__).parent)
+    from leaderboard.wire.supervisor import _control_group
+
+    limits = {"memory.max": 5 << 30, "pids.max": 77}
+    group = Path(_control_group(limits, root=str(delegated)))
+    assert {p.name: int(p.read_text()) for p in group.iterdir()} == limits
+    next(delegated.rglob("cgroup.subtree_control")).write_text("cpu")
+    assert _control_group(limits, root=str(delegated)) is None
 
 
 # What it sees
@@ -159,7 +218,7 @@ def test_somebody_without_rights_has_it_too():
     command = [python, "-I", "-S", "-c", code]
     with tempfile.TemporaryDirectory() as program, tempfile.TemporaryFile() as log:
         os.chmod(program, 0o755)
-        for name in ("supervisor.py", "mounts.py"):
+        for name in ("supervisor.py", "mounts.py", "calls.py"):
             shutil.copy(ROOT / "leaderboard" / "wire" / name, program)
         folder = tempfile.mkdtemp(prefix="acs-gym-agent-")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
@@ -167,12 +226,14 @@ def test_somebody_without_rights_has_it_too():
         order = {
             "command": command, "environment": {}, "folder": folder, "limits": CONTAINER.limits(),
             "log_bytes": 1000, "network": False, "namespaces": True, "read": read, "write": unused,
-            "report": write_report, "visible": asdict(visible(command)),
+            "report": write_report, "visible": asdict(visible(command)), "folder_bytes": 1 << 20,
+            "wall_seconds": 60, "group": {},
         }  # fmt: skip
+        os.write(held, json.dumps(order).encode() + b"\n")
         subprocess.run(
-            [python, "-I", "-S", f"{program}/supervisor.py", json.dumps(order)], stdin=lifeline,
-            stdout=log, stderr=log, pass_fds=(read, unused, write_report), check=True,
-            user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=(), start_new_session=True,
+            [python, "-I", "-S", f"{program}/supervisor.py", folder], stdin=lifeline, stdout=log,
+            stderr=log, pass_fds=(read, unused, write_report), check=True, user=nobody.pw_uid,
+            group=nobody.pw_gid, extra_groups=(), start_new_session=True,
         )  # fmt: skip
         os.close(write_report)
         said = [json.loads(line) for line in os.read(report, 1 << 16).splitlines()]
@@ -295,7 +356,7 @@ def test_where_the_kernel_refuses_it_is_not_built_and_the_reason_is_said():
     [
         (Isolation(namespaces=False, container=True), None, "user namespaces: Operation not"),
         pytest.param(
-            CONTAINER, Visible(("/no/such/folder",), ()), "/no/such/folder: No such file",
+            CONTAINER, Visible(("/no/such/folder",), (), ()), "/no/such/folder: No such file",
             marks=needs_container,
         ),
     ],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +92,43 @@ def one_that_tampers_without_namespaces() -> StdioAgent:
 def adversary(name: str, *arguments: object) -> str:
     """The command line of an adversary."""
     return shlex.join([sys.executable, str(ADVERSARIES / f"{name}.py"), *map(str, arguments)])
+
+
+def environment_with(folder: Path, *distributions: str) -> str:
+    """An environment of the agent's own that has these installed, as its author has one: its Python.
+
+    Their files are copied from ours. Of a container, ours is not seen.
+    """
+    import venv
+    from importlib import metadata
+
+    from packaging.requirements import Requirement
+
+    venv.create(folder, with_pip=False, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    todo, done = [Requirement(name) for name in distributions], set[str]()
+    while todo:
+        wanted = todo.pop()
+        if str(wanted) in done:
+            continue
+        done.add(str(wanted))
+        try:
+            found = metadata.distribution(wanted.name)
+        except metadata.PackageNotFoundError:  # For another platform, or optional.
+            continue
+        extras = [{"extra": extra} for extra in ("", *wanted.extras)]
+        todo += [
+            needed
+            for needed in map(Requirement, found.requires or ())
+            if needed.marker is None or any(map(needed.marker.evaluate, extras))
+        ]
+        for file in found.files or ():
+            where = site / str(file)
+            if file.suffix != ".pyc" and ".." not in file.parts:
+                where.parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(FileNotFoundError, FileExistsError):
+                    shutil.copyfile(file.locate(), where)
+    return str(folder / "bin" / "python")
 
 
 def running(token: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from botorch.acquisition import AcquisitionFunction, qLogExpectedImprovement
 from botorch.acquisition.objective import GenericMCObjective
 from botorch.sampling import SobolQMCNormalSampler
@@ -18,11 +19,17 @@ from baselines.acquisition import AcquisitionOptimizer
 from baselines.failures import Track
 from baselines.metric_models import EDGE, fit_metrics
 
+# Width of a spec's edge, in bilog margin: what meets eleven at once may be narrower than 0.01.
+_SPEC_EDGE = 1e-3
+
 
 class BotorchCEI(AcquisitionOptimizer):
     """A GP of the score and one a spec: log of the expected improvement times feasibility.
 
-    The best feasible score is what is to be improved on; before there is one, any score is better.
+    The best feasible score is what is to be improved on; before there is one, a score below all that were
+    seen, in the scores' own units: any feasible design is an improvement, a better one a larger one. A
+    fixed number is neither for scores that may be negative. Feasibility alone is, but it then starts from
+    the safest design instead of a good one (docs/optimizers.md has the figures).
     """
 
     name: ClassVar[str] = "botorch-cei"
@@ -36,9 +43,14 @@ class BotorchCEI(AcquisitionOptimizer):
             return None
         return qLogExpectedImprovement(
             metrics.processes,
-            best_f=max((o.score for o in self._observations if o.feasible), default=0.0),
+            best_f=max((o.score for o in self._observations if o.feasible), default=_below(score)),
             sampler=sampler,
             objective=GenericMCObjective(lambda samples, X=None: samples[..., -1]),
             constraints=metrics.constraints(),
-            eta=EDGE,
+            eta=torch.tensor([_SPEC_EDGE] * len(metrics.specs) + [EDGE] * metrics.fallible),
         )
+
+
+def _below(score: Tensor) -> float:
+    """One standard deviation less than the worst score, shape (n,), n >= 2: in the score's own units."""
+    return float(score.min() - score.std())

@@ -21,7 +21,7 @@ from baselines.failures import Observation
 from baselines.gaussian_process import VANILLA, GaussianProcesses, Prior
 from baselines.levels import Levels
 
-# Width of a constraint's edge, in bilog margin: a step would leave an optimiser without a slope.
+# Width of the edge of being measured, a step of 1: a sharp one would leave an optimiser without a slope.
 EDGE = 0.02
 _LEAST_OBSERVATIONS = 2
 _MEASURED = 0.5

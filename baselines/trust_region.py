@@ -63,18 +63,32 @@ class TrustRegion:
         elif self.failures >= self.failure_tolerance(batch):
             self.length, self.failures = self.length / 2.0, 0
 
-    def candidates(self, centre: Tensor, length_scales: Tensor, count: int) -> Tensor:
+    def candidates(
+        self,
+        centre: Tensor,
+        length_scales: Tensor,
+        count: int,
+        *,
+        share: Tensor | None = None,
+        zoom: float = 1.0,
+    ) -> Tensor:
         """`count` points of the region, shape (count, n).
 
         Sides go with the length scales, at equal volume. Each point differs from the centre in
         20 coordinates on average (in all, below 20 parameters) and at least in one.
+
+        Args:
+            share: of the coordinates that a point differs in, on average, shape (count, 1), if it is not
+                that of the paper.
+            zoom: of the sides, what the points may differ by.
         """
         sides = length_scales / length_scales.mean()
-        sides = self.length * sides / sides.log().mean().exp()
+        sides = zoom * self.length * sides / sides.log().mean().exp()
         low, high = (centre - sides / 2).clamp(0.0, 1.0), (centre + sides / 2).clamp(0.0, 1.0)
         engine = SobolEngine(self.n, scramble=True, seed=int(torch.randint(2**31, ())))
         points = low + (high - low) * engine.draw(count, dtype=torch.float64)
-        moved = torch.rand(count, self.n, dtype=torch.float64) < min(1.0, 20.0 / self.n)
+        likely = min(1.0, 20.0 / self.n) if share is None else share
+        moved = torch.rand(count, self.n, dtype=torch.float64) < likely
         moved[torch.arange(count), torch.randint(self.n, (count,))] = True
         return torch.where(moved, points, centre)
 
@@ -131,11 +145,17 @@ class TrustRegionOptimizer(BayesianOptimizer):
         if sampler is None:
             self._drawing = True
             return None
-        centre = torch.from_numpy(max(local, key=self._merit).unit)
+        return self._chosen(sampler, torch.from_numpy(max(local, key=self._merit).unit), n)
+
+    def _chosen(self, sampler: MeritSampler, centre: Tensor, n: int) -> Tensor:
+        """`n` points, shape (n, d): the best candidate of one sample each."""
         points = self._region.candidates(centre, sampler.length_scales, self._candidates)
+        return self._best_of(sampler, points, n)
+
+    def _best_of(self, sampler: MeritSampler, points: Tensor, n: int) -> Tensor:
+        """The best of `points`, shape (c, d), on their levels, in each of `n` samples: shape (n, d)."""
         rounded = torch.from_numpy(round_to_levels(points.numpy(), self._levels))
-        merits = sampler.sample(rounded, n)
-        return rounded[_argmax_each(merits)]
+        return rounded[_argmax_each(sampler.sample(rounded, n))]
 
     def _learn(self, learnt: Sequence[Observation]) -> None:
         before = max(map(self._merit, self._observations[self._since :]), default=-math.inf)

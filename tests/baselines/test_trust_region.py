@@ -20,7 +20,7 @@ from baselines.metric_models import fit_metrics
 from baselines.reproducible import reproducible
 from baselines.scbo import SCBO
 from baselines.testing import MIXED, bowl, failed, play, scored
-from baselines.trust_region import TrustRegion
+from baselines.trust_region import MeritSampler, TrustRegion
 from baselines.turbo import TuRBO
 
 FORTY = DesignSpace(tuple(Parameter(f"x_{k}", 0.0, 1.0) for k in range(40)))
@@ -79,6 +79,16 @@ def test_below_twenty_parameters_every_coordinate_moves():
     with reproducible(0):
         points = region.candidates(centre, torch.ones(5, dtype=torch.float64), 100)
     assert (points != centre).all()
+
+
+def test_a_share_says_how_many_coordinates_move_and_a_zoom_how_far():
+    region, centre = TrustRegion(10, length=0.4), torch.full((10,), 0.5, dtype=torch.float64)
+    share = torch.tensor([[0.0], [1.0]]).double().repeat(50, 1)
+    with reproducible(0):
+        points = region.candidates(centre, torch.ones(10).double(), 100, share=share, zoom=0.25)
+    moved = (points != centre).sum(dim=1)
+    assert (moved[0::2] == 1).all() and (moved[1::2] == 10).all()
+    assert 0.04 < (points - centre).abs().max() <= 0.05 + 1e-12
 
 
 def test_sides_go_with_the_length_scales_at_equal_volume():
@@ -148,6 +158,31 @@ def test_scbo_prefers_the_least_total_violation_then_the_largest_least_margin():
 def test_scbo_needs_more_successes_in_many_parameters():
     assert SCBO(FORTY, seed=0, initial=[])._region.success_tolerance == 4
     assert TuRBO(FORTY, seed=0, initial=[])._region.success_tolerance == 3
+
+
+class _Near(MeritSampler):
+    """No model: the merit falls with the distance from a point."""
+
+    length_scales = torch.ones(7, dtype=torch.float64)
+
+    def __init__(self, top):
+        self.top = top
+
+    def sample(self, points, n):
+        return -(points - self.top).abs().sum(dim=-1).expand(n, -1)
+
+
+def test_scbo_looks_again_around_what_it_found():
+    space = DesignSpace(tuple(Parameter(f"x_{k}", 0.0, 1.0) for k in range(7)))
+    optimizer = SCBO(space, seed=0, initial=[])
+    centre = torch.full((7,), 0.5, dtype=torch.float64)
+    sampler = _Near(centre + torch.tensor([0.3, 0.0, 0.0, -0.2, 0.0, 0.1, 0.0]))
+    with reproducible(0):
+        random = optimizer._region.candidates(centre, sampler.length_scales, 1200)
+        chosen = optimizer._chosen(sampler, centre, 3)
+    assert chosen.shape == (3, 7) and len({tuple(c.tolist()) for c in chosen}) == 3
+    far = -sampler.sample(random, 1).max()
+    assert (-sampler.sample(chosen, 1) < 0.5 * far).all()
 
 
 def test_a_design_that_failed_is_learnt_as_a_chance_of_failing():

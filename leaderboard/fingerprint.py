@@ -16,7 +16,7 @@ from acs_gym.simulation import version
 from acs_gym.simulation.driver import SimulatorNotFound
 from leaderboard.errors import LeaderboardError
 
-DISTRIBUTION, INPROCESS = "acs-gym", "inprocess"
+DISTRIBUTION, INPROCESS, CONTAINER = "acs-gym", "inprocess", "container"
 # What is recorded of an agent that says nothing: it shares the process of the meter.
 IN_PROCESS: Mapping[str, Any] = {"tier": INPROCESS}
 _PACKAGES = (DISTRIBUTION, "numpy", "scipy", "scikit-optimize", "scikit-learn", "pydantic")

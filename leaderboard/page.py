@@ -43,8 +43,8 @@ _ISOLATION = {
         "cheats"
     ),
     "subprocess": (
-        "ran in processes of their own, away from the meter and the simulator; what else was kept "
-        "from them is in each result"
+        "ran in processes of their own, which can read the user's files and use the simulator: fit "
+        "for development"
     ),
     "container": (
         "ran in processes of their own that saw, of all files, the system's programs and what the "
@@ -235,10 +235,10 @@ def _isolation(rows: Iterable[Row]) -> list[str]:
     said = [
         f"{agents[t]} {_ISOLATION.get(t, f'ran in the isolation tier {t}')}." for t in sorted(tiers)
     ]
-    if any("inprocess" in row.isolation and row.origin is not None for row in rows):
+    if any(set(row.isolation) != {"container"} for row in rows):
         said.append(
-            "Agents that come with ACS-Gym itself can be ranked from there all the same: their code "
-            "is part of what readers trust already."
+            "Outside a container only agents that come with ACS-Gym itself are ranked: their code is "
+            "there to read."
         )
     return said or ["What kept the agents apart from the harness is not recorded."]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from leaderboard import statistics as st
 from leaderboard.cell_figures import COUNTS_AS_ZERO, curve, first_met, paid
 from leaderboard.comparison import Comparison, Friedman, compare, friedman
-from leaderboard.fingerprint import DISTRIBUTION, INPROCESS
+from leaderboard.fingerprint import CONTAINER, DISTRIBUTION, INPROCESS
 from leaderboard.perturbations import RobustRecord
 from leaderboard.records import CellStatus, EvaluationRecord, TaskCard
 from leaderboard.store import StoredCell
@@ -304,9 +304,9 @@ def _reasons(
         yield f"{seeds} of {needed} seeds"
     if missing:
         yield f"{missing} cells missing"
-    # An agent of this package is code that its readers trust with the meter; another's is not.
-    if INPROCESS in isolation and not (origin or "").startswith(f"{DISTRIBUTION} "):
-        yield "shared the harness's process"
+    # An agent of this package is code that its readers have; another's may do whatever is not held.
+    if not (origin or "").startswith(f"{DISTRIBUTION} ") and set(isolation) != {CONTAINER}:
+        yield "shared the harness's process" if INPROCESS in isolation else "not in a container"
     if held_out:
         yield f"trained on {', '.join(held_out)}"
 

@@ -26,6 +26,7 @@ from acs_gym.registry import circuit_folders
 from leaderboard.cell_figures import paid
 from leaderboard.errors import LeaderboardError, unknown
 from leaderboard.findings import Finding
+from leaderboard.fingerprint import CONTAINER
 from leaderboard.perturbations import read_salt
 from leaderboard.records import Result
 from leaderboard.statistics import ENOUGH_SEEDS, ENOUGH_SEEDS_PAID
@@ -174,10 +175,10 @@ def _remarks(results: Sequence[Result]) -> list[str]:
             remarks.append(f"{task}: repetitions {numbers} are missing; every attempt belongs here")
         if len(own) < needed:
             remarks.append(f"{task}: {len(own)} seeds; fewer than {needed} are shown, not ranked")
-    if any(_isolation(r) == "inprocess" for r in results):
+    if outside := sorted({str(_isolation(r)) for r in results} - {CONTAINER}):
         remarks.append(
-            "the agent shared the process of the meter, so nothing shows that it kept to it; "
-            "stdio:COMMAND or mcp:COMMAND keeps it apart, and container: before it hides your files"
+            f"cells ran in the tier {' and '.join(outside)}, where nothing shows that the agent kept "
+            "to the meter; agents of others are ranked from container:stdio:COMMAND or container:mcp:COMMAND"
         )
     return remarks
 

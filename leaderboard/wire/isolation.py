@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from leaderboard.wire import leftovers
 from leaderboard.wire.visible import visible
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -202,7 +203,7 @@ class Confined:
             for descriptor in (self.read, self.report):
                 os.close(descriptor)
             self.end_writing()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            leftovers.remove(self.folder)
 
     def _read_report(self) -> None:
         os.set_blocking(self.report, False)
@@ -247,7 +248,7 @@ def start(
     with contextlib.ExitStack() as undo:
         # Where it really is: of a link on the way, a container has nothing.
         folder = os.path.realpath(tempfile.mkdtemp(prefix="acs-gym-agent-"))
-        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        undo.callback(leftovers.remove, folder)
         their_read, write = _pipe(undo)
         read, their_write = _pipe(undo)
         report, their_report = _pipe(undo)

@@ -11,8 +11,8 @@ Three processes, so that an agent that signals its parent hits neither the harne
                  dies with it, wherever it hid; signals from inside do not reach it
     agent        the command
 
-Standard library only, beside `mounts.py` and `calls.py`, and no import of this package: it starts in a
-few milliseconds, and what it has in memory is nobody's secret. What holds is tried, never assumed, and
+Standard library only, with its neighbours `mounts`, `calls` and `leftovers`, and no import of this
+package: it starts in a few milliseconds, and what it has in memory is nobody's secret. What holds is tried, never assumed, and
 reported as a line of JSON on the descriptor `report`: {"holds": {...}}, then {"exit": N} (negative:
 signal) or {"failed": "why"}. In the tier `container` a step that fails is such a failure, and nothing is
 run.
@@ -27,7 +27,6 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -36,10 +35,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from leaderboard.wire import calls, mounts
+    from leaderboard.wire import calls, leftovers, mounts
 else:
     sys.path.append(os.path.dirname(__file__))
     import calls
+    import leftovers
     import mounts
 
 _NEW_IPC, _NEW_USER, _NEW_PID, _NEW_NET = 0x08000000, 0x10000000, 0x20000000, 0x40000000
@@ -74,7 +74,7 @@ def main(order: dict[str, Any]) -> None:
     _kill_all(init, walk=not holds["processes"])
     _drain(output, left)
     # Here, because the harness may be gone.
-    shutil.rmtree(order["folder"], ignore_errors=True)
+    leftovers.remove(order["folder"])
     if group is not None:
         with contextlib.suppress(OSError):
             os.rmdir(group)
@@ -316,7 +316,7 @@ def _read_order(folder: str) -> dict[str, Any]:
     while not found.endswith(b"\n"):
         data = os.read(0, _CHUNK)
         if not data:
-            shutil.rmtree(folder, ignore_errors=True)
+            leftovers.remove(folder)
             sys.exit("no order")
         found += data
     order: dict[str, Any] = json.loads(found)

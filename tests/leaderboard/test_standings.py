@@ -99,6 +99,24 @@ def test_one_task_says_nothing_of_other_tasks():
                 cell("a", repetition=k, fingerprint={"origin": None, "isolation": {"tier": "subprocess"}})
                 for k in range(10)
             ],
+            ("not in a container",),
+        ),
+        (
+            [
+                cell("a", repetition=k, fingerprint={"origin": None, "isolation": {"tier": tier}})
+                for k, tier in enumerate(["container"] * 9 + ["subprocess"])
+            ],
+            ("not in a container",),
+        ),
+        (
+            [
+                cell("a", repetition=k, fingerprint={"origin": None, "isolation": {"tier": "container"}})
+                for k in range(10)
+            ],
+            (),
+        ),
+        (
+            [cell("a", repetition=k, fingerprint={"isolation": {"tier": "subprocess"}}) for k in range(10)],
             (),
         ),
     ],

@@ -218,7 +218,7 @@ def test_somebody_without_rights_has_it_too():
     command = [python, "-I", "-S", "-c", code]
     with tempfile.TemporaryDirectory() as program, tempfile.TemporaryFile() as log:
         os.chmod(program, 0o755)
-        for name in ("supervisor.py", "mounts.py", "calls.py"):
+        for name in ("supervisor.py", "mounts.py", "calls.py", "leftovers.py"):
             shutil.copy(ROOT / "leaderboard" / "wire" / name, program)
         folder = tempfile.mkdtemp(prefix="acs-gym-agent-")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)

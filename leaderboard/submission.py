@@ -178,7 +178,8 @@ def _remarks(results: Sequence[Result]) -> list[str]:
     if outside := sorted({str(_isolation(r)) for r in results} - {CONTAINER}):
         remarks.append(
             f"cells ran in the tier {' and '.join(outside)}, where nothing shows that the agent kept "
-            "to the meter; agents of others are ranked from container:stdio:COMMAND or container:mcp:COMMAND"
+            "to the meter; agents of others are ranked from container:stdio:COMMAND or "
+            "container:mcp:COMMAND"
         )
     return remarks
 

@@ -116,7 +116,10 @@ def test_one_task_says_nothing_of_other_tasks():
             (),
         ),
         (
-            [cell("a", repetition=k, fingerprint={"isolation": {"tier": "subprocess"}}) for k in range(10)],
+            [
+                cell("a", repetition=k, fingerprint={"isolation": {"tier": "subprocess"}})
+                for k in range(10)
+            ],
             (),
         ),
     ],

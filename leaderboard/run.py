@@ -23,7 +23,9 @@ from leaderboard.backends import MakeBackend, find_backend
 from leaderboard.dry_run import durations_in, forecast, forecast_table, summary_text
 from leaderboard.errors import LeaderboardError
 from leaderboard.plan import Durations, PlannedCell, plan_cells
+from leaderboard.printable import printable
 from leaderboard.progress import CellProgress
+from leaderboard.records import CellStatus
 from leaderboard.registry import build, listings
 from leaderboard.store import Corrupt, Store, remove_unfinished
 from leaderboard.suites import SUITES, resolve_task, suite_tasks, suites_with
@@ -324,6 +326,11 @@ def _show(
         terminal.print()
         terminal.print(ranking_table(board))
         terminal.print(Text(f"Report: {report}"), soft_wrap=True)
+    ended = [text for cell in finished if (text := _ending(cell, store))]
+    for text in ended[:_FAILURES_SHOWN]:
+        _say(console, text)
+    if len(ended) > _FAILURES_SHOWN:
+        _say(console, f"{len(ended) - _FAILURES_SHOWN} more cells did not end well; see the report")
     for text in failures[:_FAILURES_SHOWN]:
         _say(console, f"not run: {text}")
     if len(failures) > _FAILURES_SHOWN:
@@ -331,6 +338,16 @@ def _show(
     if failures:
         _say(console, "the same command runs these cells again; what they simulated is kept")
     return EXIT_INCOMPLETE if failures else 0
+
+
+def _ending(cell: PlannedCell, store: Store) -> str:
+    """What went wrong in a finished cell, in its own last words; empty where nothing did."""
+    result = store.result(cell.key)
+    if result.status is CellStatus.COMPLETE:
+        return ""
+    spec, last = result.spec, (result.message.strip().splitlines() or ["no reason given"])[-1]
+    status = str(result.status).replace("_", " ")
+    return printable(f"{status}: {spec.agent} on {spec.task}, seed {spec.repetition}: {last}")
 
 
 def _agent_table() -> Table:

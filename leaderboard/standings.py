@@ -53,6 +53,7 @@ class Figures:
         score: interquartile mean of the verified scores; `interval` its 95 % bootstrap interval over
             seeds, `task_interval` over tasks and seeds.
         successes: cells whose verified design meets every spec; `success_interval` is Wilson's.
+        met_at_once: cells whose very first design meets every spec.
         simulations_to_spec: Kaplan-Meier median; None when fewer than half of the cells got there.
         solved: Kaplan-Meier share of the cells that have met every spec, shape (budget,).
         area: mean over cells of the area under the best-so-far curve.
@@ -64,6 +65,7 @@ class Figures:
     interval: st.Interval
     task_interval: st.Interval
     successes: int
+    met_at_once: int
     success_interval: st.Interval
     simulations_to_spec: float | None
     solved: NDArray[np.float64]
@@ -329,6 +331,7 @@ def _figures(strata: Sequence[Sequence[StoredCell]], curves: _Curves) -> Figures
         interval=st.iqm_interval(scores),
         task_interval=st.iqm_interval_over_tasks(scores),
         successes=successes,
+        met_at_once=sum(bool(c.trace) and c.trace[0].evaluation.feasible for c in cells),
         success_interval=st.wilson_interval(successes, len(cells)),
         simulations_to_spec=st.median_simulations_to_spec(met, budget),
         solved=st.share_solved(met, budget),

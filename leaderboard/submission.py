@@ -28,11 +28,12 @@ from leaderboard.errors import LeaderboardError, unknown
 from leaderboard.findings import Finding
 from leaderboard.fingerprint import CONTAINER
 from leaderboard.perturbations import read_salt
+from leaderboard.printable import printable
 from leaderboard.records import Result
 from leaderboard.statistics import ENOUGH_SEEDS, ENOUGH_SEEDS_PAID
 from leaderboard.store import Store
 from leaderboard.verification import of_files
-from leaderboard.verify import CellReport, Thoroughness, printable, show, verify_runs
+from leaderboard.verify import CellReport, Thoroughness, show, verify_runs
 
 MANIFEST, RUNS = "submission.toml", "runs"
 EXIT_UNSOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

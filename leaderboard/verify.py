@@ -35,6 +35,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.findings import Finding, differences, same, short
 from leaderboard.fingerprint import simulator_version
 from leaderboard.perturbations import PUBLIC, RobustRecord, Salt, read_salt
+from leaderboard.printable import printable
 from leaderboard.store import RESULT, TRACE, Store, StoredCell, write_atomically
 from leaderboard.verification import (
     counts,
@@ -287,11 +288,6 @@ def _run_afresh(jobs: Sequence[Job]) -> list[Outcome]:
         if all(o.status is not Status.INFRA_ERROR for o in outcomes):
             break
     return outcomes
-
-
-def printable(text: str) -> str:
-    """Text from a file for a terminal: characters that steer one are shown as a mark."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def show(reports: Sequence[CellReport]) -> None:

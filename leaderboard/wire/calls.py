@@ -1,8 +1,10 @@
 """System calls that a contained agent may not make, as a filter of the kernel's (seccomp).
 
 What is refused leads round the namespaces: the kernel's keyrings, which cells of one user would share;
-new user namespaces, in which it is root again; io_uring, which does what other calls do and is not
-seen by a filter. Part of the program `supervisor.py`: standard library only, no import of this package.
+`flock`, by which they would say yes or no to each other through a file that both may read (`fcntl`'s
+locks are left: one that keeps others out needs a file that may be written); new user namespaces, in
+which it is root again; io_uring, which does what other calls do and is not seen by a filter. Part of the
+program `supervisor.py`: standard library only, no import of this package.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ _NEW_USER = 0x10000000
 # namespaces: by a flag in their first argument, and `clone3`, whose flags a filter cannot read. The C
 # library goes back to `clone` where there is none.
 _MACHINES = {
-    "x86_64": (0xC000003E, (248, 249, 250, 425, 426, 427), (56, 272), 435),
-    "aarch64": (0xC00000B7, (217, 218, 219, 425, 426, 427), (97, 220), 435),
+    "x86_64": (0xC000003E, (73, 248, 249, 250, 425, 426, 427), (56, 272), 435),
+    "aarch64": (0xC00000B7, (32, 217, 218, 219, 425, 426, 427), (97, 220), 435),
 }
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 _X32 = 0x40000000  # x86_64 has every call a second time, from here on.

@@ -34,12 +34,14 @@ def probe(isolation: Isolation | None = None) -> dict[str, Any]:
     `network_cut`: no connection to a listener on this machine. `harness_hidden`: neither the
     environment of the harness nor a signal to it. `files_hidden`: a file of this user's that the command
     does not name cannot be read. `files_read_only`: nothing written outside its own folder.
-    `environment_hidden`: nor one of the environment that the harness runs in. `simulator_hidden`: no
-    ngspice is found. `keyring_apart`: a key of the harness's session is not found. `no_new_namespaces`,
-    `no_io_uring`: the kernel gives neither. `folder_limited`: its folder is no larger than it may be.
-    `descendants_end`: a process that left its session is gone afterwards. `limits`: the resource limits
-    that were set, and the control group where there is one. All false or empty when the probe could not
-    run. `tier`: `container` only where that was asked for and holds.
+    `environment_hidden`: nor is a file of the environment that the harness runs in. `simulator_hidden`:
+    no ngspice is found. `sockets_hidden`, `fifos_hidden`, `terminal_hidden`: no Unix socket, pipe or
+    terminal of this user's can be opened by its path. `locks_refused`: nor a file be locked, not
+    even one that the command names. `keyring_apart`: a key of the harness's session is not found.
+    `no_new_namespaces`, `no_io_uring`: the kernel gives neither. `folder_limited`: its folder is no
+    larger than it may be. `descendants_end`: a process that left its session is gone afterwards.
+    `limits`: the resource limits that were set, and the control group where there is one. All false or
+    empty when the probe could not run. `tier`: `container` only where that was asked for and all hold.
     """
     return dict(_try(isolation or Isolation())[0])
 
@@ -72,6 +74,7 @@ def _try(isolation: Isolation) -> tuple[dict[str, Any], str]:
             "unnamed": str(unnamed),
             "package": __file__ if sys.prefix == sys.base_prefix else f"{sys.prefix}/pyvenv.cfg",
             "key": key,
+            **_ways_to_pass_on(Path(folder), undo),
             "folder_bytes": isolation.folder_bytes,
         }
         command = [sys.executable, "-I", "-S", "-c", _PROBE, str(named)]
@@ -100,6 +103,10 @@ def _try(isolation: Isolation) -> tuple[dict[str, Any], str]:
         "files_read_only": got_out is not None and untouched,
         "environment_hidden": none_of("package"),
         "simulator_hidden": none_of("program", "library"),
+        "sockets_hidden": none_of("unix"),
+        "fifos_hidden": none_of("fifo"),
+        "terminal_hidden": none_of("terminal"),
+        "locks_refused": none_of("lock"),
         "keyring_apart": none_of("key"),
         "no_new_namespaces": none_of("namespace"),
         "no_io_uring": none_of("io_uring"),
@@ -122,6 +129,21 @@ _ADD_KEY, _KEYCTL, _SESSION, _UNLINK = (
 )
 
 
+def _ways_to_pass_on(folder: Path, undo: contextlib.ExitStack) -> dict[str, str]:
+    """A socket, a pipe and a terminal that somebody on this side listens at, by path."""
+    ways = {"socket": str(folder / "socket"), "fifo": str(folder / "fifo")}
+    listener = undo.enter_context(socket.socket(socket.AF_UNIX))
+    listener.bind(ways["socket"])
+    listener.listen()
+    os.mkfifo(ways["fifo"])
+    undo.callback(os.close, os.open(ways["fifo"], os.O_RDONLY | os.O_NONBLOCK))
+    with contextlib.suppress(OSError):  # Where there are no terminals, none is found.
+        for descriptor in (pair := os.openpty()):
+            undo.callback(os.close, descriptor)
+        ways["terminal"] = os.ttyname(pair[1])
+    return ways
+
+
 @contextlib.contextmanager
 def _key_of_this_session(name: str) -> Iterator[None]:
     """A key of the kernel's that every process of this session finds; none where there are no keys."""
@@ -136,7 +158,7 @@ def _key_of_this_session(name: str) -> Iterator[None]:
 
 # Runs inside: tries to get out, leaves a process behind, and says what it managed to do.
 _PROBE = """
-import ctypes, ctypes.util, json, os, shutil, socket, sys, time
+import ctypes, ctypes.util, fcntl, json, os, shutil, socket, sys, time
 with open(3) as stream:
     question = json.loads(stream.readline())
 def connect():
@@ -154,6 +176,16 @@ def write():
 def write_named():
     with open(sys.argv[1], "a") as stream:
         stream.write("forged")
+def unix():
+    with socket.socket(socket.AF_UNIX) as out:
+        out.connect(question["socket"])
+def fifo():
+    os.close(os.open(question["fifo"], os.O_WRONLY | os.O_NONBLOCK))
+def terminal():
+    os.close(os.open(question.get("terminal", ""), os.O_WRONLY | os.O_NOCTTY))
+def lock():
+    with open(sys.argv[1]) as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 def package():
     open(question["package"]).close()
 def program():
@@ -177,8 +209,8 @@ def folder():
         raise OSError
 got_out = []
 libc, x86 = ctypes.CDLL(None), os.uname().machine == "x86_64"
-attempts = (connect, environ, signal, read, write, write_named, package, program, library, key, io_uring,
-            folder, namespace)
+attempts = (connect, environ, signal, read, write, write_named, unix, fifo, terminal, lock, package,
+            program, library, key, io_uring, folder, namespace)
 for attempt in attempts:
     try:
         attempt()

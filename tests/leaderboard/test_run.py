@@ -15,6 +15,9 @@ from rich.console import Console
 from acs_gym.registry import BUNDLED
 from leaderboard.plan import Durations
 from leaderboard.progress import CellProgress, RunningCell, duration_text, time_left
+from leaderboard.standings import standings
+from leaderboard.summary import ranking_table
+from tests.leaderboard.boards import grid
 from tests.leaderboard.conftest import AGENTS, plan, results, run, small, start
 
 
@@ -74,8 +77,17 @@ def test_bad_agents_are_recorded_and_the_run_goes_on(tmp_path):
     assert found["DiesAlways", 0]["score"] == 0
     assert "died (killed by SIGKILL); trying once more" in done.stderr
     assert "1 crashed" in done.stdout and "1 agent error" in done.stdout
+    assert f"agent error: {AGENTS}:Raises on ACS-OTA5T-v0, seed 0: " in done.stderr
+    assert "over budget: " in done.stderr and "crashed: " in done.stderr
     log = (tmp_path / found["Talks", 0]["key"] / "agent.log").read_text()
     assert log == '{"event": "done"}\nstraight to the descriptor\n'
+
+
+def test_an_agents_name_steers_no_terminal_and_is_no_markup():
+    board = standings(grid({"[red]me\x1b[2J": {"ACS-A-v0": [0.1, 0.2]}}))
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(ranking_table(board))
+    assert "[red]me\N{REPLACEMENT CHARACTER}[2J" in console.export_text()
 
 
 def test_a_killed_cell_process_is_reported_and_its_cell_run_again(tmp_path):

@@ -16,6 +16,7 @@ from leaderboard.perturbations import RobustRecord
 from leaderboard.standings import standings
 from leaderboard.statistics import TARGETS, THRESHOLDS
 from leaderboard.store import TRACE, Store
+from leaderboard.summary import notes
 from leaderboard.verify import ROBUST
 from tests.leaderboard.boards import BUDGET, cell, grid
 
@@ -127,6 +128,16 @@ def test_one_task_says_nothing_of_other_tasks():
 def test_who_is_ranked_and_why_not(cells, reasons):
     (found,) = standings(cells).rows
     assert (found.reasons, found.ranked) == (reasons, not reasons)
+
+
+@pytest.mark.parametrize(("at_once", "note"), [(6, "6 met at simulation 1"), (5, "")])
+def test_a_row_that_meets_everything_at_once_is_marked(at_once, note):
+    """Its first simulation meets every spec in most cells: it was given the answer."""
+    cells = [
+        cell("a", repetition=k, scores=(1.0,) if k < at_once else (0.5, 1.0)) for k in range(10)
+    ]
+    (found,) = standings(cells).rows
+    assert found.overall.met_at_once == at_once and notes(found) == note and found.ranked
 
 
 def test_an_agent_trained_on_what_is_held_out_is_custom_and_stands_last():

@@ -247,3 +247,12 @@ def test_the_record_says_what_held(tmp_path):
     assert isolation["network_cut"] == isolation["held"]["network"]
     assert "RLIMIT_AS" in isolation["limits"]
     assert run.record["finish"]["recommendation"].keys() == set(run.session.task.space.names)
+
+
+def test_what_a_tier_leaves_within_reach_is_recorded_as_within_reach():
+    """By trying: without a container it opens sockets, pipes, terminals and locks by their paths."""
+    ways = {"sockets_hidden", "fifos_hidden", "terminal_hidden", "locks_refused", "files_hidden"}
+    assert not any(probe(Isolation())[way] for way in ways)
+    contained = probe(Isolation(container=True))
+    if contained["tier"] == "container":
+        assert all(contained[way] for way in ways)

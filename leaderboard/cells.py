@@ -9,12 +9,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+# Beyond what anybody runs, and within what arithmetic and ranges of them take no time for.
+MOST_REPETITIONS, MOST_SIMULATIONS, MOST_SEED = 10**5, 10**9, 2**63 - 1
+_LONGEST_NAME = 4096
+
+
+def check_name(name: str) -> str:
+    """A name that is one text to everybody who sees it. Raises ValueError for another."""
+    if not name.isprintable() or unicodedata.normalize("NFC", name) != name:
+        raise ValueError("has characters that are not seen, or not in their usual form (NFC)")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME), AfterValidator(check_name)]
 
 
 class CellSpec(BaseModel):
@@ -22,13 +37,13 @@ class CellSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    task: str
-    pdk: str
-    tier: str
-    agent: str
-    repetition: Annotated[int, Field(ge=0)]
-    budget: Annotated[int, Field(ge=1)]
-    suite_seed: Annotated[int, Field(ge=0)]
+    task: Name
+    pdk: Name
+    tier: Name
+    agent: Name
+    repetition: Annotated[int, Field(ge=0, lt=MOST_REPETITIONS)]
+    budget: Annotated[int, Field(ge=1, le=MOST_SIMULATIONS)]
+    suite_seed: Annotated[int, Field(ge=0, le=MOST_SEED)]
 
     @property
     def label(self) -> str:

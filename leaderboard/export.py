@@ -32,11 +32,15 @@ from leaderboard.chosen import (
 )
 from leaderboard.errors import LeaderboardError
 from leaderboard.perturbations import RobustRecord
+from leaderboard.printable import printable
 from leaderboard.standings import Standings, newest
 from leaderboard.store import StoredCell, write_atomically
 from leaderboard.summary import interval_text, notes, pdk_label, rank_text, sims_text
 
 EXIT_USAGE = 2
+
+# What a spreadsheet takes a text for a formula by.
+_FORMULA = ("=", "+", "-", "@")
 
 
 class Format(StrEnum):
@@ -201,7 +205,13 @@ def _text(value: object) -> str | None:
 
 
 def _csv_value(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, (bool, dict)) else value
+    """A cell that is one line, and no formula to a spreadsheet."""
+    if isinstance(value, bool | dict):
+        return json.dumps(value)
+    if not isinstance(value, str):
+        return value
+    flat = printable(" ".join(value.split()))
+    return f"'{flat}" if flat.startswith(_FORMULA) else flat
 
 
 def _markdown(text: str) -> str:

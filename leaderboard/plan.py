@@ -12,7 +12,15 @@ from acs_gym.circuit import CircuitError
 from acs_gym.pdks import PdkError, pdk_names
 from acs_gym.task import TIERS, Task, make_task
 from acs_gym.tiers import get_tier
-from leaderboard.cells import CellSpec, grid, run_key
+from leaderboard.cells import (
+    MOST_REPETITIONS,
+    MOST_SEED,
+    MOST_SIMULATIONS,
+    CellSpec,
+    check_name,
+    grid,
+    run_key,
+)
 from leaderboard.contract import agent_config, agent_track, check_task
 from leaderboard.errors import LeaderboardError, unknown
 from leaderboard.fingerprint import simulator_version
@@ -90,11 +98,20 @@ def plan_cells(
     """
     if not tasks or not agents:
         raise LeaderboardError("nothing to run; give at least one task and at least one agent")
-    for what, number in (("--budget", budget), ("--seeds", repetitions)):
-        if number < 1:
-            raise LeaderboardError(f"{what} is {number}; it must be at least 1")
-    if suite_seed < 0:
-        raise LeaderboardError(f"--suite-seed is {suite_seed}; it must be at least 0")
+    for what, number, least, most in (
+        ("--budget", budget, 1, MOST_SIMULATIONS),
+        ("--seeds", repetitions, 1, MOST_REPETITIONS),
+        ("--suite-seed", suite_seed, 0, MOST_SEED),
+    ):
+        if number < least:
+            raise LeaderboardError(f"{what} is {number}; it must be at least {least}")
+        if number > most:
+            raise LeaderboardError(f"{what} is {number}; it must be at most {most}")
+    for name in agents:
+        try:
+            check_name(name)
+        except ValueError as error:
+            raise LeaderboardError(f"agent {name!r}: its name {error}") from None
     if pdk not in pdk_names():
         raise unknown("PDK", pdk, pdk_names())
     _check_tier(tier)

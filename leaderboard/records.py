@@ -15,7 +15,8 @@ from leaderboard.cells import CellSpec
 SCHEMA = 1
 
 Score = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
+# Beyond it sums of counts would leave the floats, and `10**400` does at once.
+Count = Annotated[int, Field(ge=0, le=10**15)]
 
 
 class CellStatus(StrEnum):
@@ -135,7 +136,7 @@ class Usage(_Record):
     duplicates: Count
     failed: dict[str, Count]
     tokens: Count
-    money: Annotated[float, Field(ge=0)]
+    money: Annotated[float, Field(ge=0, le=1e12)]
 
 
 class Timing(_Record):

@@ -8,6 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from leaderboard.cells import CellSpec, canonical_json, grid, run_key, session_seed
+from leaderboard.errors import LeaderboardError
+from leaderboard.plan import plan_cells
 
 SPEC = CellSpec(
     task="ACS-OTA5T-v0",
@@ -79,3 +81,30 @@ def test_a_spec_that_makes_no_sense_is_refused(change):
 def test_json_never_holds_nan():
     with pytest.raises(ValueError, match="JSON"):
         canonical_json({"a": float("nan")})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"agent": "a\u200bb"}, {"agent": "a\u202eb"}, {"agent": "e\u0301"}, {"agent": "a\nb"},
+        {"agent": ""}, {"agent": "a" * 5000}, {"task": "x\x1b[2J"}, {"repetition": 4 * 10**9},
+        {"budget": 10**30}, {"suite_seed": 2**63},
+    ],
+)  # fmt: skip
+def test_names_that_read_as_others_and_numbers_without_end_are_no_spec(change):
+    with pytest.raises(ValidationError):
+        CellSpec.model_validate(SPEC.model_dump() | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"repetitions": 10**6}, "--seeds is 1000000; it must be at most 100000"),
+        ({"budget": 10**12}, "--budget is 1000000000000; it must be at most"),
+        ({"agents": ["sobol\u200b"]}, "its name has characters that are not seen"),
+    ],
+)
+def test_they_are_refused_before_anything_runs(change, reason):
+    given = {"agents": ["sobol"], "repetitions": 1, "budget": 5} | change
+    with pytest.raises(LeaderboardError, match=reason):
+        plan_cells(["ACS-OTA5T-v0"], pdk="generic", tier="tt", suite_seed=0, **given)

@@ -19,8 +19,8 @@ from baselines.acquisition import AcquisitionOptimizer
 from baselines.failures import Track
 from baselines.metric_models import EDGE, fit_metrics
 
-# Width of a spec's edge, in bilog margin: what meets eleven at once may be narrower than 0.01.
-_SPEC_EDGE = 1e-3
+# Of a spec's edge, in bilog margin.
+_LEAST_EDGE = 1e-3
 
 
 class BotorchCEI(AcquisitionOptimizer):
@@ -47,8 +47,17 @@ class BotorchCEI(AcquisitionOptimizer):
             sampler=sampler,
             objective=GenericMCObjective(lambda samples, X=None: samples[..., -1]),
             constraints=metrics.constraints(),
-            eta=torch.tensor([_SPEC_EDGE] * len(metrics.specs) + [EDGE] * metrics.fallible),
+            eta=torch.tensor([self._edge()] * len(metrics.specs) + [EDGE] * metrics.fallible),
         )
+
+    def _edge(self) -> float:
+        """Width of a spec's edge, in bilog margin: no more than the best design misses by.
+
+        A wide one leads from afar; but where a set meets many specs by less than its width, everything in
+        it counts as unlikely.
+        """
+        missed = [-min(o.margins.values()) for o in self._observations if o.measured]
+        return min(max(min(missed, default=EDGE), _LEAST_EDGE), EDGE)
 
 
 def _below(score: Tensor) -> float:

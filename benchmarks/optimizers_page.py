@@ -45,6 +45,7 @@ EARLIER = (
     "ran (loop gain, stability, saturation, area, transients): its figures are not of today's tasks."
 )
 PAGE, CURVES, HEAT = "optimizer-study.md", "optimizer-curves.svg", "optimizer-tasks.svg"
+SIGNED_OFF = ("sign_off.json", "sign_off_transfer.json")
 SIGN_OFF, WARM = "optimizer-sign-off.svg", "optimizer-warm-starts.svg"
 DRAWN = 7  # Methods in the picture of curves; more cannot be told apart.
 FLOOR = ("skopt-gp", "random")
@@ -177,9 +178,11 @@ def task_table(runs: Runs, order: Sequence[str]) -> list[str]:
 
 
 def draw_sign_off(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Share of the runs that are signed off, over the simulations spent; a line an agent."""
+    """Share of the runs signed off over the simulations spent, of the tasks that all agents ran on."""
     figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
     agents = list(dict.fromkeys(r["agent"] for r in runs))
+    shared = set.intersection(*({r["task"] for r in runs if r["agent"] == a} for a in agents))
+    runs = [r for r in runs if r["task"] in shared]
     end = max(r["budget"] for r in runs)
     for number, agent in enumerate(agents):
         found = [r for r in runs if r["agent"] == agent]
@@ -212,19 +215,19 @@ def draw_warm_starts(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     pictures.save(figure, path)
 
 
-def over_corners(document: Mapping[str, Any]) -> list[str]:
-    return [
+def over_corners(documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
         "## Over corners",
         "",
-        f"`{document['command']}` (tier `pvt`, simulations until a design passes every condition, each "
-        "confirmed by a full simulation in a fresh simulator; a dash: not within the budget). "
+        "Simulations, one a condition of tier `pvt`, until a design passes every condition; each was "
+        "confirmed by a full simulation in a fresh simulator; a dash: not within the budget. "
         "`corner-aware` is around `composite-ei`, `corner-aware:transfer` around `transfer`.",
         "",
-        *sign_off.table(document["runs"]),
-        "",
-        f"![Share of runs signed off over simulations](images/{SIGN_OFF})",
-        "",
     ]
+    for document in documents:
+        lines += [f"`{document['command']}`:", "", *sign_off.table(document["runs"]), ""]
+    lines.append("The picture is of the tasks that both ran on.")
+    return [*lines, "", f"![Share of runs signed off over simulations](images/{SIGN_OFF})", ""]
 
 
 def from_what_is_known(documents: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -303,7 +306,7 @@ def page(
             *task_table(runs, order),
             "",
             *from_what_is_known([_document("warm_starts.json"), _document("warm_gf180mcu.json")]),
-            *over_corners(_document("sign_off.json")),
+            *over_corners([_document(name) for name in SIGNED_OFF]),
             "## What an ask costs",
             "",
             *ask_table(RESULTS / "ask_time.json"),
@@ -334,7 +337,8 @@ def main() -> None:
     order = ranked(runs)
     draw_curves(runs, order, arguments.docs / "images" / CURVES)
     draw_tasks(runs, order, arguments.docs / "images" / HEAT)
-    draw_sign_off(_document("sign_off.json")["runs"], arguments.docs / "images" / SIGN_OFF)
+    signed_off = [run for name in SIGNED_OFF for run in _document(name)["runs"]]
+    draw_sign_off(signed_off, arguments.docs / "images" / SIGN_OFF)
     draw_warm_starts(_document("warm_starts.json")["runs"], arguments.docs / "images" / WARM)
     text = page(finished, data["command"], data["ngspice"], data["libraries"])
     (arguments.docs / PAGE).write_text(text)

@@ -83,11 +83,20 @@ def test_bad_agents_are_recorded_and_the_run_goes_on(tmp_path):
     assert log == '{"event": "done"}\nstraight to the descriptor\n'
 
 
-def test_an_agents_name_steers_no_terminal_and_is_no_markup():
-    board = standings(grid({"[red]me\x1b[2J": {"ACS-A-v0": [0.1, 0.2]}}))
+def test_an_agents_name_is_no_markup():
+    board = standings(grid({"[red]me": {"ACS-A-v0": [0.1, 0.2]}}))
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(ranking_table(board))
-    assert "[red]me\N{REPLACEMENT CHARACTER}[2J" in console.export_text()
+    assert "[red]me" in console.export_text()
+
+
+def test_what_an_agent_says_at_its_end_steers_no_terminal(store, finish):
+    result = finish("Raises")
+    path = store.cell(result.key) / "result.json"
+    message = "Traceback\nRuntimeError: \x1b[2J[bold]gone"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"message": message}))
+    done = run(*small(store.folder, f"{AGENTS}:Raises"))
+    assert "RuntimeError: \N{REPLACEMENT CHARACTER}[2J[bold]gone" in done.stderr
 
 
 def test_a_killed_cell_process_is_reported_and_its_cell_run_again(tmp_path):

@@ -115,12 +115,12 @@ def test_an_array_does_what_processes_of_this_machine_do(tmp_path):
         "its process died (killed by SIGKILL); trying once more",
         "its process died 2 times, last killed by SIGKILL; it counts as 0",
     ]
-    assert not list(there.folder.glob(".running-*"))
+    assert not list(there.folder.glob(".acs-gym-run-*"))
 
 
 def test_an_interrupted_array_ends_its_tasks_and_goes_on_where_it_was(tmp_path):
     store = store_in(tmp_path / "out")
-    (left := store.folder / ".running-killed").mkdir()
+    (left := store.folder / ".acs-gym-run-killed").mkdir()
     cells = plan(f"{AGENTS}:Gated", repetitions=2)
     with pytest.raises(KeyboardInterrupt):
         find_backend("slurm:cluster=local")(store, None, Heard(interrupt_after(2))).run(cells)
@@ -128,7 +128,7 @@ def test_an_interrupted_array_ends_its_tasks_and_goes_on_where_it_was(tmp_path):
     assert len(first) == 2
     wait_until(lambda: not any(alive(pid) for pids in first.values() for pid in pids))
     assert store.finished() == [] and not left.exists()
-    assert not list(store.folder.glob(".running-*"))
+    assert not list(store.folder.glob(".acs-gym-run-*"))
 
     (store.folder / "gate").touch()
     backend = find_backend("slurm:cluster=local,cells=2")(store, None, Heard())

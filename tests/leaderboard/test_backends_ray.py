@@ -86,5 +86,5 @@ def test_interrupted_it_leaves_nothing_behind(tmp_path):
     assert len(pids) == 2
     wait_until(lambda: not any(alive(pid) for pid in pids))
     wait_until(lambda: not any(alive(p) for p in set(children_of(os.getpid())) - before))
-    assert store.finished() == [] and not list(store.folder.glob(".running-*"))
+    assert store.finished() == [] and not list(store.folder.glob(".acs-gym-run-*"))
     assert signal.getsignal(signal.SIGTERM) == handler

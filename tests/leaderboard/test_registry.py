@@ -49,7 +49,8 @@ def test_an_agent_that_says_nothing_of_itself_has_no_configuration_and_may_see_m
         (f"{AGENTS}:walker", "not callable"),
         (f"{AGENTS}:leaves", "SystemExit: 0"),
         (f"{AGENTS}:needs_library", r"pip install 'mine\[wonder\]'"),
-        ("sobol:5", "takes nothing after its name; write sobol"),
+        ("llm-scripted:5", "takes nothing after its name; write llm-scripted"),
+        ("sobol:5", "5: No such file"),
         ("llm:nowhere.toml", "nowhere.toml: cannot be read"),
     ],
 )

@@ -26,10 +26,9 @@ _LEAST_EDGE = 1e-3
 class BotorchCEI(AcquisitionOptimizer):
     """A GP of the score and one a spec: log of the expected improvement times feasibility.
 
-    The best feasible score is what is to be improved on; before there is one, a score below all that were
-    seen, in the scores' own units: any feasible design is an improvement, a better one a larger one. A
-    fixed number is neither for scores that may be negative. Feasibility alone is, but it then starts from
-    the safest design instead of a good one (docs/optimizers.md has the figures).
+    The best feasible score is what is to be improved on; before there is one, the worst that was seen:
+    any feasible design is an improvement, a better one a larger one. A fixed number is neither for scores
+    that may be negative (docs/optimizers.md has the figures).
     """
 
     name: ClassVar[str] = "botorch-cei"
@@ -41,9 +40,10 @@ class BotorchCEI(AcquisitionOptimizer):
         metrics = fit_metrics(self._observations, self._levels, with_score=True)
         if metrics is None:
             return None
+        feasible = [o.score for o in self._observations if o.feasible]
         return qLogExpectedImprovement(
             metrics.processes,
-            best_f=max((o.score for o in self._observations if o.feasible), default=_below(score)),
+            best_f=max(feasible) if feasible else score.min(),
             sampler=sampler,
             objective=GenericMCObjective(lambda samples, X=None: samples[..., -1]),
             constraints=metrics.constraints(),
@@ -58,8 +58,3 @@ class BotorchCEI(AcquisitionOptimizer):
         """
         missed = [-min(o.margins.values()) for o in self._observations if o.measured]
         return min(max(min(missed, default=EDGE), _LEAST_EDGE), EDGE)
-
-
-def _below(score: Tensor) -> float:
-    """One standard deviation less than the worst score, shape (n,), n >= 2: in the score's own units."""
-    return float(score.min() - score.std())

@@ -28,7 +28,7 @@ class BotorchCEI(AcquisitionOptimizer):
 
     The best feasible score is what is to be improved on; before there is one, the worst that was seen:
     any feasible design is an improvement, a better one a larger one. A fixed number is neither for scores
-    that may be negative (docs/optimizers.md has the figures).
+    that may be negative.
     """
 
     name: ClassVar[str] = "botorch-cei"

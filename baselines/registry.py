@@ -200,6 +200,10 @@ def corner_aware(around: str | None = None) -> CornerAwareAgent:
     """Sign-off over many conditions: a method at the few that matter, then all (corner-aware:METHOD)"""
     name, _, start_from = (around or "composite-ei").partition(":")
     if name not in _FACTORIES:
+        if not Path(around or "").exists():
+            raise ValueError(
+                f"{around} is neither a file nor a method; methods: {', '.join(_FACTORIES)}"
+            )
         name, start_from = "composite-ei", around or ""
     inner = _FACTORIES[name](start_from or None)
     return CornerAwareAgent(inner.method, start_from=inner.start_from)

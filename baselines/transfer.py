@@ -29,16 +29,14 @@ from numpy.typing import NDArray
 from acs_gym.design import Design, DesignSpace
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.task import Task
-from baselines.composite_ei import CompositeEI, Effort, GaussianProcesses, Processes
+from baselines.composite_ei import CompositeEI, GaussianProcesses, Processes
 from baselines.failures import Observation, Track, observe, teaches
 
 Array = NDArray[np.float64]
 
 _MOST = 240  # Known designs that are modelled; a fit costs the cube of their number.
-_STARTS, _APART = (
-    2,
-    0.1,
-)  # Known designs that are simulated first; they differ in a coordinate by a tenth.
+_STARTS = 2  # Known designs that are simulated first,
+_APART = 0.1  # and by how much they differ in a coordinate at least.
 _GAIN_SIGMA = 0.5  # How far the gain is from 1, before anything is measured.
 
 
@@ -51,6 +49,7 @@ class Transfer(CompositeEI):
 
     Args:
         known: evaluations of this circuit, judged under the targets of now.
+        options: those of `CompositeEI`.
     """
 
     name: ClassVar[str] = "transfer"
@@ -63,11 +62,10 @@ class Transfer(CompositeEI):
         seed: int,
         initial: Sequence[Design],
         known: Sequence[Evaluation] = (),
-        effort: Effort | None = None,
-        weights: Mapping[str, float] | None = None,
+        **options: Any,
     ) -> None:
+        super().__init__(space, seed=seed, initial=initial, **options)
         best = _best(space, known)
-        super().__init__(space, seed=seed, initial=initial, effort=effort, weights=weights)
         self._prior = _Prior.fitted(best, seed) if len(best) > 1 else None
 
     @classmethod
@@ -220,12 +218,8 @@ class _Prior:
         others = np.random.default_rng((seed, 2)).choice(len(rest), size=size, replace=False)
         chosen = [*half, *(rest[int(k)] for k in others)]
         specs = tuple(s for s in chosen[0].specs if sum(s in o.margins for o in chosen) > 1)
-        return cls(specs, _processes_of(tuple(chosen), specs))
-
-
-def _processes_of(chosen: Sequence[Observation], specs: Sequence[str]) -> GaussianProcesses:
-    values = np.array([[o.margins.get(s, np.nan) for o in chosen] for s in specs])
-    return GaussianProcesses(np.array([o.unit for o in chosen]), values)
+        values = np.array([[o.margins.get(s, np.nan) for o in chosen] for s in specs])
+        return cls(specs, GaussianProcesses(np.array([o.unit for o in chosen]), values))
 
 
 @dataclass(slots=True, eq=False)

@@ -23,16 +23,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
-import json
 import multiprocessing
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import resumable
 
 import acs_gym
 from acs_gym.design import Design
@@ -189,30 +190,20 @@ def peak_memory_mib() -> int:
 
 def load_results(path: Path | None) -> list[Finished]:
     """Finished runs of a study that was written with `--json`."""
-    if path is None or not path.exists():
-        return []
-    runs = json.loads(path.read_text())["runs"]
-    return [Finished(**(data | {"run": Run(**data["run"])})) for data in runs]
+    return [] if path is None else [_finished(data) for data in resumable.document(path)]
 
 
 def load(path: Path) -> list[Finished]:
-    """Finished runs; a line that was cut off by an interrupt is left out."""
-    found = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            data = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        found.append(Finished(**(data | {"run": Run(**data["run"])})))
-    return found
+    """Finished runs."""
+    return [_finished(data) for data in resumable.lines(path)]
+
+
+def _finished(data: Mapping[str, Any]) -> Finished:
+    return Finished(**{**data, "run": Run(**data["run"])})
 
 
 def execute_all(runs: Sequence[Run], path: Path, jobs: int) -> None:
     """Every run, each appended to `path` when it ends. A run that raises ends the study."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not path.read_text().endswith("\n"):
-        with path.open("a") as file:
-            file.write("\n")
     os.environ |= ONE_THREAD  # Inherited by the processes of the runs, which load a BLAS.
     pool = multiprocessing.get_context("spawn").Pool(
         jobs,
@@ -221,10 +212,9 @@ def execute_all(runs: Sequence[Run], path: Path, jobs: int) -> None:
         maxtasksperchild=1,
     )
     start = time.perf_counter()
-    with pool, path.open("a") as file:
+    with pool:
         for number, done in enumerate(pool.imap_unordered(execute, runs), start=1):
-            file.write(json.dumps(asdict(done), separators=(",", ":")) + "\n")
-            file.flush()
+            resumable.append(path, asdict(done))
             minutes = (time.perf_counter() - start) / 60
             print(
                 f"{number}/{len(runs)} {minutes:.0f} min: {done.run.method} on {done.run.task}, "
@@ -272,7 +262,7 @@ def table(finished: Iterable[Finished], budget: int) -> list[str]:
     return [head, "|---" * 7 + "|", *(row[-1] for row in rows)]
 
 
-def summary(finished: Sequence[Finished], command: str) -> dict[str, Any]:
+def summary(finished: Sequence[Finished]) -> dict[str, Any]:
     """What is committed: enough to draw every figure again."""
     versions = {}
     for name in LIBRARIES:
@@ -281,7 +271,6 @@ def summary(finished: Sequence[Finished], command: str) -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "not installed"
     return {
-        "command": command,
         "ngspice": str(simulator_version()),
         "libraries": versions,
         "cores": available_cores(),
@@ -338,11 +327,7 @@ def main() -> None:
     if len(chosen) < len(wanted):
         print(f"\n{len(chosen)} of {len(wanted)} runs are done.")
     if arguments.json:
-        command = "python benchmarks/optimizers.py " + " ".join(sys.argv[1:])
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(summary(chosen, command), separators=(",", ":"))
-        # A line a run, so that a difference between two studies can be read.
-        arguments.json.write_text(text.replace('{"run":', '\n{"run":') + "\n")
+        resumable.write(arguments.json, summary(chosen))
 
 
 if __name__ == "__main__":

@@ -177,42 +177,46 @@ def task_table(runs: Runs, order: Sequence[str]) -> list[str]:
     return ["| method | " + " | ".join(short) + " |", "|---" * (len(tasks) + 1) + "|", *rows]
 
 
-def draw_sign_off(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Share of the runs signed off over the simulations spent, of the tasks that all agents ran on."""
+def draw_shares(
+    reached: Mapping[str, Sequence[int | None]], end: int, path: Path, *, x: str, y: str
+) -> None:
+    """Share of the runs that have got there, over simulations, a line a name; None: within `end` not."""
     figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    for number, (name, found) in enumerate(reached.items()):
+        at = sorted(k for k in found if k is not None)
+        shares = np.arange(len(at) + 1) / len(found)
+        axes.step(
+            [0, *at, end], [*shares, shares[-1]], where="post", label=name, color=f"C{number}"
+        )
+    axes.set(xlabel=x, ylabel=y)
+    axes.set_xlim(0, end)
+    axes.set_ylim(-0.02, 1.02)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    pictures.save(figure, path)
+
+
+def draw_sign_off(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Of the tasks that all agents ran on."""
     agents = list(dict.fromkeys(r["agent"] for r in runs))
     shared = set.intersection(*({r["task"] for r in runs if r["agent"] == a} for a in agents))
     runs = [r for r in runs if r["task"] in shared]
-    end = max(r["budget"] for r in runs)
-    for number, agent in enumerate(agents):
-        found = [r for r in runs if r["agent"] == agent]
-        at = sorted(r["simulations"] for r in found if r["signed_off"])
-        shares = np.arange(len(at) + 1) / len(found)
-        axes.step(
-            [0, *at, end], [*shares, shares[-1]], where="post", label=agent, color=f"C{number}"
-        )
-    axes.set(xlabel="simulations, one a condition", ylabel="share of runs signed off")
-    axes.set_ylim(-0.02, 1.02)
-    axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="lower right")
-    pictures.save(figure, path)
+    reached = {
+        a: [r["simulations"] if r["signed_off"] else None for r in runs if r["agent"] == a]
+        for a in agents
+    }
+    draw_shares(
+        reached, max(r["budget"] for r in runs), path,
+        x="simulations, one a condition", y="share of runs signed off",
+    )  # fmt: skip
 
 
 def draw_warm_starts(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Share of the runs that meet every spec, over simulations; a line an arm."""
-    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
-    for number, arm in enumerate(dict.fromkeys(r["arm"] for r in runs)):
-        found = [r for r in runs if r["arm"] == arm]
-        at = sorted(r["met"] for r in found if r["met"] is not None)
-        shares = np.arange(len(at) + 1) / len(found)
-        axes.step([0, *at, warm_starts.BUDGET], [*shares, shares[-1]], where="post", label=arm,
-                  color=f"C{number}")  # fmt: skip
-    axes.set(xlabel="simulations", ylabel="share of runs that meet every spec")
-    axes.set_xlim(0, warm_starts.BUDGET)
-    axes.set_ylim(-0.02, 1.02)
-    axes.grid(alpha=0.25)
-    axes.legend(frameon=False, ncols=2)
-    pictures.save(figure, path)
+    arms = dict.fromkeys(r["arm"] for r in runs)
+    reached = {a: [r["met"] for r in runs if r["arm"] == a] for a in arms}
+    draw_shares(
+        reached, warm_starts.BUDGET, path, x="simulations", y="share of runs that meet every spec"
+    )
 
 
 def over_corners(documents: Sequence[Mapping[str, Any]]) -> list[str]:

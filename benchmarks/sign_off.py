@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import statistics
 import sys
@@ -21,6 +20,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+
+import resumable
 
 import acs_gym
 from acs_gym.session import Call
@@ -102,9 +103,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    arguments.runs.parent.mkdir(parents=True, exist_ok=True)
-    known = arguments.runs.read_text().splitlines() if arguments.runs.exists() else []
-    done = [json.loads(line) for line in known]
+    done = resumable.lines(arguments.runs)
     chosen = []
     for seed in range(arguments.from_seed, arguments.from_seed + arguments.seeds):
         for name in map(resolve_task, arguments.tasks or BUDGETS):
@@ -118,16 +117,12 @@ def main() -> None:
                 found = next((d for d in done if wanted.items() <= d.items()), None)
                 if found is None:
                     found = run(name, agent, seed, arguments.tier, arguments.pdk, budget)
-                    with arguments.runs.open("a") as file:
-                        file.write(json.dumps(found) + "\n")
+                    resumable.append(arguments.runs, found)
                     print(f"{name}, {agent}, seed {seed}: {found}", file=sys.stderr, flush=True)
                 chosen.append(found)
     print("\n".join(table(chosen)))
     if arguments.json:
-        command = "python benchmarks/sign_off.py " + " ".join(sys.argv[1:])
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"command": command, "runs": chosen}, separators=(",", ":"))
-        arguments.json.write_text(text.replace('{"task":', '\n{"task":') + "\n")
+        resumable.write(arguments.json, {"runs": chosen})
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
-import json
 import math
 import os
 import statistics
@@ -32,6 +31,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
+import resumable
 from direct import DIRECT, run_direct
 from known_functions import OBJECTIVE, PROBLEMS, Problem, get_problem
 
@@ -155,36 +155,24 @@ def _finished(data: Mapping[str, Any]) -> Finished:
 
 def load_results(path: Path | None) -> list[Finished]:
     """Finished runs of a study that was written with `--json`."""
-    if path is None or not path.exists():
-        return []
-    return [_finished(data) for data in json.loads(path.read_text())["runs"]]
+    return [] if path is None else [_finished(data) for data in resumable.document(path)]
 
 
 def load(path: Path) -> list[Finished]:
-    """Finished runs; a line that was cut off by an interrupt is left out."""
-    found = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        with contextlib.suppress(json.JSONDecodeError):
-            found.append(_finished(json.loads(line)))
-    return found
+    """Finished runs."""
+    return [_finished(data) for data in resumable.lines(path)]
 
 
 def execute_all(runs: Sequence[Run], path: Path) -> None:
     """Every run, one after the other, each appended to `path` when it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not path.read_text().endswith("\n"):
-        with path.open("a") as file:
-            file.write("\n")
-    with path.open("a") as file:
-        for number, run in enumerate(runs, start=1):
-            done = execute(run)
-            file.write(json.dumps(asdict(done), separators=(",", ":")) + "\n")
-            file.flush()
-            print(
-                f"{number}/{len(runs)} {run.method} on {run.problem}, seed {run.seed}: "
-                f"{done.best}, {done.first_met} in {done.cpu_seconds:.0f} s",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+    for number, run in enumerate(runs, start=1):
+        done = execute(run)
+        resumable.append(path, asdict(done))
+        print(
+            f"{number}/{len(runs)} {run.method} on {run.problem}, seed {run.seed}: "
+            f"{done.best}, {done.first_met} in {done.cpu_seconds:.0f} s",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
 
 
 def cell(problem: Problem, runs: Sequence[Finished]) -> str:
@@ -220,10 +208,9 @@ def table(finished: Sequence[Finished]) -> list[str]:
     return lines
 
 
-def summary(finished: Sequence[Finished], command: str) -> dict[str, Any]:
+def summary(finished: Sequence[Finished]) -> dict[str, Any]:
     """What is committed: enough to draw every figure again."""
     return {
-        "command": command,
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "runs": [asdict(d) for d in finished],
     }
@@ -269,11 +256,7 @@ def main() -> None:
     if len(chosen) < len(wanted):
         print(f"\n{len(chosen)} of {len(wanted)} runs are done.")
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        command = "python benchmarks/synthetic.py " + " ".join(sys.argv[1:])
-        text = json.dumps(summary(chosen, command), separators=(",", ":"))
-        # A line a run, so that a difference between two studies can be read.
-        arguments.json.write_text(text.replace('{"run":', '\n{"run":') + "\n")
+        resumable.write(arguments.json, summary(chosen))
 
 
 if __name__ == "__main__":

@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import sys
 import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+
+import resumable
 
 import acs_gym
 from acs_gym.session import Call
@@ -131,9 +132,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    arguments.runs.parent.mkdir(parents=True, exist_ok=True)
-    lines = arguments.runs.read_text().splitlines() if arguments.runs.exists() else []
-    done = [json.loads(line) for line in lines]
+    done = resumable.lines(arguments.runs)
     names = arguments.tasks.split(",") if arguments.tasks else suite_tasks("core")
     digests = {n: acs_gym.make_task(n, pdk=arguments.pdk).digest for n in map(resolve_task, names)}
     chosen = []
@@ -146,20 +145,13 @@ def main() -> None:
                 found = next((d for d in done if wanted.items() <= d.items()), None)
                 if found is None:
                     found = run(name, arm, seed, arguments.pdk)
-                    with arguments.runs.open("a") as file:
-                        file.write(json.dumps(found) + "\n")
-                    print(
-                        f"{name}, {arm}, seed {seed}: met {found['met']}",
-                        file=sys.stderr,
-                        flush=True,
-                    )
+                    resumable.append(arguments.runs, found)
+                    told = f"{name}, {arm}, seed {seed}: met {found['met']}"
+                    print(told, file=sys.stderr, flush=True)
                 chosen.append(found)
     print("\n".join([*table(chosen), "", *by_task(chosen)]))
     if arguments.json:
-        command = "python benchmarks/warm_starts.py " + " ".join(sys.argv[1:])
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"command": command, "runs": chosen}, separators=(",", ":"))
-        arguments.json.write_text(text.replace('{"task":', '\n{"task":') + "\n")
+        resumable.write(arguments.json, {"runs": chosen})
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def main(
     tier: Annotated[
         str,
         typer.Option(
-            help="Conditions of each design: tt (nominal), pvt (45 corners), mc or mcN (N mismatch "
+            help="Conditions of each design: tt (nominal), pvt (25 or 73 corners), mc or mcN (N mismatch "
             "draws). A design costs a simulation per condition."
         ),
     ] = "tt",

@@ -7,8 +7,12 @@
     exchange.py      what is answered to each line; no process, no descriptor
     isolation.py     a command in a process that holds little and can reach little
     probe.py         what such a process cannot do on this machine, found by trying
+    tries.py         the program that tries it
     supervisor.py    the program between the harness and the agent
     mounts.py        the file system that the agent sees, as the supervisor makes it
+    calls.py         the system calls that it may not make
+    syscalls.py      their numbers
+    leftovers.py     removing a folder that somebody unkind has filled
     visible.py       what it sees in the tier `container`
     command.py       what agents that are commands have in common
     stdio.py         the leaderboard's agent that drives a command

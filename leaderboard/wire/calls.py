@@ -16,21 +16,19 @@ import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from leaderboard.wire import mounts
+    from leaderboard.wire import mounts, syscalls
 else:
     import mounts
+    import syscalls
 
 _SET_SECCOMP, _FILTER = 22, 2
-_JOIN_SESSION_KEYRING = 1
-_NEW_USER = 0x10000000
-# Of each machine: the kernel's number for its calls, the calls that are refused, and those that make
-# namespaces: by a flag in their first argument, and `clone3`, whose flags a filter cannot read. The C
+# What the kernel calls each machine. `clone3` has its flags where a filter cannot read them; the C
 # library goes back to `clone` where there is none.
-_MACHINES = {
-    "x86_64": (0xC000003E, (73, 248, 249, 250, 425, 426, 427), (56, 272), 435),
-    "aarch64": (0xC00000B7, (32, 217, 218, 219, 425, 426, 427), (97, 220), 435),
-}
-_KEYCTL = {"x86_64": 250, "aarch64": 219}
+_MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_REFUSED = (
+    "flock", "add_key", "request_key", "keyctl", "io_uring_setup", "io_uring_enter", "io_uring_register",
+)  # fmt: skip
+_MAKE_NAMESPACES = ("clone", "unshare")
 _X32 = 0x40000000  # x86_64 has every call a second time, from here on.
 _NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -39,8 +37,10 @@ _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
 
 def session_keyring() -> bool:
     """Have a session keyring of one's own, in the place of the one that the harness's processes share."""
-    number = _KEYCTL.get(os.uname().machine)
-    return number is not None and mounts.call("syscall", number, _JOIN_SESSION_KEYRING, None)
+    number = syscalls.here().get("keyctl")
+    return number is not None and mounts.call(
+        "syscall", number, syscalls.JOIN_SESSION_KEYRING, None
+    )
 
 
 def refuse() -> bool:
@@ -57,19 +57,20 @@ def refuse() -> bool:
 
 def _program(machine: str) -> list[tuple[int, int, int, int]]:
     """(what, steps to skip if so, steps to skip if not, with what) a step."""
-    arch, refused, by_flag, unreadable = _MACHINES[machine]
+    number_of = syscalls.NUMBERS[machine]
     no, unknown = _REFUSE | errno.EPERM, _REFUSE | errno.ENOSYS
     # Another machine's numbers (32 bits) mean other calls.
-    steps = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, arch), (_RETURN, 0, 0, no)]
+    steps = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, _MACHINES[machine]), (_RETURN, 0, 0, no)]
     steps += [(_LOAD, 0, 0, _NUMBER)]
     if machine == "x86_64":
         steps += [(_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, no)]
-    for number in refused:
-        steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, no)]
-    steps += [(_EQUAL, 0, 1, unreadable), (_RETURN, 0, 0, unknown)]
-    for number in by_flag:
+    for name in _REFUSED:
+        steps += [(_EQUAL, 0, 1, number_of[name]), (_RETURN, 0, 0, no)]
+    steps += [(_EQUAL, 0, 1, number_of["clone3"]), (_RETURN, 0, 0, unknown)]
+    for name in _MAKE_NAMESPACES:
         steps += [
-            (_EQUAL, 0, 4, number), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_ANY_BIT, 0, 1, _NEW_USER),
+            (_EQUAL, 0, 4, number_of[name]), (_LOAD, 0, 0, _FIRST_ARGUMENT),
+            (_ANY_BIT, 0, 1, syscalls.NEW_USER),
             (_RETURN, 0, 0, no), (_RETURN, 0, 0, _ALLOW),
         ]  # fmt: skip
     return [*steps, (_RETURN, 0, 0, _ALLOW)]

@@ -11,8 +11,8 @@ Three processes, so that an agent that signals its parent hits neither the harne
                  dies with it, wherever it hid; signals from inside do not reach it
     agent        the command
 
-Standard library only, with its neighbours `mounts`, `calls` and `leftovers`, and no import of this
-package: it starts in a few milliseconds, and what it has in memory is nobody's secret. What holds is
+Standard library only, with its neighbours `mounts`, `calls`, `syscalls` and `leftovers`, and no import of
+this package: it starts in a few milliseconds, and what it has in memory is nobody's secret. What holds is
 tried, never assumed, and reported as a line of JSON on the descriptor `report`: {"holds": {...}}, then
 {"exit": N} (negative: signal) or {"failed": "why"}. In the tier `container` a step that fails is such a
 failure, and nothing is run.

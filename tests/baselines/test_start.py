@@ -74,6 +74,13 @@ def test_a_file_that_is_not_there_is_said(tmp_path):
         build(f"sobol:{tmp_path / 'no.toml'}")
 
 
+def test_neither_a_method_nor_a_file_is_said():
+    with pytest.raises(
+        LeaderboardError, match=r"scob is neither a file nor a method; methods: .*scbo"
+    ):
+        build("corner-aware:scob")
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

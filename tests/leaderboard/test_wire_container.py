@@ -21,15 +21,17 @@ from leaderboard.plan import plan_cells
 from leaderboard.records import CellStatus
 from leaderboard.registry import build
 from leaderboard.wire import isolation as isolating
+from leaderboard.wire import syscalls
 from leaderboard.wire.conformance import Verdict, check
 from leaderboard.wire.isolation import Isolation, start
 from leaderboard.wire.mcp import McpAgent
-from leaderboard.wire.probe import _key_of_this_session, probe
+from leaderboard.wire.probe import key_of_this_session, probe
 from leaderboard.wire.stdio import StdioAgent
 from leaderboard.wire.visible import Visible, visible
 from tests.leaderboard.wire_runs import ADVERSARIES, EXAMPLES, adversary, drive
 
 CONTAINER = Isolation(container=True)
+NUMBERS = json.dumps(syscalls.here())
 ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
 needs_container = pytest.mark.skipif(
@@ -72,8 +74,8 @@ def test_nothing_is_handed_on_nor_simulated_beside_the_meter_nor_filled(tmp_path
     """One run, because the adversary tries everything at once. A word is left for it in the kernel."""
     word = f"acs-gym-test-{os.urandom(6).hex()}"
     small = Isolation(container=True, folder_bytes=3 << 20)
-    with _key_of_this_session(word):
-        run = drive(adversary("hands_on", word, ADVERSARIES), tmp_path, isolation=small)
+    with key_of_this_session(word):
+        run = drive(adversary("hands_on", word, NUMBERS, ADVERSARIES), tmp_path, isolation=small)
     assert run.error is None, run.error
     (said,) = run.said
     written, refusal = said.pop("folder")
@@ -89,8 +91,8 @@ def test_nothing_is_handed_on_nor_simulated_beside_the_meter_nor_filled(tmp_path
 def test_a_key_of_the_harness_is_not_found_in_any_tier(tmp_path):
     """There it may use the kernel's keyrings; but its session has one of its own."""
     word = f"acs-gym-test-{os.urandom(6).hex()}"
-    with _key_of_this_session(word):
-        run = drive(adversary("hands_on", word), tmp_path)
+    with key_of_this_session(word):
+        run = drive(adversary("hands_on", word, NUMBERS), tmp_path)
     assert run.said[0]["found"] != ""
 
 
@@ -218,7 +220,7 @@ def test_somebody_without_rights_has_it_too():
     command = [python, "-I", "-S", "-c", code]
     with tempfile.TemporaryDirectory() as program, tempfile.TemporaryFile() as log:
         os.chmod(program, 0o755)
-        for name in ("supervisor.py", "mounts.py", "calls.py", "leftovers.py"):
+        for name in ("supervisor.py", "mounts.py", "calls.py", "syscalls.py", "leftovers.py"):
             shutil.copy(ROOT / "leaderboard" / "wire" / name, program)
         folder = tempfile.mkdtemp(prefix="acs-gym-agent-")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)

@@ -1,26 +1,27 @@
 """Looks for what another cell left in the kernel, simulates beside the meter, and fills its folder.
 
-Given: a word that names what is left.
+Given: a word that names what is left, and the kernel's numbers of its calls, as JSON.
 """
 
 import ctypes
 import ctypes.util
 import errno
 import importlib.util
+import json
 import os
 import shutil
 import sys
 
 from raw import call, hello, say
 
-ADD_KEY, KEYCTL, IO_URING, UNSHARE = 248, 250, 425, 272
 SESSION, SEARCH, NEW_USER = -3, 10, 0x10000000
+NUMBERS = json.loads(sys.argv[2])
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def refusal(*arguments):
+def refusal(name, *arguments):
     """The error of a system call, by name; empty when it was carried out."""
-    done = libc.syscall(*arguments)
+    done = libc.syscall(NUMBERS[name], *arguments)
     return errno.errorcode[ctypes.get_errno()] if done < 0 else ""
 
 
@@ -50,10 +51,10 @@ names = ("libngspice.so.0", "libngspice.so", ctypes.util.find_library("ngspice")
 program = shutil.which("ngspice")
 say(
     {
-        "found": refusal(KEYCTL, SEARCH, SESSION, b"user", word, 0),
-        "left": refusal(ADD_KEY, b"user", word, b"x", ctypes.c_size_t(1), SESSION),
-        "namespace": refusal(UNSHARE, NEW_USER),
-        "io_uring": refusal(IO_URING, 1, ctypes.create_string_buffer(256)),
+        "found": refusal("keyctl", SEARCH, SESSION, b"user", word, 0),
+        "left": refusal("add_key", b"user", word, b"x", ctypes.c_size_t(1), SESSION),
+        "namespace": refusal("unshare", NEW_USER),
+        "io_uring": refusal("io_uring_setup", 1, ctypes.create_string_buffer(256)),
         "simulator": [n for n in names if n and loads(n)],
         "program": os.path.getsize(program) if program else 0,
         "harness": importlib.util.find_spec("acs_gym") is not None,

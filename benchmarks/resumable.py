@@ -1,0 +1,47 @@
+"""Files of studies that may be stopped at any time: a line a run, then one document of them all."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The finished runs of a file; one that was cut off by an interrupt is left out."""
+    found = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return found
+
+
+def append(path: Path, run: Mapping[str, Any]) -> None:
+    """One more finished run, on a line of its own whatever the file ends with."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+    with path.open("a") as file:
+        file.write("\n" * torn + json.dumps(run, separators=(",", ":")) + "\n")
+
+
+def document(path: Path) -> list[dict[str, Any]]:
+    """The runs of a committed document; none where there is no such file."""
+    if not path.exists():
+        return []
+    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"]
+    return runs
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """The document: the command that made it first, then a line a run, so that two can be compared."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    script = Path(sys.argv[0]).name
+    command = f"python benchmarks/{script} {' '.join(sys.argv[1:])}"
+    whole = {"command": command, **{k: v for k, v in content.items() if k != "runs"}, "runs": []}
+    head = json.dumps(whole, separators=(",", ":")).removesuffix("]}")
+    runs = ",".join("\n" + json.dumps(run, separators=(",", ":")) for run in content["runs"])
+    path.write_text(f"{head}{runs}]}}\n")

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from acs_gym.design import Design
 from acs_gym.simulation.version import simulator_version
 from acs_gym.task import Task, make_task, task_ids
-from leaderboard.cell_process import Events
-from leaderboard.cell_runner import Recorder
-from leaderboard.cells import CellSpec
-from leaderboard.replay import CellSession, recall
-from leaderboard.store import Store
+from leaderboard.cells.replay import CellSession, recall
+from leaderboard.cells.runner import Recorder
+from leaderboard.cells.spec import CellSpec
+from leaderboard.cells.store import Store
+from leaderboard.running.cell_process import Events
 
 
 def take_turns(task: Task, designs: list[Design], first: int) -> NDArray[np.float64]:

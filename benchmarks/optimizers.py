@@ -46,7 +46,7 @@ from baselines.failures import Track
 from baselines.initial import default_size
 from baselines.protocol import Optimizer
 from baselines.registry import METHODS, Method, get_method
-from leaderboard.cells import CellSpec, session_seed
+from leaderboard.cells.spec import CellSpec, session_seed
 from leaderboard.suites import resolve_task, suite_tasks
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -225,7 +225,7 @@ def execute_all(runs: Sequence[Run], path: Path, jobs: int) -> None:
 
 def table(finished: Iterable[Finished], budget: int) -> list[str]:
     """Markdown, best method first."""
-    from leaderboard.statistics import (
+    from leaderboard.board.statistics import (
         interquartile_mean,
         iqm_interval,
         median_simulations_to_spec,

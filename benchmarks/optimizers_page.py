@@ -30,7 +30,7 @@ from optimizers import FIT_MODELS, Finished, load_results, table
 
 import acs_gym
 from baselines.registry import get_method
-from leaderboard.statistics import (
+from leaderboard.board.statistics import (
     interquartile_mean,
     iqm_curve,
     iqm_interval,

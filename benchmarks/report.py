@@ -23,12 +23,12 @@ import numpy as np
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.session import Call
 from acs_gym.task import make_task
-from leaderboard.cell_runner import task_card
-from leaderboard.cells import CellSpec
-from leaderboard.chosen import choose
-from leaderboard.page import render
-from leaderboard.records import CellStatus, EvaluationRecord, Result, Timing, Usage
-from leaderboard.store import Store
+from leaderboard.board.chosen import choose
+from leaderboard.cells.records import CellStatus, EvaluationRecord, Result, Timing, Usage
+from leaderboard.cells.runner import task_card
+from leaderboard.cells.spec import CellSpec
+from leaderboard.cells.store import Store
+from leaderboard.reporting.page import render
 
 TASK = "ACS-OTA5T-v0"
 

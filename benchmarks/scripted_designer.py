@@ -29,7 +29,7 @@ import acs_gym
 from acs_gym.session import Call, Session
 from acs_gym.simulation.version import simulator_version
 from agents.scripted.agent import VERSION, ScriptedAgent
-from leaderboard.statistics import interquartile_mean
+from leaderboard.board.statistics import interquartile_mean
 
 PDKS = "generic,sky130"
 

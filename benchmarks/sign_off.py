@@ -26,8 +26,8 @@ import resumable
 import acs_gym
 from acs_gym.session import Call
 from acs_gym.simulation.pool import WorkerPool
-from leaderboard.cells import CellSpec, session_seed
-from leaderboard.registry import build
+from leaderboard.agents.registry import build
+from leaderboard.cells.spec import CellSpec, session_seed
 from leaderboard.suites import resolve_task
 
 BUDGETS = {"ACS-OpAmp-v0": 1000, "ACS-LDO-v0": 1500, "ACS-FoldedCascode-v0": 2000}

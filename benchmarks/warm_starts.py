@@ -34,8 +34,12 @@ from acs_gym.session import Call
 from baselines.agent import AskTellAgent
 from baselines.registry import get_method
 from baselines.transfer import clipped
-from leaderboard.cells import CellSpec, session_seed
-from leaderboard.statistics import interquartile_mean, iqm_interval, median_simulations_to_spec
+from leaderboard.board.statistics import (
+    interquartile_mean,
+    iqm_interval,
+    median_simulations_to_spec,
+)
+from leaderboard.cells.spec import CellSpec, session_seed
 from leaderboard.suites import resolve_task, suite_tasks
 
 ARMS = "composite-ei,composite-ei@generic,cma-es,cma-es@generic,transfer"

@@ -19,7 +19,7 @@ from acs_gym.session import Call
 from acs_gym.task import Task, make_task, task_ids
 from baselines.agent import AskTellAgent
 from baselines.registry import get_method
-from leaderboard.cells import CellSpec, session_seed
+from leaderboard.cells.spec import CellSpec, session_seed
 from leaderboard.suites import resolve_task
 
 WINNERS = Path(__file__).parents[1] / "tests" / "circuits" / "winners.json"

@@ -22,9 +22,9 @@ from pathlib import Path
 
 from acs_gym.session import Session
 from acs_gym.task import make_task
-from leaderboard.analytic import AnalyticSimulator
+from leaderboard.agents.analytic import AnalyticSimulator
 from leaderboard.wire.command import LOG
-from leaderboard.wire.probe import probe
+from leaderboard.wire.isolation.probe import probe
 from leaderboard.wire.stdio import StdioAgent
 
 SDK = Path(__file__).parents[1] / "examples" / "third_party"

@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from leaderboard.agents.conformance import Finding, Verdict, check
 from leaderboard.errors import LeaderboardError
-from leaderboard.wire.conformance import Finding, Verdict, check
 
 EXIT_PROBLEMS, EXIT_USAGE = 1, 2
 

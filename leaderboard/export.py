@@ -1,223 +1,27 @@
-"""python -m leaderboard.export RUNS: the cells as CSV or JSON lines, or the ranking as Markdown.
-
-A table has one row a cell, of the cells that the report shows: comparable ones, and the newest where
-a cell was run more than once. Its columns are the fields of `CellRow`.
-"""
+"""python -m leaderboard.export RUNS: the cells as CSV or JSON lines, or the ranking as Markdown."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from leaderboard import statistics as st
-from leaderboard.cell_figures import curve, first_met
-from leaderboard.chosen import (
+from leaderboard.board.chosen import choose
+from leaderboard.errors import LeaderboardError
+from leaderboard.files import write_atomically
+from leaderboard.options import (
     BudgetOption,
-    Chosen,
     PdkOption,
     RunsArgument,
     SubmissionsOption,
     SuiteSeedOption,
     TierOption,
-    choose,
 )
-from leaderboard.errors import LeaderboardError
-from leaderboard.perturbations import RobustRecord
-from leaderboard.printable import printable
-from leaderboard.standings import Standings, newest
-from leaderboard.store import StoredCell, write_atomically
-from leaderboard.summary import interval_text, notes, pdk_label, rank_text, sims_text
+from leaderboard.reporting.export import Format, rows, to_csv, to_jsonl, to_markdown
 
 EXIT_USAGE = 2
-
-# What a spreadsheet takes a text for a formula by.
-_FORMULA = ("=", "+", "-", "@")
-
-
-class Format(StrEnum):
-    CSV = "csv"
-    JSONL = "jsonl"
-    MARKDOWN = "markdown"
-
-
-@dataclass(frozen=True, slots=True)
-class CellRow:
-    """One cell. Times in seconds, all other values in SI units; None (empty in CSV) is unknown.
-
-    Attributes:
-        key: of the cell; the name of its folder.
-        task, pdk, tier, agent, repetition, budget, suite_seed: the cell's spec.
-        track, status, message: as in its result.
-        score: of the winning design, simulated again; 0 when there is none.
-        feasible: whether that design meets every spec.
-        robust_score: mean score at perturbed conditions, where `leaderboard.verify --robust` ran.
-        robust_label: `public` or `hidden`, which salt that score is of; salt_hash: its sha256.
-        simulations: charged; calls: designs handed in; duplicates, failed: of these calls.
-        simulations_to_spec: charged until the specs were first met; None when they never were.
-        area_under_curve: mean best-so-far score over the budget.
-        tokens, money: what the agent says that it spent on a model (US dollars).
-        total_seconds, simulator_seconds: wall-clock; finished: when, UTC, ISO 8601.
-        simulator, git_commit, isolation: what it ran on, and what kept the agent apart; origin: the
-            distribution that registered the agent.
-        task_digest: sha256 of what decides the result.
-        design: the winning design, SI units; metrics: its verified metrics, SI units.
-    """
-
-    key: str
-    task: str
-    pdk: str
-    tier: str
-    agent: str
-    repetition: int
-    budget: int
-    suite_seed: int
-    track: str
-    status: str
-    message: str
-    score: float
-    feasible: bool
-    robust_score: float | None
-    robust_label: str | None
-    salt_hash: str | None
-    simulations: int
-    calls: int
-    duplicates: int
-    failed: int
-    simulations_to_spec: int | None
-    area_under_curve: float
-    tokens: int
-    money: float
-    total_seconds: float
-    simulator_seconds: float
-    finished: str
-    simulator: str | None
-    git_commit: str | None
-    isolation: str | None
-    origin: str | None
-    task_digest: str
-    design: dict[str, float | None] | None
-    metrics: dict[str, float | None] | None
-
-
-COLUMNS = tuple(f.name for f in fields(CellRow))
-_RANKING = (
-    "#", "agent", "score", "95 % interval", "specs met", "95 % interval", "to spec", "AUC", "seeds",
-    "notes",
-)  # fmt: skip
-
-
-def rows(chosen: Chosen) -> list[CellRow]:
-    """A row of every cell that counts, by task, agent and repetition."""
-    cells, _ = newest(chosen.cells)
-    return [_row(cell, chosen.robust.get(cell.result.key)) for cell in cells]
-
-
-def to_csv(table: Sequence[CellRow]) -> str:
-    """With a header; `design` and `metrics` are JSON objects, truth values true and false."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in table:
-        writer.writerow([_csv_value(value) for value in asdict(row).values()])
-    return text.getvalue()
-
-
-def to_jsonl(table: Sequence[CellRow]) -> str:
-    """One JSON object a line, with the same names as the columns of the CSV."""
-    return "".join(json.dumps(asdict(r), ensure_ascii=False, allow_nan=False) + "\n" for r in table)
-
-
-def to_markdown(board: Standings) -> str:
-    """The ranking, as a table for a README or a paper."""
-    c = board.conditions
-    tasks = "1 task" if len(board.tasks) == 1 else f"{len(board.tasks)} tasks"
-    lines = [
-        f"**{pdk_label(c.pdk)}, tier {c.tier}, budget {c.budget} simulations, {tasks}**",
-        "",
-        f"| {' | '.join(_RANKING)} |",
-        "|--:|---|--:|--:|--:|--:|--:|--:|--:|---|",
-    ]
-    for row in board.rows:
-        figures = row.overall
-        cells = (
-            rank_text(row), row.agent, f"{figures.score:.4f}", interval_text(figures.interval),
-            f"{figures.successes}/{figures.cells}", interval_text(figures.success_interval),
-            sims_text(figures, c.budget), f"{figures.area:.3f}", str(row.seeds), notes(row),
-        )  # fmt: skip
-        lines.append(f"| {' | '.join(map(_markdown, cells))} |")
-    lines += [
-        "",
-        "score: interquartile mean over tasks and seeds, bootstrap interval; specs met: cells whose "
-        "verified design meets every spec, Wilson interval; to spec: median simulations until then "
-        "(Kaplan–Meier); AUC: area under the best-so-far curve.",
-    ]
-    if any(not r.ranked for r in board.rows):
-        lines.append("~ shown, not ranked; the notes say why.")
-    return "\n".join(lines) + "\n"
-
-
-def _row(cell: StoredCell, robust: RobustRecord | None) -> CellRow:
-    result, usage, prints = cell.result, cell.result.usage, cell.result.fingerprint
-    isolation = prints.get("isolation")
-    return CellRow(
-        key=result.key,
-        **result.spec.model_dump(),
-        track=result.track,
-        status=str(result.status),
-        message=result.message,
-        score=result.score,
-        feasible=result.feasible,
-        robust_score=None if robust is None else robust.robust_score,
-        robust_label=None if robust is None else robust.label,
-        salt_hash=None if robust is None else robust.salt_hash,
-        simulations=usage.simulations,
-        calls=usage.calls,
-        duplicates=usage.duplicates,
-        failed=sum(usage.failed.values()),
-        simulations_to_spec=first_met(cell),
-        area_under_curve=float(st.area_under(curve(cell))),
-        tokens=usage.tokens,
-        money=usage.money,
-        total_seconds=result.timing.total_seconds,
-        simulator_seconds=result.timing.simulator_seconds,
-        finished=result.timing.finished,
-        simulator=_text(prints.get("simulator")),
-        git_commit=_text(prints.get("git_commit")),
-        isolation=_text(isolation.get("tier")) if isinstance(isolation, dict) else None,
-        origin=_text(prints.get("origin")),
-        task_digest=result.task.digest,
-        design=None if result.verified is None else result.verified.design,
-        metrics=None if result.verified is None else result.verified.metrics,
-    )
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _csv_value(value: Any) -> Any:
-    """A cell that is one line, and no formula to a spreadsheet."""
-    if isinstance(value, bool | dict):
-        return json.dumps(value)
-    if not isinstance(value, str):
-        return value
-    flat = printable(" ".join(value.split()))
-    return f"'{flat}" if flat.startswith(_FORMULA) else flat
-
-
-def _markdown(text: str) -> str:
-    """One cell of a table: nothing in a name may end the cell or start markup."""
-    flat = " ".join(text.split())
-    return "".join(f"\\{c}" if c in r"\`*_[]<>|#&" else c for c in flat)
 
 
 def main(

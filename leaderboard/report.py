@@ -1,61 +1,28 @@
 """python -m leaderboard.report RUNS: one HTML file that holds the whole leaderboard.
 
-With scripts (Plotly is in it once), or `--static`: SVG and no scripts, and a quarter of the size. `page`
-says what is on it; this module reads the files and writes the page. Nothing is simulated.
+With scripts (Plotly is in it once), or `--static`: SVG and no scripts, and a quarter of the size.
+`reporting/page.py` says what is on it.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from leaderboard import waveforms
-from leaderboard.chosen import (
+from leaderboard.board.chosen import choose
+from leaderboard.errors import LeaderboardError
+from leaderboard.options import (
     BudgetOption,
-    Chosen,
     PdkOption,
     RunsArgument,
     SubmissionsOption,
     SuiteSeedOption,
     TierOption,
-    choose,
 )
-from leaderboard.errors import LeaderboardError
-from leaderboard.page import render
-from leaderboard.standings import Standings
-from leaderboard.store import write_atomically
-from leaderboard.waveforms import WaveformsRecord
-
-REPORT, STATIC_REPORT = "report.html", "report-static.html"
-
-
-def best_waveforms(board: Standings, chosen: Chosen) -> dict[str, WaveformsRecord | str]:
-    """Of each task's best design, as kept in its cell's folder, or why there are none."""
-    results = {
-        (c.result.spec.task, c.result.spec.agent, c.result.spec.repetition, c.result.task.digest): c
-        for c in sorted(chosen.cells, key=lambda c: (c.result.timing.finished, c.result.key))
-    }
-    found: dict[str, WaveformsRecord | str] = {}
-    for task, best in board.best.items():
-        cell = results[task, best.agent, best.repetition, board.tasks[task].digest]
-        found[task] = waveforms.read(chosen.store.cell(cell.result.key), cell.result)
-    return found
-
-
-def write_report(
-    board: Standings,
-    path: Path,
-    waves: Mapping[str, WaveformsRecord | str],
-    *,
-    static: bool = False,
-) -> Path:
-    """Write the page to `path` (whole or not at all) and return it."""
-    write_atomically(path, render(board, waves, static=static))
-    return path
+from leaderboard.reporting.report import REPORT, STATIC_REPORT, best_waveforms, write_report
 
 
 def main(

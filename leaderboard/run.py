@@ -19,15 +19,16 @@ from rich.text import Text
 from acs_gym.pdks import available_pdks, pdk_names
 from acs_gym.registry import circuit_folders
 from acs_gym.session import available_cores
-from leaderboard.backends import MakeBackend, find_backend
-from leaderboard.dry_run import durations_in, forecast, forecast_table, summary_text
+from leaderboard.agents.registry import build, listings
+from leaderboard.cells.records import CellStatus
+from leaderboard.cells.store import Store
 from leaderboard.errors import LeaderboardError
-from leaderboard.plan import Durations, PlannedCell, plan_cells
+from leaderboard.files import Corrupt, remove_unfinished
 from leaderboard.printable import printable
-from leaderboard.progress import CellProgress
-from leaderboard.records import CellStatus
-from leaderboard.registry import build, listings
-from leaderboard.store import Corrupt, Store, remove_unfinished
+from leaderboard.running.backends import MakeBackend, find_backend
+from leaderboard.running.dry_run import durations_in, forecast, forecast_table, summary_text
+from leaderboard.running.plan import Durations, PlannedCell, plan_cells
+from leaderboard.running.progress import CellProgress
 from leaderboard.suites import SUITES, resolve_task, suite_tasks, suites_with
 
 EXIT_INCOMPLETE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -301,10 +302,10 @@ def _show(
     console: Console,
 ) -> int:
     # Here, because scipy.stats takes longer to import than everything else together.
-    from leaderboard.chosen import choose
-    from leaderboard.report import REPORT, best_waveforms, write_report
-    from leaderboard.standings import Conditions
-    from leaderboard.summary import ranking_table, to_json
+    from leaderboard.board.chosen import choose
+    from leaderboard.board.standings import Conditions
+    from leaderboard.reporting.report import REPORT, best_waveforms, write_report
+    from leaderboard.reporting.summary import ranking_table, to_json
 
     finished = [c for c in cells if store.is_done(c.key)]
     if not finished:

@@ -33,7 +33,7 @@ import acs_gym
 from acs_gym.session import available_cores
 from baselines.agent import AskTellAgent
 from baselines.registry import get_method
-from leaderboard.statistics import iqm_interval, wilson_interval
+from leaderboard.board.statistics import iqm_interval, wilson_interval
 from tlgrpo.domains.circuits import Circuits
 
 BUDGETS = (5, 10, 20)

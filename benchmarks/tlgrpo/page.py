@@ -29,7 +29,7 @@ import pictures
 import study
 from numpy.typing import NDArray
 
-from leaderboard.statistics import Interval, iqm_interval
+from leaderboard.board.statistics import Interval, iqm_interval
 
 RESULTS = Path(__file__).parents[1] / "results"
 DOCS = Path(__file__).parents[2] / "docs"

@@ -5,22 +5,13 @@
     schema.py        their JSON Schema
     channel.py       lines over two descriptors, with limits and patience
     exchange.py      what is answered to each line; no process, no descriptor
-    isolation.py     a command in a process that holds little and can reach little
-    probe.py         what such a process cannot do on this machine, found by trying
-    tries.py         the program that tries it
-    supervisor.py    the program between the harness and the agent
-    mounts.py        the file system that the agent sees, as the supervisor makes it
-    calls.py         the system calls that it may not make
-    syscalls.py      their numbers
-    leftovers.py     removing a folder that somebody unkind has filled
-    visible.py       what it sees in the tier `container`
+    isolation/       a command in a process that holds little and can reach little
     command.py       what agents that are commands have in common
     stdio.py         the leaderboard's agent that drives a command
     mcp_lines.py     what is answered to each line of an MCP client
     door.py          where MCP clients come in: a socket, one client at a time
     bridge.py        the program between an MCP client and that socket
     mcp.py           the leaderboard's agent that drives a command that is an MCP client
-    conformance.py   what is wrong with an agent of any kind, found by running it
 
 Nothing here is imported before an agent is named `stdio:COMMAND` or `mcp:COMMAND`, alone or after
 `container:`.

@@ -13,13 +13,13 @@ from typing import Any, ClassVar, Literal
 
 from acs_gym.session import BudgetExhausted, Session
 from leaderboard.errors import LeaderboardError
-from leaderboard.store import write_atomically
+from leaderboard.files import write_atomically
 from leaderboard.wire.exchange import AgentFailed, Exchange, Patience
-from leaderboard.wire.isolation import CannotRun, Confined, Isolation, resolve, split_command
+from leaderboard.wire.isolation.levels import CannotRun, Confined, Isolation, resolve, split_command
+from leaderboard.wire.isolation.probe import probe, require
+from leaderboard.wire.isolation.visible import folder_digest, kept_apart, visible
 from leaderboard.wire.messages import PROTOCOL
-from leaderboard.wire.probe import probe, require
 from leaderboard.wire.strict_json import encode
-from leaderboard.wire.visible import folder_digest, kept_apart, visible
 
 LOG, RECORD = "agent.log", "wire.json"
 # For a process that closed its descriptors to end, so that one can say how it did.

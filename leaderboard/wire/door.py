@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from leaderboard.wire.channel import Channel, ChannelClosed, Silent
-from leaderboard.wire.isolation import Confined
+from leaderboard.wire.isolation.levels import Confined
 
 CONFIG, CONFIG_VARIABLE, SOCKET = "mcp.json", "ACS_GYM_MCP_CONFIG", "acs-gym.sock"
 SERVER = "acs-gym"

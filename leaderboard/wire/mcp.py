@@ -24,7 +24,7 @@ from leaderboard.wire.channel import ChannelClosed, Silent
 from leaderboard.wire.command import LAST_BREATH_S, CommandAgent
 from leaderboard.wire.door import BRIDGE, CONFIG, Door
 from leaderboard.wire.exchange import AgentFailed, Patience
-from leaderboard.wire.isolation import Confined, start
+from leaderboard.wire.isolation.levels import Confined, start
 from leaderboard.wire.mcp_lines import McpConversation
 
 

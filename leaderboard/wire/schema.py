@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from leaderboard.wire.messages import METHODS, Answer, Error, Initialize, Request
 
-PATH = Path(__file__).parents[1] / "schemas" / "protocol-v1.json"
+PATH = Path(__file__).with_name("schemas") / "protocol-v1.json"
 _REF = "#/$defs/{model}"
 
 

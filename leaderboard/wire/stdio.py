@@ -19,7 +19,7 @@ from acs_gym.session import Session
 from leaderboard.wire.channel import Channel, ChannelClosed, Silent
 from leaderboard.wire.command import LAST_BREATH_S, CommandAgent
 from leaderboard.wire.exchange import AgentFailed, Exchange
-from leaderboard.wire.isolation import Confined, start
+from leaderboard.wire.isolation.levels import Confined, start
 
 
 class StdioAgent(CommandAgent):

@@ -444,8 +444,8 @@ def test_check_prints_both_simulators_and_fails_when_they_are_apart(
 def test_verify_asks_the_second_simulator_about_the_winner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from leaderboard.store import Store
-    from leaderboard.verify import Thoroughness, verify_cell
+    from leaderboard.cells.store import Store
+    from leaderboard.trust.verify import Thoroughness, verify_cell
     from tests.leaderboard.tampering import run_and_store
 
     store = Store(tmp_path)

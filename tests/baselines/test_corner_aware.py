@@ -15,7 +15,7 @@ from acs_gym.simulation.pool import Job, Simulator
 from baselines.agent import SimulatorUnavailable
 from baselines.corner_aware import CornerAwareAgent
 from baselines.registry import get_method
-from leaderboard.registry import build
+from leaderboard.agents.registry import build
 
 TASK = "ACS-OTA5T-v0"
 

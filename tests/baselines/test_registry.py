@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from baselines import registry
 from baselines.registry import METHODS, Method, get_method
-from leaderboard.registry import listings, registered
+from leaderboard.agents.registry import listings, registered
 from leaderboard.run import app
 
 HEAVY = ("torch", "botorch", "gpytorch", "skopt", "sklearn", "optuna", "cma")
@@ -35,7 +35,7 @@ def test_every_method_is_an_agent_of_the_leaderboard():
 
 def test_building_every_agent_imports_no_optimisation_library():
     code = (
-        "import sys; from leaderboard.registry import listings; found = listings();"
+        "import sys; from leaderboard.agents.registry import listings; found = listings();"
         f"assert len(found) >= {len(METHODS)};"
         f"bad = set({HEAVY!r}) & set(sys.modules); assert not bad, bad"
     )

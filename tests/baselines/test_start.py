@@ -13,8 +13,8 @@ from baselines.initial import split_seed
 from baselines.registry import METHODS
 from baselines.start import InvalidStart, read_sizing, start_designs
 from baselines.testing import INTEGERS, MIXED
+from leaderboard.agents.registry import build
 from leaderboard.errors import LeaderboardError
-from leaderboard.registry import build
 
 OTA = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
 SIZING = {

@@ -26,8 +26,8 @@ from baselines.transfer import (
     clipped,
     starts,
 )
+from leaderboard.agents.registry import build
 from leaderboard.errors import LeaderboardError
-from leaderboard.registry import build
 
 SMALL = Effort(samples=16, raw=64, starts=2, iterations=15)
 SHEET = SpecSheet((Spec("gain", ">=", 1.19), Spec("power", "<=", 1.55)))

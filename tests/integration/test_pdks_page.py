@@ -65,7 +65,7 @@ def test_it_is_a_pdk_like_any_other(site: Path) -> None:
     """An environment, every tier, and the label of a report."""
     code = (
         "import acs_gym, gymnasium\n"
-        "from leaderboard.summary import pdk_label\n"
+        "from leaderboard.reporting.summary import pdk_label\n"
         "env = gymnasium.make('ACS-OTA5T-v0', pdk='toy')\n"
         "env.reset(seed=0)\n"
         "env.step(env.action_space.sample())\n"

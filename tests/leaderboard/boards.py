@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from leaderboard.cells import CellSpec
-from leaderboard.records import Result, TraceLine
-from leaderboard.store import StoredCell
+from leaderboard.cells.records import Result, TraceLine
+from leaderboard.cells.spec import CellSpec
+from leaderboard.cells.store import StoredCell
 
 BUDGET = 4
 _NUMBERS = itertools.count()

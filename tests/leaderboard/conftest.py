@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.cell_runner import run_cell
-from leaderboard.plan import plan_cells
-from leaderboard.store import Store
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import Store
+from leaderboard.running.plan import plan_cells
 
 ROOT = Path(__file__).parents[2]
 AGENTS = "tests.leaderboard.agents"

@@ -15,11 +15,11 @@ import typer
 from typer.testing import CliRunner, Result
 
 from acs_gym.task import make_task
-from leaderboard.cell_runner import run_cell
-from leaderboard.plan import plan_cells
-from leaderboard.store import RESULT, TRACE, Store
-from leaderboard.verification import of_cell, of_files
-from leaderboard.verify import Thoroughness, verify_cell
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import RESULT, TRACE, Store
+from leaderboard.running.plan import plan_cells
+from leaderboard.trust.verification import of_cell, of_files
+from leaderboard.trust.verify import Thoroughness, verify_cell
 from tests.leaderboard.conftest import ROOT
 
 Json = dict[str, Any]

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.cell_runner import run_cell
-from leaderboard.plan import plan_cells
-from leaderboard.records import CellStatus, Result
-from leaderboard.store import RESULT, SPEC, TRACE, Store
-from leaderboard.verify import verify_cell, verify_runs
-from leaderboard.wire.probe import probe
+from leaderboard.cells.records import CellStatus, Result
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import RESULT, SPEC, TRACE, Store
+from leaderboard.running.plan import plan_cells
+from leaderboard.trust.verify import verify_cell, verify_runs
+from leaderboard.wire.isolation.probe import probe
 from tests.leaderboard.conftest import plan, run, small
 from tests.leaderboard.tampering import ALL, edit_result, edit_trace, findings
 from tests.leaderboard.wire_runs import adversary, running

@@ -17,11 +17,11 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from leaderboard.backends import find_backend, parse_options, slurm
+from leaderboard.cells.store import Store
 from leaderboard.errors import LeaderboardError
-from leaderboard.plan import plan_cells
 from leaderboard.run import app
-from leaderboard.store import Store
+from leaderboard.running.backends import find_backend, parse_options, slurm
+from leaderboard.running.plan import plan_cells
 from tests.leaderboard.conftest import small
 from tests.leaderboard.test_run import alive, comparable
 
@@ -188,7 +188,7 @@ def test_the_batch_script_asks_slurm_for_what_was_given(tmp_path, monkeypatch):
     store = store_in(tmp_path / "out")
     given = "partition=cpu,nodelist=n1,n2,time=90,cpus=4,cells=8,mem=4G,setup=module load ngspice"
     backend = find_backend(f"slurm:{given}")(store, 6, Heard())
-    from leaderboard.backends.remote import Errand, run_folder
+    from leaderboard.running.backends.remote import Errand, run_folder
 
     with run_folder(store) as run:
         cells = plan("sobol", repetitions=20)

@@ -11,9 +11,9 @@ import pytest
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-from leaderboard.backends import find_backend
+from leaderboard.cells.store import Store
 from leaderboard.errors import LeaderboardError
-from leaderboard.store import Store
+from leaderboard.running.backends import find_backend
 from tests.leaderboard.test_backends import (
     AGENTS,
     Heard,

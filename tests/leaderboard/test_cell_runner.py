@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-import leaderboard.cell_runner as cell_runner
+import leaderboard.cells.runner as cell_runner
 from acs_gym.evaluation import Status
 from acs_gym.simulation.engine import Outcome
-from leaderboard.cell_runner import CellChanged, run_cell
-from leaderboard.records import CellStatus
-from leaderboard.waveforms import WAVEFORMS
+from leaderboard.cells.records import CellStatus
+from leaderboard.cells.runner import CellChanged, run_cell
+from leaderboard.cells.waveforms import WAVEFORMS
 from tests.leaderboard.conftest import plan
 
 
@@ -115,7 +115,7 @@ def test_a_trace_that_cannot_be_written_is_the_harness_failing_not_the_agent(sto
     def full(_self, *_line):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("leaderboard.store.TraceWriter.write", full)
+    monkeypatch.setattr("leaderboard.cells.store.TraceWriter.write", full)
     cell = plan("Walker")[0]
     with pytest.raises(cell_runner.TraceFailed, match="No space left"):
         run_cell(cell.spec, cell.key, store, lambda _n, _best: None)

@@ -7,9 +7,9 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from leaderboard.cells import CellSpec, canonical_json, grid, run_key, session_seed
+from leaderboard.cells.spec import CellSpec, canonical_json, grid, run_key, session_seed
 from leaderboard.errors import LeaderboardError
-from leaderboard.plan import plan_cells
+from leaderboard.running.plan import plan_cells
 
 SPEC = CellSpec(
     task="ACS-OTA5T-v0",

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from acs_gym.evaluation import Status
 from acs_gym.simulation.driver import LIBRARY_VARIABLE
-from leaderboard.analytic import AnalyticSimulator
+from leaderboard.agents.analytic import AnalyticSimulator
+from leaderboard.agents.conformance import Verdict, check
 from leaderboard.check_agent import app
-from leaderboard.wire.conformance import Verdict, check
 from tests.leaderboard.conftest import AGENTS, ROOT
 from tests.leaderboard.wire_runs import EXAMPLES, adversary, task
 

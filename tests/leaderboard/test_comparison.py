@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from leaderboard.comparison import compare, friedman, holm, sign_flip_p
+from leaderboard.board.comparison import compare, friedman, holm, sign_flip_p
 
 LISTS = st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=2, max_size=10)
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.cell_runner import run_cell
-from leaderboard.chosen import choose
-from leaderboard.export import COLUMNS, CellRow, main, rows, to_csv, to_jsonl, to_markdown
-from leaderboard.store import RESULT, Store
-from leaderboard.verify import ROBUST, Thoroughness, verify_cell
+from leaderboard.board.chosen import choose
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import RESULT, Store
+from leaderboard.export import main
+from leaderboard.reporting.export import COLUMNS, CellRow, rows, to_csv, to_jsonl, to_markdown
+from leaderboard.trust.verify import ROBUST, Thoroughness, verify_cell
 from tests.leaderboard.conftest import ROOT, plan
 from tests.leaderboard.tampering import edit_result, invoke
 

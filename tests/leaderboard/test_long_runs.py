@@ -16,13 +16,14 @@ from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Simulator
 from acs_gym.task import make_task
 from benchmarks import kill_and_resume
-from leaderboard import store as store_module
-from leaderboard.cell_runner import run_cell
+from leaderboard.cells import store as store_module
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import Store, TraceWriter
 from leaderboard.errors import LeaderboardError
-from leaderboard.plan import plan_cells
+from leaderboard.files import Corrupt
 from leaderboard.run import app
-from leaderboard.store import Corrupt, Store, TraceWriter
-from leaderboard.verify import verify_cell
+from leaderboard.running.plan import plan_cells
+from leaderboard.trust.verify import verify_cell
 from tests.leaderboard.conftest import ROOT, command, run, small
 
 AGENTS = __name__

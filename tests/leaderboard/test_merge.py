@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.cell_runner import run_cell
-from leaderboard.merge import main, merge
-from leaderboard.store import RESULT, TRACE, Store
-from leaderboard.verify import verify_cell
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import RESULT, TRACE, Store
+from leaderboard.merge import main
+from leaderboard.trust.merge import merge
+from leaderboard.trust.verify import verify_cell
 from tests.leaderboard.conftest import ROOT, plan
 from tests.leaderboard.tampering import edit_result, edit_trace, invoke
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from leaderboard.agents.registry import build, listings
 from leaderboard.contract import Agent, agent_config, agent_track
 from leaderboard.errors import LeaderboardError
-from leaderboard.registry import build, listings
 from leaderboard.suites import DEMO, resolve_task, suite_of, suite_tasks
 from tests.leaderboard import agents
 from tests.leaderboard.conftest import AGENTS
@@ -82,7 +82,7 @@ def test_listing_names_every_agent_and_what_it_lacks():
 
 def test_importing_the_leaderboard_imports_no_agent_and_no_optimisation_library():
     code = (
-        "import sys, leaderboard, leaderboard.run, leaderboard.registry as r; r.registered();"
+        "import sys, leaderboard, leaderboard.run, leaderboard.agents.registry as r; r.registered();"
         "bad = {'skopt', 'torch', 'baselines', 'plotly', 'scipy.stats'} & set(sys.modules);"
         "assert not bad, bad"
     )

@@ -15,17 +15,17 @@ import pytest
 
 from acs_gym.evaluation import worst_conditions
 from acs_gym.task import make_task
-from leaderboard.cell_runner import run_cell
-from leaderboard.chosen import choose
+from leaderboard.board.chosen import choose
+from leaderboard.board.standings import BestDesign, standings
+from leaderboard.cells.records import ConditionsRecord
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import Store, StoredCell
+from leaderboard.cells.waveforms import WAVEFORMS
 from leaderboard.errors import LeaderboardError
-from leaderboard.figures import COLOURS, DASHES, colour, dash
-from leaderboard.page import HEAT_STEPS, Scale, render
-from leaderboard.records import ConditionsRecord
-from leaderboard.report import REPORT, STATIC_REPORT, best_waveforms
-from leaderboard.standings import BestDesign, standings
-from leaderboard.store import Store, StoredCell
-from leaderboard.summary import to_json
-from leaderboard.waveforms import WAVEFORMS
+from leaderboard.reporting.figures import COLOURS, DASHES, colour, dash
+from leaderboard.reporting.page import HEAT_STEPS, Scale, render
+from leaderboard.reporting.report import REPORT, STATIC_REPORT, best_waveforms
+from leaderboard.reporting.summary import to_json
 from tests.leaderboard.conftest import AGENTS, ROOT, plan
 from tests.leaderboard.tampering import run_and_store
 

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from leaderboard.cell_runner import run_cell
-from leaderboard.chosen import Chosen, choose
-from leaderboard.page import render
-from leaderboard.report import best_waveforms
-from leaderboard.standings import standings
-from leaderboard.store import Store, StoredCell
+from leaderboard.board.chosen import Chosen, choose
+from leaderboard.board.standings import standings
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import Store, StoredCell
+from leaderboard.reporting.page import render
+from leaderboard.reporting.report import best_waveforms
 from tests.leaderboard.browser import browse, framed, needs_chromium
 from tests.leaderboard.conftest import plan
 

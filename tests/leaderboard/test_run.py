@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from acs_gym.registry import BUNDLED
-from leaderboard.plan import Durations
-from leaderboard.progress import CellProgress, RunningCell, duration_text, time_left
-from leaderboard.standings import standings
-from leaderboard.summary import ranking_table
+from leaderboard.board.standings import standings
+from leaderboard.reporting.summary import ranking_table
+from leaderboard.running.plan import Durations
+from leaderboard.running.progress import CellProgress, RunningCell, duration_text, time_left
 from tests.leaderboard.boards import grid
 from tests.leaderboard.conftest import AGENTS, plan, results, run, small, start
 

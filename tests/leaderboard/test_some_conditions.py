@@ -7,13 +7,13 @@ import json
 import pytest
 
 from acs_gym.task import make_task
-from leaderboard.cell_figures import curve, first_met
-from leaderboard.cell_runner import run_cell
-from leaderboard.plan import plan_cells
-from leaderboard.records import CellStatus
-from leaderboard.store import Store
-from leaderboard.verification import of_cell, of_files
-from leaderboard.verify import verify_cell
+from leaderboard.board.cell_figures import curve, first_met
+from leaderboard.cells.records import CellStatus
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import Store
+from leaderboard.running.plan import plan_cells
+from leaderboard.trust.verification import of_cell, of_files
+from leaderboard.trust.verify import verify_cell
 from tests.leaderboard.tampering import ALL, edit_trace
 from tests.leaderboard.test_long_runs import Counting
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaderboard.chosen import choose
-from leaderboard.perturbations import RobustRecord
-from leaderboard.standings import standings
-from leaderboard.statistics import TARGETS, THRESHOLDS
-from leaderboard.store import TRACE, Store
-from leaderboard.summary import notes
-from leaderboard.verify import ROBUST
+from leaderboard.board.chosen import choose
+from leaderboard.board.standings import standings
+from leaderboard.board.statistics import TARGETS, THRESHOLDS
+from leaderboard.cells.store import TRACE, Store
+from leaderboard.reporting.summary import notes
+from leaderboard.trust.perturbations import RobustRecord
+from leaderboard.trust.verify import ROBUST
 from tests.leaderboard.boards import BUDGET, cell, grid
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from leaderboard.statistics import (
+from leaderboard.board.statistics import (
     area_under,
     best_so_far,
     interquartile_mean,

@@ -14,17 +14,9 @@ from hypothesis import strategies as st
 import acs_gym
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.session import Call
-from leaderboard.records import EvaluationRecord, TraceLine
-from leaderboard.store import (
-    OURS,
-    RESULT,
-    TRACE,
-    Corrupt,
-    NewerResult,
-    TraceWriter,
-    remove_unfinished,
-    write_atomically,
-)
+from leaderboard.cells.records import EvaluationRecord, TraceLine
+from leaderboard.cells.store import RESULT, TRACE, NewerResult, TraceWriter
+from leaderboard.files import OURS, Corrupt, remove_unfinished, write_atomically
 
 
 @pytest.fixture

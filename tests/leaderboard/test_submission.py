@@ -13,19 +13,19 @@ import pytest
 
 from acs_gym import registry
 from acs_gym.registry import BUNDLED, register_circuit
-from leaderboard.cell_runner import run_cell
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import Store
 from leaderboard.errors import LeaderboardError
-from leaderboard.store import Store
-from leaderboard.submission import (
+from leaderboard.submission import main
+from leaderboard.trust.submission import (
     MANIFEST,
     RUNS,
     Submission,
     assess,
     held_out,
     load_submission,
-    main,
 )
-from leaderboard.verify import Thoroughness
+from leaderboard.trust.verify import Thoroughness
 from tests.leaderboard.conftest import ROOT, plan
 from tests.leaderboard.tampering import edit_result, invoke
 

@@ -13,11 +13,11 @@ import pytest
 
 from leaderboard.wire.door import CONFIG, CONFIG_VARIABLE
 from leaderboard.wire.exchange import Exchange, Patience
-from leaderboard.wire.isolation import Isolation
+from leaderboard.wire.isolation.levels import Isolation
+from leaderboard.wire.isolation.probe import probe
 from leaderboard.wire.mcp import McpAgent
 from leaderboard.wire.mcp_lines import RESOURCE, REVISIONS
 from leaderboard.wire.messages import ERRORS, MAX_LINE, MAX_PARAMETERS
-from leaderboard.wire.probe import probe
 from leaderboard.wire.schema import protocol_schema
 from leaderboard.wire.stdio import StdioAgent
 from leaderboard.wire.strict_json import MAX_DEPTH, MAX_DIGITS

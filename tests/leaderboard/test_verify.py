@@ -14,12 +14,13 @@ import pytest
 from acs_gym.evaluation import Status
 from acs_gym.simulation.engine import Outcome
 from acs_gym.task import make_task
-from leaderboard.cell_runner import crashed_result, run_cell
-from leaderboard.cells import CellSpec, run_key
-from leaderboard.fingerprint import simulator_version
-from leaderboard.store import RESULT, SPEC, TRACE, Store
-from leaderboard.verification import of_cell, of_files, of_simulation
-from leaderboard.verify import main, verify_cell, verify_runs
+from leaderboard.cells.fingerprint import simulator_version
+from leaderboard.cells.runner import crashed_result, run_cell
+from leaderboard.cells.spec import CellSpec, run_key
+from leaderboard.cells.store import RESULT, SPEC, TRACE, Store
+from leaderboard.trust.verification import of_cell, of_files, of_simulation
+from leaderboard.trust.verify import verify_cell, verify_runs
+from leaderboard.verify import main
 from tests.leaderboard.conftest import AGENTS, plan
 from tests.leaderboard.tampering import (
     ALL,

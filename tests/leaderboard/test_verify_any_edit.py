@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from acs_gym.evaluation import Evaluation
 from acs_gym.task import Task, make_task
-from leaderboard.store import RESULT, TRACE, Store
-from leaderboard.verification import of_cell, of_files, of_simulation, repeatable
-from leaderboard.verify import verify_cell
+from leaderboard.cells.store import RESULT, TRACE, Store
+from leaderboard.trust.verification import of_cell, of_files, of_simulation, repeatable
+from leaderboard.trust.verify import verify_cell
 from tests.leaderboard.tampering import ALL, edit_result, edit_trace, run_and_store
 
 
@@ -131,6 +131,6 @@ def test_no_value_in_a_file_makes_verification_crash(sound, tmp_path, in_process
 
     (edit_trace if in_trace else edit_result)(folder, change)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("leaderboard.verify.simulate_afresh", simulate)
+        patch.setattr("leaderboard.trust.verify.simulate_afresh", simulate)
         for finding in verify_cell(Store(tmp_path), folder.name, ALL).findings:
             assert finding.text

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from acs_gym.pdks.base import CORNERS
 from acs_gym.simulation.pool import Job
 from acs_gym.task import make_task
-from leaderboard import perturbations as draws
+from leaderboard.cells.store import RESULT, Store
 from leaderboard.errors import LeaderboardError
-from leaderboard.perturbations import PUBLIC, Perturbation, Salt, read_salt
-from leaderboard.store import RESULT, Store
-from leaderboard.verify import ROBUST, Thoroughness, main, verify_cell
+from leaderboard.trust import perturbations as draws
+from leaderboard.trust.perturbations import PUBLIC, Perturbation, Salt, read_salt
+from leaderboard.trust.verify import ROBUST, Thoroughness, verify_cell
+from leaderboard.verify import main
 from tests.leaderboard.tampering import edit_result, invoke, verify
 
 SECRET = "a secret of more than sixteen characters"

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acs_gym.session import Session
-from leaderboard import waveforms
-from leaderboard.cell_runner import run_cell
-from leaderboard.store import Store
-from leaderboard.verify import verify_cell
-from leaderboard.waveforms import POINTS, WAVEFORMS, WaveformsRecord, read, thin
+from leaderboard.cells import waveforms
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import Store
+from leaderboard.cells.waveforms import POINTS, WAVEFORMS, WaveformsRecord, read, thin
+from leaderboard.trust.verify import verify_cell
 from tests.leaderboard.conftest import plan
 
 

@@ -14,8 +14,8 @@ import pytest
 from acs_gym.evaluation import Status
 from acs_gym.session import BudgetExhausted
 from leaderboard.wire.exchange import AgentFailed, Patience
-from leaderboard.wire.isolation import Isolation, resolve, split_command, start
-from leaderboard.wire.probe import probe
+from leaderboard.wire.isolation.levels import Isolation, resolve, split_command, start
+from leaderboard.wire.isolation.probe import probe
 from tests.leaderboard.wire_runs import ADVERSARIES, PATIENT, SHORT, adversary, drive, running
 
 # A container's adversaries name their folder, for what they share.

@@ -14,20 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.cell_runner import run_cell
+from leaderboard.agents.conformance import Verdict, check
+from leaderboard.agents.registry import build
+from leaderboard.cells.records import CellStatus
+from leaderboard.cells.runner import run_cell
 from leaderboard.contract import agent_config, agent_isolation
 from leaderboard.errors import LeaderboardError
-from leaderboard.plan import plan_cells
-from leaderboard.records import CellStatus
-from leaderboard.registry import build
-from leaderboard.wire import isolation as isolating
-from leaderboard.wire import syscalls
-from leaderboard.wire.conformance import Verdict, check
-from leaderboard.wire.isolation import Isolation, start
+from leaderboard.running.plan import plan_cells
+from leaderboard.wire.isolation import levels as isolating
+from leaderboard.wire.isolation import syscalls
+from leaderboard.wire.isolation.levels import Isolation, start
+from leaderboard.wire.isolation.probe import key_of_this_session, probe
+from leaderboard.wire.isolation.visible import Visible, visible
 from leaderboard.wire.mcp import McpAgent
-from leaderboard.wire.probe import key_of_this_session, probe
 from leaderboard.wire.stdio import StdioAgent
-from leaderboard.wire.visible import Visible, visible
 from tests.leaderboard.wire_runs import ADVERSARIES, EXAMPLES, adversary, drive
 
 CONTAINER = Isolation(container=True)
@@ -116,7 +116,7 @@ def delegated(tmp_path):
 
 def test_a_control_group_is_made_where_one_is_delegated(delegated, monkeypatch):
     monkeypatch.syspath_prepend(Path(isolating.__file__).parent)
-    from leaderboard.wire.supervisor import _control_group
+    from leaderboard.wire.isolation.supervisor import _control_group
 
     limits = {"memory.max": 5 << 30, "pids.max": 77}
     group = Path(_control_group(limits, root=str(delegated)))
@@ -221,7 +221,7 @@ def test_somebody_without_rights_has_it_too():
     with tempfile.TemporaryDirectory() as program, tempfile.TemporaryFile() as log:
         os.chmod(program, 0o755)
         for name in ("supervisor.py", "mounts.py", "calls.py", "syscalls.py", "leftovers.py"):
-            shutil.copy(ROOT / "leaderboard" / "wire" / name, program)
+            shutil.copy(ROOT / "leaderboard" / "wire" / "isolation" / name, program)
         folder = tempfile.mkdtemp(prefix="acs-gym-agent-")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         (read, unused), (report, write_report), (lifeline, held) = os.pipe(), os.pipe(), os.pipe()

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from leaderboard.wire.leftovers import remove
+from leaderboard.wire.isolation.leftovers import remove
 
 
 def deep(folder):

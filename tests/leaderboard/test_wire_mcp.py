@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acs_gym.session import BudgetExhausted
-from leaderboard.cell_runner import run_cell
+from leaderboard.agents.registry import build
+from leaderboard.cells.records import CellStatus
+from leaderboard.cells.runner import run_cell
 from leaderboard.contract import Agent, agent_config, agent_track
 from leaderboard.errors import LeaderboardError
-from leaderboard.plan import plan_cells
-from leaderboard.records import CellStatus
-from leaderboard.registry import build
-from leaderboard.verify import verify_cell
+from leaderboard.running.plan import plan_cells
+from leaderboard.trust.verify import verify_cell
 from leaderboard.wire.exchange import AgentFailed, Exchange, Patience
-from leaderboard.wire.isolation import Isolation
+from leaderboard.wire.isolation.levels import Isolation
 from leaderboard.wire.mcp import McpAgent
 from leaderboard.wire.mcp_lines import REVISIONS, McpConversation, tools
 from leaderboard.wire.schema import protocol_schema

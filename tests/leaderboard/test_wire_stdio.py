@@ -10,14 +10,14 @@ import sys
 import pytest
 
 from acs_gym.session import BudgetExhausted
-from leaderboard.cell_runner import run_cell
+from leaderboard.agents.registry import build
+from leaderboard.cells.records import CellStatus
+from leaderboard.cells.runner import run_cell
 from leaderboard.contract import Agent, agent_config, agent_track
 from leaderboard.errors import LeaderboardError
-from leaderboard.plan import plan_cells
-from leaderboard.records import CellStatus
-from leaderboard.registry import build
-from leaderboard.wire.isolation import Isolation, resolve, split_command
-from leaderboard.wire.probe import probe
+from leaderboard.running.plan import plan_cells
+from leaderboard.wire.isolation.levels import Isolation, resolve, split_command
+from leaderboard.wire.isolation.probe import probe
 from leaderboard.wire.stdio import StdioAgent
 from tests.leaderboard.conftest import results, run, small
 from tests.leaderboard.wire_runs import EXAMPLES, adversary, analytic_session, drive

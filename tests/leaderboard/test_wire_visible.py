@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from leaderboard.wire.isolation import resolve, split_command
-from leaderboard.wire.visible import folder_digest, visible
+from leaderboard.wire.isolation.levels import resolve, split_command
+from leaderboard.wire.isolation.visible import folder_digest, visible
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from acs_gym.session import Session
 from acs_gym.task import make_task
-from leaderboard.analytic import AnalyticSimulator
+from leaderboard.agents.analytic import AnalyticSimulator
 from leaderboard.wire.command import LOG, RECORD, CommandAgent
 from leaderboard.wire.exchange import Patience
-from leaderboard.wire.isolation import Isolation
+from leaderboard.wire.isolation.levels import Isolation
 from leaderboard.wire.mcp import McpAgent
 from leaderboard.wire.stdio import StdioAgent
 

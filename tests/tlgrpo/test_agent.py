@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from leaderboard.agents.registry import build
 from leaderboard.contract import agent_config
 from leaderboard.errors import LeaderboardError
-from leaderboard.registry import build
 from tests.tlgrpo.conftest import SMALL
 from tlgrpo.agent import TlgrpoAgent
 from tlgrpo.checkpoint import CheckpointError

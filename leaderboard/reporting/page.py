@@ -1,0 +1,293 @@
+"""The leaderboard's page: one HTML file, with scripts and Plotly, or static with SVG and neither.
+
+Nothing is loaded from anywhere: the page's content policy forbids it. All text from outside (agent
+names, messages, waveforms) is escaped. The same standings give the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from acs_gym.specs import direction_text
+from acs_gym.units import format_si
+from leaderboard.board.comparison import Comparison
+from leaderboard.board.standings import BestDesign, Row, Standings
+from leaderboard.board.statistics import Interval
+from leaderboard.cells.waveforms import NoteRecord, WaveformsRecord
+from leaderboard.reporting import figures, summary
+from leaderboard.reporting.conditions import task_conditions
+from leaderboard.reporting.figures import Chart
+from leaderboard.suites import suite_of
+
+# Of a heat map; the page has a colour for each.
+HEAT_STEPS = 7
+SIGNIFICANT = 0.05
+_SECTIONS = (
+    ("ranking", "Ranking"), ("anytime", "Best so far"), ("targets", "Targets reached"),
+    ("solved", "Runs solved"), ("profile", "Profile"), ("heat", "By task"),
+    ("pairs", "Pairwise"), ("tasks", "Best designs"), ("costs", "Costs"),
+    ("reading", "How to read this"),
+)  # fmt: skip
+_NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'"
+_STATIC_POLICY = _NOTHING
+_SCRIPT_POLICY = f"{_NOTHING}; script-src 'unsafe-inline'; img-src data: blob:"
+_ISOLATION = {
+    "inprocess": (
+        "ran inside the harness's process: fit for development, no defence against an agent that "
+        "cheats"
+    ),
+    "subprocess": (
+        "ran in processes of their own, which can read the user's files and use the simulator: fit "
+        "for development"
+    ),
+    "container": (
+        "ran in processes of their own that saw, of all files, the system's programs and what the "
+        "agent's command names"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric of a design as the report shows it; `met` None where there is no spec."""
+
+    name: str
+    value: str
+    spec: str
+    margin: str
+    met: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From `lowest` to 1, in equal steps where it colours a heat map."""
+
+    lowest: float
+
+    @classmethod
+    def of(cls, scores: Iterable[float]) -> Scale:
+        """From the tenth below the lowest score, so that differences among good scores show."""
+        return cls(min(0.9, math.floor(10 * min(scores, default=0.0)) / 10))
+
+    def percent(self, score: float) -> str:
+        """Where a score lies, clipped at `lowest`."""
+        return f"{100 * max(score - self.lowest, 0.0) / (1.0 - self.lowest):.2f}"
+
+    def bound(self, step: int) -> float:
+        """Where a step begins."""
+        return self.lowest + (1.0 - self.lowest) * step / HEAT_STEPS
+
+    def step(self, score: float) -> int:
+        share = (score - self.lowest) / (1.0 - self.lowest)
+        return min(max(int(share * HEAT_STEPS), 0), HEAT_STEPS - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PairCell:
+    """A comparison as seen from the agent of the row."""
+
+    difference: float
+    sure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WavePanel:
+    title: str
+    notes: tuple[NoteRecord, ...]
+    charts: list[Chart]
+
+
+@dataclass(frozen=True, slots=True)
+class Waves:
+    """The waveforms of a task's best design, or why there are none."""
+
+    panels: list[WavePanel]
+    condition: str
+    missing: str
+
+
+def render(
+    board: Standings, waveforms: Mapping[str, WaveformsRecord | str] | None = None, *,
+    static: bool = False,
+) -> str:  # fmt: skip
+    """The page as text.
+
+    Args:
+        waveforms: task -> those of its best design, or why there are none.
+        static: without scripts; charts are SVG.
+    """
+    numbers = {task: k for k, task in enumerate(board.tasks)}
+    waves = {t: _waves(k, (waveforms or {}).get(t, "none given")) for t, k in numbers.items()}
+    charts = {
+        "curve": figures.best_so_far(board, None),
+        "ecdf": figures.ecdf(board),
+        "solved": figures.solved(board),
+        "profile": figures.profile(board),
+    }
+    task_charts = {task: figures.best_so_far(board, task) for task in board.tasks}
+    every = [*charts.values(), *task_charts.values()]
+    every += [c for w in waves.values() for panel in w.panels for c in panel.charts]
+    bar = Scale.of(_lowest(row) for row in board.rows)
+    index = {row.agent: k for k, row in enumerate(board.rows)}
+    return _environment().get_template("report.html.j2").render(
+        board=board,
+        static=static,
+        policy=_STATIC_POLICY if static else _SCRIPT_POLICY,
+        sections=_SECTIONS,
+        suite=suite_of(board.tasks),
+        pdk_label=summary.pdk_label(board.conditions.pdk),
+        seeds=_seeds(board),
+        unranked=sum(not row.ranked for row in board.rows),
+        robust=any(row.robust_score is not None for row in board.rows),
+        isolation=_isolation(board.rows),
+        bar=bar.percent,
+        bar_from=bar.lowest,
+        heat=Scale.of(f.score for row in board.rows for f in row.tasks.values()),
+        pair_of=_pairs(board.pairs),
+        index_of=index.__getitem__,
+        metric_rows={t: _metric_rows(board, t, best) for t, best in board.best.items()},
+        conditions={
+            t: task_conditions(card, board.best_of_agents.get(t, ()))
+            for t, card in board.tasks.items()
+        },
+        waveforms=waves,
+        charts=charts,
+        task_charts=task_charts,
+        **(_static_parts() if static else _script_parts(every)),
+    )  # fmt: skip
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("leaderboard.reporting"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["si"] = format_si
+    environment.globals.update(
+        colour=figures.colour,
+        dash=figures.dash,
+        dashes=figures.DASHES,
+        most_bands=figures.MOST_BANDS,
+        interval_text=summary.interval_text,
+        sims_text=summary.sims_text,
+        rank_text=summary.rank_text,
+        remarks=_remarks,
+        percents=_percents,
+        p_text=_p_text,
+        known=_known,
+        low=_low,
+    )
+    return environment
+
+
+def _script_parts(charts: Iterable[Chart]) -> dict[str, Any]:
+    from plotly.offline import get_plotlyjs
+
+    return {
+        "chart_json": figures.script_json(figures.to_json(charts)),
+        "plotly": get_plotlyjs(),
+    }
+
+
+def _static_parts() -> dict[str, Any]:
+    from leaderboard.reporting.drawing import svg
+
+    return {"draw": svg}
+
+
+def _waves(task: int, found: WaveformsRecord | str) -> Waves:
+    if isinstance(found, str):
+        return Waves([], "", found)
+    charts = figures.waveform_charts(task, found)
+    panels = [
+        WavePanel(panel.title, panel.notes, own)
+        for panel, own in zip(found.panels, charts, strict=True)
+    ]
+    return Waves(panels, found.condition, "this circuit measures nothing that is a curve")
+
+
+def _lowest(row: Row) -> float:
+    score, low = row.overall.score, row.overall.interval.low
+    return score if math.isnan(low) else min(score, low)
+
+
+def _seeds(board: Standings) -> str:
+    counts = sorted({row.seeds for row in board.rows})
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def _remarks(row: Row) -> str:
+    """What a reader should know of the row, and why it is not ranked."""
+    return "; ".join(dict.fromkeys(t for t in (*row.reasons, summary.notes(row)) if t))
+
+
+def _isolation(rows: Iterable[Row]) -> list[str]:
+    """A sentence for each tier that agents ran in."""
+    rows = list(rows)
+    tiers = Counter(tier for row in rows for tier in row.isolation)
+    agents = {t: f"{n} agent{'' if n == 1 else 's'}" for t, n in tiers.items()}
+    said = [
+        f"{agents[t]} {_ISOLATION.get(t, f'ran in the isolation tier {t}')}." for t in sorted(tiers)
+    ]
+    if any(set(row.isolation) != {"container"} for row in rows):
+        said.append(
+            "Outside a container only agents that come with ACS-Gym itself are ranked: their code is "
+            "there to read."
+        )
+    return said or ["What kept the agents apart from the harness is not recorded."]
+
+
+def _pairs(pairs: Iterable[Comparison]) -> Any:
+    known: dict[tuple[str, str], PairCell] = {}
+    for pair in pairs:
+        sure = pair.p_holm < SIGNIFICANT
+        known[pair.first, pair.second] = PairCell(pair.difference, sure)
+        known[pair.second, pair.first] = PairCell(-pair.difference, sure)
+    return lambda first, second: known.get((first, second))
+
+
+def _metric_rows(board: Standings, task: str, best: BestDesign) -> list[MetricRow]:
+    card = board.tasks[task]
+    specs = {s.metric: s for s in card.specs}
+    rows = []
+    for name, value in best.evaluation.metrics.items():
+        unit = card.metric_units.get(name, "")
+        spec = specs.get(name)
+        margin = best.evaluation.margins.get(name)
+        rows.append(
+            MetricRow(
+                name=name,
+                value=format_si(value, unit),
+                spec="" if spec is None else direction_text(spec.direction, spec.target, unit),
+                margin="" if spec is None or margin is None else f"{margin:+.3f}",
+                met=None if spec is None else best.evaluation.satisfaction.get(name) == 1.0,
+            )
+        )
+    return sorted(rows, key=lambda r: r.met is None)
+
+
+def _percents(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return "–"
+    return f"{100 * interval.low:.0f} to {100 * interval.high:.0f} %"
+
+
+def _p_text(p: float) -> str:
+    if math.isnan(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _known(value: float) -> float | str:
+    """For sorting: NaN has no place."""
+    return "" if math.isnan(value) else value
+
+
+def _low(interval: Interval) -> float | str:
+    return _known(interval.low)

@@ -45,6 +45,9 @@ class AskTellAgent:
         start_from: a sizing; it and a few designs about it are the initial ones.
     """
 
+    # As every method is, given its seed: a test holds all of them to it.
+    deterministic = True
+
     def __init__(
         self,
         method: BuildsMethod | type[Optimizer],

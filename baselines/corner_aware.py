@@ -56,6 +56,8 @@ class CornerAwareAgent:
         start_from: a sizing; it and a few designs about it are the initial ones.
     """
 
+    deterministic = True
+
     def __init__(
         self,
         method: BuildsMethod | type[Optimizer],

@@ -17,5 +17,34 @@ and the rooms, none of which knows those below it:
     reporting/       a board as a page, a table, JSON, CSV
     running/         many cells: which, where, how far they are
 
+    import leaderboard
+
+    board = leaderboard.evaluate(["random", "composite-ei"], ["ACS-OpAmp-v0"], out="runs/mine")
+
 Importing this package imports no agent and no optimisation library.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leaderboard.board.standings import BestDesign, Conditions, Figures, Row, Standings
+    from leaderboard.errors import LeaderboardError
+    from leaderboard.running.evaluate import evaluate
+
+__all__ = [
+    "BestDesign", "Conditions", "Figures", "LeaderboardError", "Row", "Standings", "evaluate",
+]  # fmt: skip
+_HOME = {
+    "LeaderboardError": "leaderboard.errors",
+    "evaluate": "leaderboard.running.evaluate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Read when first asked for: what they need takes a second to import."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME.get(name, "leaderboard.board.standings")), name)

@@ -13,6 +13,8 @@ Optional attributes, looked at once before the run:
              may want to see of the run (a transcript)
     check(task)  called for every task before anything runs; raises ValueError where the agent cannot
              work on it, with the reason
+    deterministic  True where the same answers always lead to the same designs: such an agent of this
+             package is asked again by `leaderboard.verify`
     track    `score` when the agent looks at the score alone; `metrics`, the default, otherwise
 """
 
@@ -55,9 +57,9 @@ def agent_config(agent: Agent) -> Mapping[str, Any]:
 
 
 def agent_isolation(agent: Agent) -> Mapping[str, Any]:
-    """What keeps the agent apart from the harness: `tier`, and what was found to hold."""
+    """What keeps the agent apart from the harness: `level`, and what was found to hold."""
     record = getattr(agent, "isolation_record", None)
-    return dict(record()) if callable(record) else {"tier": "inprocess"}
+    return dict(record()) if callable(record) else {"level": "inprocess"}
 
 
 def check_task(agent: Agent, task: Task) -> None:

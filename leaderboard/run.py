@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,16 +20,19 @@ from acs_gym.pdks import available_pdks, pdk_names
 from acs_gym.registry import circuit_folders
 from acs_gym.session import available_cores
 from leaderboard.agents.registry import build, listings
+from leaderboard.cells.environment import SALT_VARIABLE
 from leaderboard.cells.records import CellStatus
+from leaderboard.cells.spec import FIXED, HELD_OUT
 from leaderboard.cells.store import Store
-from leaderboard.errors import LeaderboardError
-from leaderboard.files import Corrupt, remove_unfinished
+from leaderboard.errors import LeaderboardError, unknown
 from leaderboard.printable import printable
-from leaderboard.running.backends import MakeBackend, find_backend
+from leaderboard.running.backends import find_backend
 from leaderboard.running.dry_run import durations_in, forecast, forecast_table, summary_text
-from leaderboard.running.plan import Durations, PlannedCell, plan_cells
+from leaderboard.running.evaluate import Request, Run, check_folder, nothing_finished, started
+from leaderboard.running.plan import Durations, PlannedCell
 from leaderboard.running.progress import CellProgress
-from leaderboard.suites import SUITES, resolve_task, suite_tasks, suites_with
+from leaderboard.suites import SUITE_SEED, SUITES, resolve_task, suite_tasks, suites_with
+from leaderboard.trust.perturbations import Salt, read_salt
 
 EXIT_INCOMPLETE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 # Of the table in a file or a pipe, where nothing is gained by folding it to 80 columns.
@@ -38,23 +41,6 @@ _FAILURES_SHOWN = 10
 DEFAULT_SUITE, DEFAULT_AGENTS = "demo", "random,sobol,skopt-gp"
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """What was asked for, by name."""
-
-    tasks: tuple[str, ...]
-    agents: tuple[str, ...]
-    budget: int
-    seeds: int
-    suite_seed: int
-    pdk: str
-    tier: str
-    out: Path
-    backend: str
-    jobs: int | None
-    as_json: bool
 
 
 @app.command(no_args_is_help=False)
@@ -115,7 +101,24 @@ def main(
             "draws). A design costs a simulation per condition."
         ),
     ] = "tt",
-    suite_seed: Annotated[int, typer.Option(help="Seed that all others are drawn from.")] = 0,
+    targets: Annotated[
+        str,
+        typer.Option(
+            help=f"Of the specs: {FIXED} (the circuits' own, public), or {HELD_OUT}: drawn from a salt, "
+            "others in each repetition."
+        ),
+    ] = FIXED,
+    salt_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"The secret that held-out targets are drawn from; else {SALT_VARIABLE}, else a "
+            "public one.",
+        ),
+    ] = None,
+    suite_seed: Annotated[
+        int, typer.Option(help="Seed that all others are drawn from; the season's is ranked.")
+    ] = SUITE_SEED,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would run and how long; write nothing.")
     ] = False,
@@ -156,12 +159,12 @@ def main(
         if jobs is not None and jobs < 1:
             raise LeaderboardError(f"--jobs is {jobs}; it must be at least 1")
         starting = _starting(_split(agents), start_from)
-        options = _Options(
+        request = Request(
             tasks=names, agents=starting, budget=budget, seeds=seeds, suite_seed=suite_seed,
-            pdk=pdk, tier=tier, out=out or Path("runs") / ("custom" if tasks else chosen),
-            backend=backend, jobs=jobs, as_json=as_json,
+            pdk=pdk, tier=tier, salt=_salt(targets, salt_file), backend=backend, jobs=jobs,
+            out=out or Path("runs") / ("custom" if tasks else chosen),
         )  # fmt: skip
-        code = _forecast(options) if dry_run else _run(options)
+        code = _forecast(request, as_json) if dry_run else _run(request, as_json)
     except LeaderboardError as error:
         print(f"error: {error}", file=sys.stderr)
         code = EXIT_USAGE
@@ -183,143 +186,84 @@ def _starting(agents: tuple[str, ...], start_from: Path | None) -> tuple[str, ..
     return starting
 
 
-def _plan(options: _Options) -> list[PlannedCell]:
-    return plan_cells(
-        options.tasks, options.agents, repetitions=options.seeds, pdk=options.pdk,
-        tier=options.tier, budget=options.budget, suite_seed=options.suite_seed,
-    )  # fmt: skip
+def _salt(targets: str, salt_file: Path | None) -> Salt | None:
+    """The salt to draw targets from; None for fixed ones."""
+    if targets == HELD_OUT:
+        return read_salt(salt_file)
+    if targets != FIXED:
+        raise unknown("--targets", targets, (FIXED, HELD_OUT))
+    if salt_file is not None:
+        raise LeaderboardError(f"--salt-file is for --targets {HELD_OUT}; {FIXED} ones need none")
+    return None
 
 
-def _forecast(options: _Options) -> int:
-    find_backend(options.backend)
-    _check_folder(options.out)
-    cells, store = _plan(options), Store(options.out.resolve())
-    found = forecast(cells, store, durations_in(store), options.jobs or 1)
-    if options.as_json:
-        print(json.dumps({"out": str(options.out)} | found.to_json(), indent=2, allow_nan=False))
+def _forecast(request: Request, as_json: bool) -> int:
+    find_backend(request.backend)
+    check_folder(request.out)
+    cells, store = request.plan(), Store(request.out.resolve())
+    found = forecast(cells, store, durations_in(store), request.jobs or 1)
+    if as_json:
+        print(json.dumps({"out": str(request.out)} | found.to_json(), indent=2, allow_nan=False))
         return 0
     terminal = _terminal()
     terminal.print(forecast_table(found))
-    _say(terminal, f"{summary_text(found)} -> {options.out} (nothing was written)")
+    _say(terminal, f"{summary_text(found)} -> {request.out} (nothing was written)")
     return 0
 
 
-def _run(options: _Options) -> int:
-    make_backend = find_backend(options.backend)
-    cells = _plan(options)
-    store = _open(options.out)
-    try:
-        with store.locked():
-            return _run_locked(options, cells, store, make_backend)
-    except OSError as error:
-        what = error.strerror or str(error)
-        raise LeaderboardError(
-            f"cannot write to --out {options.out}: {what}; put that right and run the same "
-            "command again: what is finished is kept"
-        ) from None
-
-
-def _run_locked(
-    options: _Options, cells: Sequence[PlannedCell], store: Store, make_backend: MakeBackend
-) -> int:
-    progress = Console(stderr=True)
-    remove_unfinished(store.folder)
-    todo = _undone(cells, store, progress)
-    _announce(progress, options, cells, todo)
-    # A polite `kill` ends the run as Ctrl-C does, not with orphans.
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        failures = _run_cells(todo, store, options.jobs, make_backend, progress)
-    except KeyboardInterrupt:
-        done = sum(store.is_done(c.key) for c in cells)
-        command = shlex.join(["python", "-m", "leaderboard.run", *sys.argv[1:]])
-        _say(progress, f"interrupted: {done} of {len(cells)} cells are done; to go on: {command}")
-        return EXIT_INTERRUPTED
-    return _show(options, store, cells, failures, progress)
-
-
-def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise LeaderboardError(f"--out {folder} is a file; give a folder")
-
-
-def _open(folder: Path) -> Store:
-    _check_folder(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LeaderboardError(f"cannot write to --out {folder}: {error.strerror}") from None
-    return Store(folder.resolve())
-
-
-def _undone(cells: Sequence[PlannedCell], store: Store, console: Console) -> list[PlannedCell]:
-    """The cells without a sound result; damaged files are named and moved aside."""
-    todo = []
-    for cell in cells:
+def _run(request: Request, as_json: bool) -> int:
+    with started(request) as run:
+        progress = Console(stderr=True)
+        for text in run.damage:
+            _say(progress, text)
+        _announce(progress, run)
+        # A polite `kill` ends the run as Ctrl-C does, not with orphans.
+        signal.signal(signal.SIGTERM, _interrupt)
         try:
-            if store.load(cell.key) is not None:
-                continue
-        except Corrupt as damage:
-            moved = store.set_aside(cell.key)
-            _say(console, f"corrupt: {damage}\n  kept as {', '.join(moved)}; the cell is run again")
-        todo.append(cell)
-    return todo
+            run.carry_out(partial(_progress, progress, run))
+        except KeyboardInterrupt:
+            command = shlex.join(["python", "-m", "leaderboard.run", *sys.argv[1:]])
+            _say(
+                progress,
+                f"interrupted: {len(run.done)} of {len(run.cells)} cells are done; "
+                f"to go on: {command}",
+            )
+            return EXIT_INTERRUPTED
+        return _show(run, as_json, progress)
 
 
-def _announce(
-    console: Console, options: _Options, cells: Sequence[PlannedCell], todo: Sequence[PlannedCell]
-) -> None:
-    done = len(cells) - len(todo)
+def _announce(console: Console, run: Run) -> None:
+    request, done = run.request, len(run.cells) - len(run.todo)
     resumed = f", {done} of them done already" if done else ""
     _say(
         console,
-        f"{len(options.tasks)} tasks x {len(set(options.agents))} agents x {options.seeds} seeds = "
-        f"{len(cells)} cells of {options.budget} simulations{resumed} -> {options.out}",
+        f"{len(request.tasks)} tasks x {len(set(request.agents))} agents x {request.seeds} seeds = "
+        f"{len(run.cells)} cells of {request.budget} simulations{resumed} -> {request.out}",
     )
+    if request.salt is not None:
+        _say(console, f"targets drawn from the {request.salt.label} salt {request.salt.sha256[:8]}")
 
 
-def _run_cells(
-    todo: Sequence[PlannedCell],
-    store: Store,
-    jobs: int | None,
-    make_backend: MakeBackend,
-    console: Console,
-) -> list[str]:
-    jobs = None if jobs is None else min(jobs, max(1, len(todo)))
-    recorded = {c.key: n for c in todo if (n := store.recorded(c.key))}
-    durations = durations_in(store) if todo else Durations()
-    with CellProgress(console, todo, jobs, durations, recorded) as observer:
-        runner = make_backend(store, jobs, observer)
-        runner.run(todo)
-    return runner.failures
+def _progress(console: Console, run: Run, todo: Sequence[PlannedCell]) -> CellProgress:
+    recorded = {c.key: n for c in todo if (n := run.store.recorded(c.key))}
+    durations = durations_in(run.store) if todo else Durations()
+    return CellProgress(console, todo, run.request.jobs, durations, recorded)
 
 
-def _show(
-    options: _Options,
-    store: Store,
-    cells: Sequence[PlannedCell],
-    failures: Sequence[str],
-    console: Console,
-) -> int:
+def _show(run: Run, as_json: bool, console: Console) -> int:
     # Here, because scipy.stats takes longer to import than everything else together.
-    from leaderboard.board.chosen import choose
-    from leaderboard.board.standings import Conditions
     from leaderboard.reporting.report import REPORT, best_waveforms, write_report
     from leaderboard.reporting.summary import ranking_table, to_json
 
-    finished = [c for c in cells if store.is_done(c.key)]
+    finished, failures, out = run.done, run.failures, run.request.out
     if not finished:
-        raise LeaderboardError(
-            f"no cell could be finished; the first failure: {failures[0]}; put that right and run "
-            "the same command again: what was simulated is kept"
-        )
-    conditions = Conditions(options.pdk, options.tier, options.budget, options.suite_seed)
-    chosen = choose(options.out, **asdict(conditions))
+        raise nothing_finished(run)
+    chosen = run.request.choose()
     for text in chosen.left_out:
         _say(console, f"left out: {text}")
     board = chosen.board()
-    report = write_report(board, options.out / REPORT, best_waveforms(board, chosen))
-    if options.as_json:
+    report = write_report(board, out / REPORT, best_waveforms(board, chosen))
+    if as_json:
         document = to_json(board) | {"report": str(report), "failures": list(failures)}
         print(json.dumps(document, indent=2, allow_nan=False))
     else:
@@ -327,7 +271,7 @@ def _show(
         terminal.print()
         terminal.print(ranking_table(board))
         terminal.print(Text(f"Report: {report}"), soft_wrap=True)
-    ended = [text for cell in finished if (text := _ending(cell, store))]
+    ended = [text for cell in finished if (text := _ending(cell, run.store))]
     for text in ended[:_FAILURES_SHOWN]:
         _say(console, text)
     if len(ended) > _FAILURES_SHOWN:

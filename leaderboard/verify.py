@@ -13,9 +13,10 @@ from typing import Annotated
 
 import typer
 
+from leaderboard.cells.environment import SALT_VARIABLE
 from leaderboard.cells.store import Store
 from leaderboard.errors import LeaderboardError
-from leaderboard.trust.perturbations import SALT_VARIABLE, read_salt
+from leaderboard.trust.perturbations import read_salt
 from leaderboard.trust.verify import ROBUST, Thoroughness, report_lines, verify_runs
 
 EXIT_UNSOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

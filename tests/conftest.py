@@ -125,3 +125,11 @@ def listener() -> Iterator[tuple[str, list[str]]]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _key_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Results are signed with a key of this test run, and the user's is left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACS_GYM_KEY_FILE", str(tmp_path_factory.mktemp("key") / "signing.key"))
+        yield

@@ -33,6 +33,7 @@ class ScriptedAgent:
 
     id = "llm-scripted"
     track = "metrics"
+    deterministic = True
 
     def __init__(
         self,

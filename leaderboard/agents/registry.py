@@ -4,7 +4,7 @@
     llm:my_model.toml         an id and an argument: its factory is called with that text
     stdio:python mine.py      a command, in any language, that speaks docs/wire-protocol.md
     mcp:python mine.py        a command that is an MCP client, on the same page
-    container:stdio:COMMAND   either of them in the tier of isolation `container`
+    container:stdio:COMMAND   either of them in the level of isolation `container`
     package.module:factory    anything that can be imported: called without arguments
 
 A factory returns an agent. Third parties register theirs in their own package's metadata; nobody

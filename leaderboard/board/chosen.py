@@ -1,7 +1,7 @@
 """Which of the results in a folder belong together: what report, export and run have in common.
 
 A folder is the `--out` of leaderboard.run, or a submission, whose manifest says what its agent was
-trained on (leaderboard/submission.py).
+trained on (leaderboard/trust/submission.py).
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from leaderboard.board.standings import Conditions, Standings, standings
+from leaderboard.cells.spec import FIXED
 from leaderboard.cells.store import Store, StoredCell
 from leaderboard.errors import LeaderboardError
-from leaderboard.files import Corrupt
+from leaderboard.files import Corrupt, read
 from leaderboard.trust.perturbations import RobustRecord, mean
+from leaderboard.trust.ranked import Evidence, paid
 from leaderboard.trust.submission import MANIFEST, RUNS, held_out, load_submission
-from leaderboard.trust.verify import ROBUST
+from leaderboard.trust.verified import look
+from leaderboard.trust.verify import ROBUST, is_current
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +32,30 @@ class Chosen:
 
     Attributes:
         left_out: what is not among them, and why.
-        robust: scores at perturbed conditions, by the key of their cell, where there are any; all of
-            one salt.
+        evidence: what is known of each, by key; robust scores are all of one salt.
+        open_track: cells with fixed targets, where `cells` have held-out ones.
         held_out: agent -> what it was trained on of what is held out, where a manifest says so.
     """
 
     store: Store
     cells: tuple[StoredCell, ...]
     left_out: tuple[str, ...]
-    robust: Mapping[str, RobustRecord]
+    evidence: Mapping[str, Evidence]
     held_out: Mapping[str, tuple[str, ...]]
+    open_track: tuple[StoredCell, ...] = ()
 
     def board(self) -> Standings:
         """Raises ValueError where there are no cells."""
-        return standings(self.cells, robust=self.robust, held_out=self.held_out)
+        return standings(
+            self.cells, evidence=self.evidence, held_out=self.held_out, open_track=self.open_track
+        )
 
 
 def choose(runs: Path, submissions: Sequence[Path] = (), **wanted: str | int | None) -> Chosen:
     """The cells of a folder for which `wanted` holds, e.g. `budget=100`; None is no wish.
+
+    Where some have held-out targets and others, alike in all else, fixed ones, the former are the
+    board and the latter its open track.
 
     Raises LeaderboardError where there are none, or where those there are cannot be compared, listing
     what there is; and for a manifest that is none.
@@ -61,6 +70,7 @@ def choose(runs: Path, submissions: Sequence[Path] = (), **wanted: str | int | N
         raise LeaderboardError(
             f"no finished cells {_wish_text(wishes)}in {runs}; run leaderboard.run --out {runs} first"
         )
+    cells, open_track = _tracks(cells)
     found = sorted({Conditions.of(c) for c in cells})
     if len(found) > 1:
         choices = "".join(f"\n  {c.text}" for c in found)
@@ -68,13 +78,38 @@ def choose(runs: Path, submissions: Sequence[Path] = (), **wanted: str | int | N
             f"{runs} holds runs that cannot be compared; choose one of:{choices}"
         )
     robust, others = _of_one_salt([r for c in cells if (r := _robust(store, c)) is not None])
+    scores = {record.key: record for record in robust}
     return Chosen(
         store=store,
         cells=tuple(cells),
         left_out=(*damage, *others),
-        robust={record.key: record for record in robust},
+        evidence={
+            key: replace(one, robust=scores.get(key))
+            for key, one in _evidence(store, [*cells, *open_track]).items()
+        },
         held_out=_held_out(manifests),
+        open_track=tuple(open_track),
     )
+
+
+def _tracks(cells: Sequence[StoredCell]) -> tuple[list[StoredCell], list[StoredCell]]:
+    """The cells of the board, and those of its open track."""
+    hidden = {Conditions.of(c) for c in cells if c.result.spec.held_out}
+    if len(hidden) != 1:
+        return list(cells), []
+    fixed = replace(next(iter(hidden)), targets=FIXED)
+    beside = [c for c in cells if Conditions.of(c) == fixed]
+    return [c for c in cells if Conditions.of(c) != fixed], beside
+
+
+def _evidence(store: Store, cells: Sequence[StoredCell]) -> dict[str, Evidence]:
+    known = {}
+    for cell in cells:
+        folder, result = store.cell(cell.result.key), cell.result
+        known[result.key] = Evidence(
+            verified=look(folder, result), current=is_current(result), paid=paid(folder, result)
+        )
+    return known
 
 
 def _sound(store: Store, wishes: Mapping[str, str | int]) -> tuple[list[StoredCell], list[str]]:
@@ -86,9 +121,18 @@ def _sound(store: Store, wishes: Mapping[str, str | int]) -> tuple[list[StoredCe
         except Corrupt as error:
             damage.append(str(error))
             continue
-        if cell is not None and wishes.items() <= asdict(Conditions.of(cell)).items():
+        if cell is not None and _fulfils(cell, wishes):
             cells.append(cell)
     return cells, damage
+
+
+def _fulfils(cell: StoredCell, wishes: Mapping[str, str | int]) -> bool:
+    """Whether a cell is what was wished for; a salt may be named by the beginning of its hash."""
+    own = asdict(Conditions.of(cell))
+    return all(
+        str(own[name]).startswith(str(value)) if name == "targets" else own[name] == value
+        for name, value in wishes.items()
+    )
 
 
 def _wish_text(wishes: Mapping[str, str | int]) -> str:
@@ -117,11 +161,13 @@ def _robust(store: Store, cell: StoredCell) -> RobustRecord | None:
     """The robust score beside a result; a damaged one is for `leaderboard.verify` to name."""
     path = store.cell(cell.result.key) / ROBUST
     try:
-        record = RobustRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        record = RobustRecord.model_validate_json(read(path))
+    except (Corrupt, ValidationError):
         return None
     # A mean that is none is a claim: `leaderboard.verify` names it.
-    sound = math.isclose(record.robust_score, mean(record.scores), rel_tol=1e-9)
+    sound = record.scores is None or math.isclose(
+        record.robust_score, mean(record.scores), rel_tol=1e-9
+    )
     return record if sound and record.key == cell.result.key else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from leaderboard.board import statistics as st
 from leaderboard.board.cell_figures import COUNTS_AS_ZERO, curve, first_met
 from leaderboard.board.comparison import Comparison, Friedman, compare, friedman
-from leaderboard.cells.fingerprint import CONTAINER, DISTRIBUTION, INPROCESS
 from leaderboard.cells.records import CellStatus, EvaluationRecord, TaskCard
+from leaderboard.cells.spec import FIXED, HELD_OUT
 from leaderboard.cells.store import StoredCell
-from leaderboard.trust.perturbations import RobustRecord
-from leaderboard.trust.ranked import ENOUGH_SEEDS, ENOUGH_SEEDS_PAID, paid
+from leaderboard.trust.ranked import Evidence, reasons, unwitnessed
 
 _Curves = Mapping[str, NDArray[np.float64]]  # Best so far, by the key of a cell.
+# As much of a salt's hash as tells two salts apart: `held-out:1a2b3c4d`.
+_TARGETS_SHOWN = len(HELD_OUT) + 9
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,19 +32,25 @@ class Conditions:
     tier: str
     budget: int
     suite_seed: int
+    targets: str = FIXED
 
     @classmethod
     def of(cls, cell: StoredCell) -> Conditions:
         spec = cell.result.spec
-        return cls(spec.pdk, spec.tier, spec.budget, spec.suite_seed)
+        return cls(spec.pdk, spec.tier, spec.budget, spec.suite_seed, spec.targets)
 
     @property
     def text(self) -> str:
         """As the options of leaderboard.report that choose them."""
         return (
-            f"--pdk {self.pdk} --tier {self.tier} "
-            f"--budget {self.budget} --suite-seed {self.suite_seed}"
+            f"--pdk {self.pdk} --tier {self.tier} --budget {self.budget} "
+            f"--suite-seed {self.suite_seed} --targets {self.targets[:_TARGETS_SHOWN]}"
         )
+
+    @property
+    def held_out(self) -> bool:
+        """Whether targets were drawn from a salt, others in each repetition."""
+        return self.targets != FIXED
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +94,11 @@ class Row:
         statuses: cells by status, other than `complete`.
         robust_score: mean at perturbed conditions, where every cell has one; `robust_label` says whether
             these are `public` or `hidden`.
-        isolation: tiers that its cells ran in.
+        isolation: levels that its cells ran in.
         origin: the distribution whose agent it is, e.g. `acs-gym 0.1.0`; None when it is not recorded.
         custom: it was trained on what is held out; listed after the others.
+        unwitnessed: cells whose traces may have been made up (`leaderboard.trust.ranked`).
+        open_score: the same agent's with the fixed, public targets, on a board of held-out ones.
         reasons: why it is not ranked, for a reader; empty when it is.
     """
 
@@ -113,6 +122,8 @@ class Row:
     isolation: tuple[str, ...]
     origin: str | None
     custom: bool
+    unwitnessed: int
+    open_score: float | None
     reasons: tuple[str, ...]
 
     @property
@@ -148,12 +159,13 @@ class Standings:
     """Everything a leaderboard shows.
 
     Attributes:
+        tasks: what is asked; without targets where these are held out.
         best_of_agents: task -> the best verified design of each agent that has one, best first and
-            equals by rank.
+            equals by rank; none where targets are held out, which designs and metrics would give away.
         ecdf: agent -> share of (task, target) pairs reached, shape (budget,).
         pairs: every two agents that share a cell, in the order of the rows.
         friedman: None with fewer than three agents or two tasks, or nothing to tell them apart.
-        omitted: stored cells that a newer one supersedes.
+        omitted: stored cells of another version of a task, or superseded by another run.
     """
 
     conditions: Conditions
@@ -177,21 +189,22 @@ class Standings:
 def standings(
     cells: Iterable[StoredCell],
     *,
-    robust: Mapping[str, RobustRecord] | None = None,
+    evidence: Mapping[str, Evidence] | None = None,
     held_out: Mapping[str, Sequence[str]] | None = None,
+    open_track: Iterable[StoredCell] = (),
 ) -> Standings:
     """The leaderboard of cells that share their conditions.
 
-    Where a cell was run more than once (its agent or its task has changed since), the one finished
-    last counts.
-
     Args:
-        robust: scores at perturbed conditions, all of one salt, by the key of their cell.
+        evidence: by the key of a cell, what is known of it beside its result; robust scores are all
+            of one salt. A cell without any counts as not verified.
         held_out: agent -> what it was trained on of what is held out, as its submission says.
+        open_track: cells with fixed targets, beside cells with held-out ones.
 
     Raises ValueError for no cells, or cells of different conditions.
     """
-    chosen, omitted = newest(cells)
+    known = evidence or {}
+    chosen, omitted = newest(cells, known)
     if not chosen:
         raise ValueError("no finished cells")
     conditions = {Conditions.of(c) for c in chosen}
@@ -202,19 +215,24 @@ def standings(
         by_agent[cell.result.spec.agent].append(cell)
     wanted = {(c.result.spec.task, c.result.spec.repetition) for c in chosen}
     curves = {c.result.key: curve(c) for c in chosen}
+    public = _open_scores(newest(open_track, known)[0])
     unordered = [
-        _row(agent, own, curves, len(wanted), robust or {}, (held_out or {}).get(agent, ()))
+        _row(agent, own, curves, len(wanted), known, (held_out or {}).get(agent, ()), public)
         for agent, own in sorted(by_agent.items())
     ]
     rows = tuple(_with_ranks(sorted(unordered, key=_order)))
     agents = [row.agent for row in rows]
-    tasks = {c.result.spec.task: c.result.task for c in chosen}
+    hidden = next(iter(conditions)).held_out
+    tasks = {
+        c.result.spec.task: c.result.task.model_copy(update={"specs": ()} if hidden else {})
+        for c in chosen
+    }
     prints = [c.result.fingerprint for c in chosen]
     return Standings(
         conditions=conditions.pop(),
         tasks=dict(sorted(tasks.items())),
         rows=rows,
-        best_of_agents=_best_designs(chosen, agents),
+        best_of_agents={} if hidden else _best_designs(chosen, agents),
         ecdf={a: st.targets_reached(_by_task(by_agent[a], curves)) for a in agents},
         profile=Profile(
             st.THRESHOLDS, {a: st.profile([c.result.score for c in by_agent[a]]) for a in agents}
@@ -227,11 +245,41 @@ def standings(
     )
 
 
-def newest(cells: Iterable[StoredCell]) -> tuple[list[StoredCell], int]:
-    """One cell per (task, agent, repetition), all of a task's newest digest; how many were left out."""
-    pool = sorted(cells, key=lambda c: (c.result.timing.finished, c.result.key))
-    digest = {c.result.spec.task: c.result.task.digest for c in pool}
-    newest = {c.result.spec: c for c in pool if c.result.task.digest == digest[c.result.spec.task]}
+def newest(
+    cells: Iterable[StoredCell], evidence: Mapping[str, Evidence]
+) -> tuple[list[StoredCell], int]:
+    """One cell per (task, agent, repetition), all of one version of a task; how many were left out.
+
+    The version is the one that is installed here; of a task that is not, the one that most cells are
+    of, those first that were signed for here. Of several cells alike, one that was signed for comes
+    before one that was not, and then the one finished last. Dates are what a file says, and decide
+    nothing else.
+    """
+
+    def known(cell: StoredCell) -> Evidence:
+        return evidence.get(cell.result.key, Evidence())
+
+    def signed(cell: StoredCell) -> bool:
+        return not isinstance(known(cell).verified, str)
+
+    pool = sorted(cells, key=lambda c: (signed(c), c.result.timing.finished, c.result.key))
+    versions: dict[tuple[str, int | None], Counter[tuple[bool, str]]] = defaultdict(Counter)
+    for cell in pool:
+        versions[_same_task(cell)][signed(cell), cell.result.task.digest] += 1
+    usual = {
+        task: max(sorted(counts), key=lambda version: (version[0], counts[version]))[1]
+        for task, counts in versions.items()
+    }
+    installed = {_same_task(c) for c in pool if known(c).current}
+    newest = {
+        c.result.spec: c
+        for c in pool
+        if (
+            known(c).current
+            if _same_task(c) in installed
+            else c.result.task.digest == usual[_same_task(c)]
+        )
+    }
     chosen = sorted(
         newest.values(),
         key=lambda c: (c.result.spec.task, c.result.spec.agent, c.result.spec.repetition),
@@ -239,13 +287,27 @@ def newest(cells: Iterable[StoredCell]) -> tuple[list[StoredCell], int]:
     return chosen, len(pool) - len(chosen)
 
 
+def _same_task(cell: StoredCell) -> tuple[str, int | None]:
+    """What cells with one digest have in common: held-out targets are others in every repetition."""
+    spec = cell.result.spec
+    return spec.task, spec.repetition if spec.held_out else None
+
+
+def _open_scores(cells: Sequence[StoredCell]) -> dict[str, float]:
+    scores: dict[str, list[float]] = defaultdict(list)
+    for cell in cells:
+        scores[cell.result.spec.agent].append(cell.result.score)
+    return {agent: float(st.interquartile_mean(own)) for agent, own in scores.items()}
+
+
 def _row(
     agent: str,
     cells: Sequence[StoredCell],
     curves: _Curves,
     wanted: int,
-    robust: Mapping[str, RobustRecord],
+    evidence: Mapping[str, Evidence],
     held_out: Sequence[str],
+    open_scores: Mapping[str, float],
 ) -> Row:
     results = [c.result for c in cells]
     by_task: dict[str, list[StoredCell]] = defaultdict(list)
@@ -258,10 +320,11 @@ def _row(
     seconds = _mean(r.timing.total_seconds for r in results)
     simulating = _mean(r.timing.simulator_seconds for r in results)
     tokens, money = _mean(r.usage.tokens for r in results), _mean(r.usage.money for r in results)
-    records = [robust[r.key] for r in results if r.key in robust]
+    known = [evidence.get(r.key, Evidence()) for r in results]
+    records = [e.robust for e in known if e.robust is not None]
     complete = len(records) == len(results)
     seeds = min(len(own) for own in by_task.values())
-    isolation = tuple(sorted({_tier(r.fingerprint) for r in results}))
+    isolation = tuple(sorted({_level(r.fingerprint) for r in results}))
     origins = {r.fingerprint.get("origin") for r in results}
     origin = str(next(iter(origins))) if len(origins) == 1 and None not in origins else None
     return Row(
@@ -285,38 +348,19 @@ def _row(
         isolation=isolation,
         origin=origin,
         custom=bool(held_out),
-        reasons=tuple(
-            _reasons(
-                seeds, all(map(paid, results)), wanted - len(cells), isolation, origin, held_out
-            )
+        unwitnessed=sum(
+            bool(unwitnessed(r, e.verified)) for r, e in zip(results, known, strict=True)
+        ),
+        open_score=open_scores.get(agent),
+        reasons=reasons(
+            cells, evidence, seeds=seeds, missing=wanted - len(cells), held_out=held_out
         ),
     )
 
 
-def _reasons(
-    seeds: int,
-    costly: bool,
-    missing: int,
-    isolation: Sequence[str],
-    origin: str | None,
-    held_out: Sequence[str],
-) -> Iterator[str]:
-    """Why a row is shown and not ranked."""
-    needed = ENOUGH_SEEDS_PAID if costly else ENOUGH_SEEDS
-    if seeds < needed:
-        yield f"{seeds} of {needed} seeds"
-    if missing:
-        yield f"{missing} cells missing"
-    # An agent of this package is code that its readers have; another's may do whatever is not held.
-    if not (origin or "").startswith(f"{DISTRIBUTION} ") and set(isolation) != {CONTAINER}:
-        yield "shared the harness's process" if INPROCESS in isolation else "not in a container"
-    if held_out:
-        yield f"trained on {', '.join(held_out)}"
-
-
-def _tier(fingerprint: Mapping[str, Any]) -> str:
+def _level(fingerprint: Mapping[str, Any]) -> str:
     isolation = fingerprint.get("isolation")
-    return str(isolation.get("tier")) if isinstance(isolation, dict) else "not recorded"
+    return str(isolation.get("level")) if isinstance(isolation, dict) else "not recorded"
 
 
 def _figures(strata: Sequence[Sequence[StoredCell]], curves: _Curves) -> Figures:

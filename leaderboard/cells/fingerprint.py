@@ -18,7 +18,7 @@ from leaderboard.errors import LeaderboardError
 
 DISTRIBUTION, INPROCESS, CONTAINER = "acs-gym", "inprocess", "container"
 # What is recorded of an agent that says nothing: it shares the process of the meter.
-IN_PROCESS: Mapping[str, Any] = {"tier": INPROCESS}
+IN_PROCESS: Mapping[str, Any] = {"level": INPROCESS}
 _PACKAGES = (DISTRIBUTION, "numpy", "scipy", "scikit-optimize", "scikit-learn", "pydantic")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -31,12 +31,17 @@ def simulator_version() -> str:
         raise LeaderboardError(str(error)) from None
 
 
+def distribution_version() -> str:
+    """Of this package, as installed."""
+    return _version(DISTRIBUTION) or "unknown"
+
+
 def fingerprint(
     pdk_digest: str, isolation: Mapping[str, Any] = IN_PROCESS, origin: str | None = None
 ) -> dict[str, Any]:
     """Everything about this process and machine that a reader of a result may ask for.
 
-    `isolation` is the agent's tier, and what was found to hold where it was probed; `origin` the
+    `isolation` is the agent's level, and what was found to hold where it was probed; `origin` the
     distribution that registered the agent.
     """
     return {

@@ -71,15 +71,31 @@ class _Verdict:
     message: str = ""
 
 
-def run_cell(spec: CellSpec, key: str, store: Store, on_progress: Progress) -> Result:
+def cell_task(spec: CellSpec, targets: Mapping[str, float] | None = None) -> Task:
+    """The task of a cell, with the targets drawn for it where they are held out.
+
+    Raises what `make_task` and `Task.with_specs` raise.
+    """
+    task = make_task(spec.task, pdk=spec.pdk, tier=spec.tier)
+    return task.with_specs(targets) if spec.held_out and targets is not None else task
+
+
+def run_cell(
+    spec: CellSpec,
+    key: str,
+    store: Store,
+    on_progress: Progress,
+    targets: Mapping[str, float] | None = None,
+) -> Result:
     """Run a cell and return its result, which the caller then stores.
 
     What an interrupted attempt recorded is not simulated again (`leaderboard.cells.replay`).
-    `on_progress(simulations, best score)` is called after every design. Raises LeaderboardError for
-    an agent that cannot be built, PdkError and its like for a task that cannot be made, CellChanged,
-    TraceFailed; KeyboardInterrupt passes through and leaves the cell undone.
+    `on_progress(simulations, best score)` is called after every design. `targets` are those drawn for
+    the cell; the key covers them. Raises LeaderboardError for an agent that cannot be built, PdkError
+    and its like for a task that cannot be made, CellChanged, TraceFailed; KeyboardInterrupt passes
+    through and leaves the cell undone.
     """
-    task = make_task(spec.task, pdk=spec.pdk, tier=spec.tier)
+    task = cell_task(spec, targets)
     agent = build(spec.agent)
     offer_folder(agent, store.cell(key))
     config, track = agent_config(agent), agent_track(agent)
@@ -122,10 +138,17 @@ def run_cell(spec: CellSpec, key: str, store: Store, on_progress: Progress) -> R
 
 
 def crashed_result(
-    spec: CellSpec, key: str, store: Store, *, config: Mapping[str, Any], track: str, message: str
+    spec: CellSpec,
+    key: str,
+    store: Store,
+    *,
+    config: Mapping[str, Any],
+    track: str,
+    message: str,
+    targets: Mapping[str, float] | None = None,
 ) -> Result:
     """The result of a cell whose process died twice: it stays in the denominator, with 0."""
-    task = make_task(spec.task, pdk=spec.pdk, tier=spec.tier)
+    task = cell_task(spec, targets)
     with store.begin(key, spec) as trace:
         digest = trace.seal()
     return Result(

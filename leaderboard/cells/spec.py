@@ -29,6 +29,9 @@ def check_name(name: str) -> str:
     return name
 
 
+# Of the specs: those of the circuit, or drawn for every repetition from the salt of this sha256.
+FIXED, HELD_OUT = "fixed", "held-out"
+Targets = Annotated[str, Field(pattern=rf"^({FIXED}|{HELD_OUT}:[0-9a-f]{{64}})$")]
 Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME), AfterValidator(check_name)]
 
 
@@ -44,6 +47,12 @@ class CellSpec(BaseModel):
     repetition: Annotated[int, Field(ge=0, lt=MOST_REPETITIONS)]
     budget: Annotated[int, Field(ge=1, le=MOST_SIMULATIONS)]
     suite_seed: Annotated[int, Field(ge=0, le=MOST_SEED)]
+    targets: Targets = FIXED
+
+    @property
+    def held_out(self) -> bool:
+        """Whether its targets are drawn, and known to nobody before."""
+        return self.targets != FIXED
 
     @property
     def label(self) -> str:
@@ -89,12 +98,13 @@ def grid(
     tier: str,
     budget: int,
     suite_seed: int,
+    targets: str = FIXED,
 ) -> list[CellSpec]:
     """Every cell, repetitions outermost: an interrupted run has all agents at a few seeds."""
     return [
         CellSpec(
             task=task, pdk=pdk, tier=tier, agent=agent, repetition=repetition,
-            budget=budget, suite_seed=suite_seed,
+            budget=budget, suite_seed=suite_seed, targets=targets,
         )
         for repetition in range(repetitions)
         for task in tasks

@@ -19,11 +19,12 @@ from leaderboard.board.cell_figures import curve, first_met
 from leaderboard.board.chosen import (
     Chosen,
 )
+from leaderboard.board.figures_table import Figure, RowFigure, figures, row_figures
 from leaderboard.board.standings import Standings, newest
 from leaderboard.cells.store import StoredCell
 from leaderboard.printable import printable
-from leaderboard.reporting.summary import interval_text, notes, pdk_label, rank_text, sims_text
-from leaderboard.trust.perturbations import RobustRecord
+from leaderboard.reporting.summary import notes, pdk_label, rank_text, targets_label
+from leaderboard.trust.ranked import Evidence
 
 EXIT_USAGE = 2
 
@@ -43,7 +44,7 @@ class CellRow:
 
     Attributes:
         key: of the cell; the name of its folder.
-        task, pdk, tier, agent, repetition, budget, suite_seed: the cell's spec.
+        task, pdk, tier, agent, repetition, budget, suite_seed, targets: the cell's spec.
         track, status, message: as in its result.
         score: of the winning design, simulated again; 0 when there is none.
         feasible: whether that design meets every spec.
@@ -57,7 +58,10 @@ class CellRow:
         simulator, git_commit, isolation: what it ran on, and what kept the agent apart; origin: the
             distribution that registered the agent.
         task_digest: sha256 of what decides the result.
-        design: the winning design, SI units; metrics: its verified metrics, SI units.
+        verified: `run` where the harness here has run it, `verify` where it was verified here, else why
+            neither; checks: what was done beyond reading it.
+        design: the winning design, SI units; metrics: its verified metrics, SI units. Neither is given
+            where targets are held out.
     """
 
     key: str
@@ -68,6 +72,7 @@ class CellRow:
     repetition: int
     budget: int
     suite_seed: int
+    targets: str
     track: str
     status: str
     message: str
@@ -92,21 +97,19 @@ class CellRow:
     isolation: str | None
     origin: str | None
     task_digest: str
+    verified: str
+    checks: tuple[str, ...]
     design: dict[str, float | None] | None
     metrics: dict[str, float | None] | None
 
 
 COLUMNS = tuple(f.name for f in fields(CellRow))
-_RANKING = (
-    "#", "agent", "score", "95 % interval", "specs met", "95 % interval", "to spec", "AUC", "seeds",
-    "notes",
-)  # fmt: skip
 
 
 def rows(chosen: Chosen) -> list[CellRow]:
     """A row of every cell that counts, by task, agent and repetition."""
-    cells, _ = newest(chosen.cells)
-    return [_row(cell, chosen.robust.get(cell.result.key)) for cell in cells]
+    cells, _ = newest(chosen.cells, chosen.evidence)
+    return [_row(cell, chosen.evidence[cell.result.key]) for cell in cells]
 
 
 def to_csv(table: Sequence[CellRow]) -> str:
@@ -128,33 +131,32 @@ def to_markdown(board: Standings) -> str:
     """The ranking, as a table for a README or a paper."""
     c = board.conditions
     tasks = "1 task" if len(board.tasks) == 1 else f"{len(board.tasks)} tasks"
+    columns, beside = figures("markdown"), row_figures("markdown", board)
+    shown: list[Figure | RowFigure] = [*columns, *beside]
+    head = ["#", "agent", *(f.short for f in shown), "notes"]
     lines = [
-        f"**{pdk_label(c.pdk)}, tier {c.tier}, budget {c.budget} simulations, {tasks}**",
+        f"**{pdk_label(c.pdk)}, tier {c.tier}, budget {c.budget} simulations, {tasks}, "
+        f"{targets_label(c)}**",
         "",
-        f"| {' | '.join(_RANKING)} |",
-        "|--:|---|--:|--:|--:|--:|--:|--:|--:|---|",
+        f"| {' | '.join(head)} |",
+        "|--:|---|" + "--:|" * (len(columns) + len(beside)) + "---|",
     ]
     for row in board.rows:
-        figures = row.overall
         cells = (
-            rank_text(row), row.agent, f"{figures.score:.4f}", interval_text(figures.interval),
-            f"{figures.successes}/{figures.cells}", interval_text(figures.success_interval),
-            sims_text(figures, c.budget), f"{figures.area:.3f}", str(row.seeds), notes(row),
+            rank_text(row), row.agent, *(f.text(row.overall, c.budget) for f in columns),
+            *(f.text(row) for f in beside), notes(row),
         )  # fmt: skip
         lines.append(f"| {' | '.join(map(_markdown, cells))} |")
-    lines += [
-        "",
-        "score: interquartile mean over tasks and seeds, bootstrap interval; specs met: cells whose "
-        "verified design meets every spec, Wilson interval; to spec: median simulations until then "
-        "(Kaplan–Meier); AUC: area under the best-so-far curve.",
-    ]
+    lines.append("")
+    lines += [f"{f.short}: {f.meaning}  " for f in shown if f.meaning]
     if any(not r.ranked for r in board.rows):
         lines.append("~ shown, not ranked; the notes say why.")
     return "\n".join(lines) + "\n"
 
 
-def _row(cell: StoredCell, robust: RobustRecord | None) -> CellRow:
+def _row(cell: StoredCell, known: Evidence) -> CellRow:
     result, usage, prints = cell.result, cell.result.usage, cell.result.fingerprint
+    robust, hidden = known.robust, result.spec.held_out
     isolation = prints.get("isolation")
     return CellRow(
         key=result.key,
@@ -180,11 +182,13 @@ def _row(cell: StoredCell, robust: RobustRecord | None) -> CellRow:
         finished=result.timing.finished,
         simulator=_text(prints.get("simulator")),
         git_commit=_text(prints.get("git_commit")),
-        isolation=_text(isolation.get("tier")) if isinstance(isolation, dict) else None,
+        isolation=_text(isolation.get("level")) if isinstance(isolation, dict) else None,
         origin=_text(prints.get("origin")),
         task_digest=result.task.digest,
-        design=None if result.verified is None else result.verified.design,
-        metrics=None if result.verified is None else result.verified.metrics,
+        verified=known.verified if isinstance(known.verified, str) else known.verified.by,
+        checks=() if isinstance(known.verified, str) else known.verified.checks,
+        design=None if result.verified is None or hidden else result.verified.design,
+        metrics=None if result.verified is None or hidden else result.verified.metrics,
     )
 
 
@@ -194,7 +198,7 @@ def _text(value: object) -> str | None:
 
 def _csv_value(value: Any) -> Any:
     """A cell that is one line, and no formula to a spreadsheet."""
-    if isinstance(value, bool | dict):
+    if isinstance(value, bool | dict | tuple):
         return json.dumps(value)
     if not isinstance(value, str):
         return value

@@ -16,9 +16,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from acs_gym.specs import direction_text
 from acs_gym.units import format_si
+from leaderboard.board import figures_table
 from leaderboard.board.comparison import Comparison
+from leaderboard.board.figures_table import known
 from leaderboard.board.standings import BestDesign, Row, Standings
-from leaderboard.board.statistics import Interval
 from leaderboard.cells.waveforms import NoteRecord, WaveformsRecord
 from leaderboard.reporting import figures, summary
 from leaderboard.reporting.conditions import task_conditions
@@ -144,7 +145,11 @@ def render(
         pdk_label=summary.pdk_label(board.conditions.pdk),
         seeds=_seeds(board),
         unranked=sum(not row.ranked for row in board.rows),
-        robust=any(row.robust_score is not None for row in board.rows),
+        columns=figures_table.figures("page"),
+        beside=figures_table.row_figures("page", board),
+        task_columns=figures_table.figures("task"),
+        explanations=list(figures_table.explanations(board)),
+        targets_label=summary.targets_label(board.conditions),
         isolation=_isolation(board.rows),
         bar=bar.percent,
         bar_from=bar.lowest,
@@ -174,14 +179,11 @@ def _environment() -> Environment:
         dash=figures.dash,
         dashes=figures.DASHES,
         most_bands=figures.MOST_BANDS,
-        interval_text=summary.interval_text,
-        sims_text=summary.sims_text,
         rank_text=summary.rank_text,
+        interval_text=figures_table.interval_text,
         remarks=_remarks,
-        percents=_percents,
         p_text=_p_text,
-        known=_known,
-        low=_low,
+        known=known,
     )
     return environment
 
@@ -228,12 +230,13 @@ def _remarks(row: Row) -> str:
 
 
 def _isolation(rows: Iterable[Row]) -> list[str]:
-    """A sentence for each tier that agents ran in."""
+    """A sentence for each level that agents ran in."""
     rows = list(rows)
-    tiers = Counter(tier for row in rows for tier in row.isolation)
-    agents = {t: f"{n} agent{'' if n == 1 else 's'}" for t, n in tiers.items()}
+    levels = Counter(level for row in rows for level in row.isolation)
+    agents = {t: f"{n} agent{'' if n == 1 else 's'}" for t, n in levels.items()}
     said = [
-        f"{agents[t]} {_ISOLATION.get(t, f'ran in the isolation tier {t}')}." for t in sorted(tiers)
+        f"{agents[t]} {_ISOLATION.get(t, f'ran in the isolation level {t}')}."
+        for t in sorted(levels)
     ]
     if any(set(row.isolation) != {"container"} for row in rows):
         said.append(
@@ -272,22 +275,7 @@ def _metric_rows(board: Standings, task: str, best: BestDesign) -> list[MetricRo
     return sorted(rows, key=lambda r: r.met is None)
 
 
-def _percents(interval: Interval) -> str:
-    if math.isnan(interval.low):
-        return "–"
-    return f"{100 * interval.low:.0f} to {100 * interval.high:.0f} %"
-
-
 def _p_text(p: float) -> str:
     if math.isnan(p):
         return "–"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _known(value: float) -> float | str:
-    """For sorting: NaN has no place."""
-    return "" if math.isnan(value) else value
-
-
-def _low(interval: Interval) -> float | str:
-    return _known(interval.low)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
 
@@ -11,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from acs_gym.pdks import PdkError, get_pdk
-from leaderboard.board.standings import Figures, Row, Standings
-from leaderboard.board.statistics import Interval
+from leaderboard.board.figures_table import ROW_FIGURES, bounds, figures, figures_json, row_figures
+from leaderboard.board.standings import Conditions, Row, Standings
 from leaderboard.printable import printable
+from leaderboard.trust.perturbations import PUBLIC, targets_of
 
 
 def ranking_table(board: Standings) -> Table:
@@ -22,7 +22,7 @@ def ranking_table(board: Standings) -> Table:
     title = (
         f"{pdk_label(conditions.pdk)} · {conditions.tier} · "
         f"budget {conditions.budget} simulations · {len(board.tasks)} "
-        f"{'task' if len(board.tasks) == 1 else 'tasks'}"
+        f"{'task' if len(board.tasks) == 1 else 'tasks'} · {targets_label(conditions)}"
     )
     table = Table(
         title=title, title_style="bold", title_justify="left", header_style="bold",
@@ -30,22 +30,19 @@ def ranking_table(board: Standings) -> Table:
     )  # fmt: skip
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("agent", style="bold", overflow="fold", min_width=10)
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("95 % interval", justify="right", no_wrap=True)
-    table.add_column("met", justify="right", no_wrap=True)
-    table.add_column("to spec", justify="right", no_wrap=True)
-    table.add_column("AUC", justify="right", no_wrap=True)
-    table.add_column("seeds", justify="right", no_wrap=True)
+    columns, beside = figures("terminal"), row_figures("terminal", board)
+    for heading in [f.short for f in columns] + [f.short for f in beside]:
+        table.add_column(heading, justify="right", no_wrap=True)
     if noted := any(notes(row) for row in board.rows):
         table.add_column("notes", min_width=13)
     for row in board.rows:
-        overall = row.overall
         table.add_row(
-            rank_text(row), Text(printable(row.agent)), f"{overall.score:.4f}",
-            interval_text(overall.interval),
-            f"{overall.successes}/{overall.cells}", sims_text(overall, conditions.budget),
-            f"{overall.area:.3f}", str(row.seeds), *([Text(notes(row))] if noted else []),
-        )  # fmt: skip
+            rank_text(row),
+            Text(printable(row.agent)),
+            *(figure.text(row.overall, conditions.budget) for figure in columns),
+            *(figure.text(row) for figure in beside),
+            *([Text(notes(row))] if noted else []),
+        )
     caption = (
         "score: interquartile mean over tasks and seeds · met: cells that meet every spec\n"
         "to spec: median simulations until then · AUC: area under best-so-far"
@@ -64,20 +61,17 @@ def pdk_label(pdk: str) -> str:
         return pdk  # A board read where the package of its PDK is not installed.
 
 
+def targets_label(conditions: Conditions) -> str:
+    """Which targets were asked for, for a person."""
+    if not conditions.held_out:
+        return "open track (fixed targets)"
+    if conditions.targets == targets_of(PUBLIC):
+        return "held-out targets of the public salt"
+    return f"held-out targets (salt {conditions.targets.partition(':')[2][:8]})"
+
+
 def rank_text(row: Row) -> str:
     return f"{row.rank}{'' if row.ranked else '~'}"
-
-
-def interval_text(interval: Interval, digits: int = 3) -> str:
-    if math.isnan(interval.low):
-        return "-"
-    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
-
-
-def sims_text(figures: Figures, budget: int) -> str:
-    """The median, or that it lies beyond the budget."""
-    median = figures.simulations_to_spec
-    return f"> {budget}" if median is None else f"{median:g}"
 
 
 def notes(row: Row) -> str:
@@ -100,6 +94,7 @@ def to_json(board: Standings) -> dict[str, Any]:
         "tier": conditions.tier,
         "budget": conditions.budget,
         "suite_seed": conditions.suite_seed,
+        "targets": conditions.targets,
         "tasks": list(board.tasks),
         "agents": [
             {
@@ -111,11 +106,11 @@ def to_json(board: Standings) -> dict[str, Any]:
                 "custom": row.custom,
                 "isolation": list(row.isolation),
                 "origin": row.origin,
-                "seeds": row.seeds,
                 "missing_cells": row.missing,
-                **_figures(row.overall),
-                "tasks": {task: _figures(figures) for task, figures in row.tasks.items()},
-                "robust_score": row.robust_score,
+                "unwitnessed_cells": row.unwitnessed,
+                **figures_json(row.overall),
+                "tasks": {task: figures_json(own) for task, own in row.tasks.items()},
+                **{figure.json: figure.value(row) for figure in ROW_FIGURES},
                 "robust_label": row.robust_label,
                 "tokens_per_cell": row.tokens,
                 "money_per_cell": row.money,
@@ -127,7 +122,7 @@ def to_json(board: Standings) -> dict[str, Any]:
             }
             for row in board.rows
         ],
-        "pairs": [asdict(pair) | {"interval": _bounds(pair.interval)} for pair in board.pairs],
+        "pairs": [asdict(pair) | {"interval": bounds(pair.interval)} for pair in board.pairs],
         "friedman": None if board.friedman is None else asdict(board.friedman),
         "best": {
             task: {
@@ -138,21 +133,3 @@ def to_json(board: Standings) -> dict[str, Any]:
             for task, best in board.best.items()
         },
     }
-
-
-def _figures(figures: Figures) -> dict[str, Any]:
-    return {
-        "cells": figures.cells,
-        "score_iqm": figures.score,
-        "score_interval": _bounds(figures.interval),
-        "score_interval_over_tasks": _bounds(figures.task_interval),
-        "successes": figures.successes,
-        "met_at_once": figures.met_at_once,
-        "success_interval": _bounds(figures.success_interval),
-        "median_simulations_to_spec": figures.simulations_to_spec,
-        "area_under_curve": figures.area,
-    }
-
-
-def _bounds(interval: Interval) -> list[float] | None:
-    return None if math.isnan(interval.low) else [interval.low, interval.high]

@@ -107,7 +107,7 @@ def _run_job(
             register_circuit(job["folder"])
         folder.mkdir(parents=True, exist_ok=True)
         with _output_to(folder / LOG), interrupts.stop_here():
-            result = run_cell(spec, key, store, events.progress)
+            result = run_cell(spec, key, store, events.progress, job["targets"])
         store.finish(result)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has to hear of it
         return {"event": "failed", "message": f"{type(error).__name__}: {error}"}

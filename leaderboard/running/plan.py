@@ -10,11 +10,14 @@ from typing import Any
 
 from acs_gym.circuit import CircuitError
 from acs_gym.pdks import PdkError, pdk_names
+from acs_gym.targets import TargetsNotFound
 from acs_gym.task import TIERS, Task, make_task
 from acs_gym.tiers import get_tier
 from leaderboard.agents.registry import build
 from leaderboard.cells.fingerprint import simulator_version
 from leaderboard.cells.spec import (
+    FIXED,
+    HELD_OUT,
     MOST_REPETITIONS,
     MOST_SEED,
     MOST_SIMULATIONS,
@@ -25,17 +28,22 @@ from leaderboard.cells.spec import (
 )
 from leaderboard.contract import agent_config, agent_track, check_task
 from leaderboard.errors import LeaderboardError, unknown
+from leaderboard.trust.perturbations import Salt, held_out_specs, targets_of
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCell:
-    """A cell of a run, its key, and what its agent declares; `cost` is simulations a design."""
+    """A cell of a run, its key, and what its agent declares; `cost` is simulations a design.
+
+    `targets`: drawn for it, where they are held out.
+    """
 
     spec: CellSpec
     key: str
     cost: int
     config: Mapping[str, Any]
     track: str
+    targets: Mapping[str, float] | None = None
 
     @property
     def designs(self) -> int:
@@ -90,11 +98,13 @@ def plan_cells(
     tier: str,
     budget: int,
     suite_seed: int,
+    salt: Salt | None = None,
 ) -> list[PlannedCell]:
     """Every cell, in the order to run them. Raises LeaderboardError on anything that cannot run.
 
-    `tasks` are task ids. Every agent is built once, so that a missing library is reported before
-    the first simulation and not in the middle of a night's run.
+    `tasks` are task ids; with a salt their targets are drawn from it, others in each repetition. Every
+    agent is built once, so that a missing library is reported before the first simulation and not in
+    the middle of a night's run.
     """
     if not tasks or not agents:
         raise LeaderboardError("nothing to run; give at least one task and at least one agent")
@@ -118,7 +128,7 @@ def plan_cells(
     made = {task: _make(task, pdk, tier) for task in dict.fromkeys(tasks)}
     _check_proved(list(made.values()))
     _check_budget(list(made.values()), budget)
-    digests = {task: made[task].digest for task in made}
+    drawn = {} if salt is None else _draw(list(made.values()), salt, repetitions)
     declared = {}
     for name in dict.fromkeys(agents):
         agent = build(name)
@@ -130,16 +140,26 @@ def plan_cells(
         declared[name] = (agent_config(agent), agent_track(agent))
     simulator = simulator_version()
     cells = grid(
-        list(digests), list(declared), repetitions=repetitions, pdk=pdk, tier=tier,
-        budget=budget, suite_seed=suite_seed,
+        list(made), list(declared), repetitions=repetitions, pdk=pdk, tier=tier,
+        budget=budget, suite_seed=suite_seed, targets=FIXED if salt is None else targets_of(salt),
     )  # fmt: skip
+    digests = {
+        (name, repetition): (
+            task.with_specs(drawn[name, repetition]) if (name, repetition) in drawn else task
+        ).digest
+        for name, task in made.items()
+        for repetition in range(repetitions)
+    }
     return [
         PlannedCell(
             spec=spec,
-            key=run_key(spec, declared[spec.agent][0], digests[spec.task], simulator),
+            key=run_key(
+                spec, declared[spec.agent][0], digests[spec.task, spec.repetition], simulator
+            ),
             cost=made[spec.task].cost,
             config=declared[spec.agent][0],
             track=declared[spec.agent][1],
+            targets=drawn.get((spec.task, spec.repetition)),
         )
         for spec in cells
     ]
@@ -150,6 +170,20 @@ def _make(task: str, pdk: str, tier: str) -> Task:
         return make_task(task, pdk=pdk, tier=tier)
     except (PdkError, CircuitError) as error:
         raise LeaderboardError(str(error)) from None
+
+
+def _draw(
+    tasks: Sequence[Task], salt: Salt, repetitions: int
+) -> dict[tuple[str, int], dict[str, float]]:
+    """Held-out targets of every task and repetition; feasible, for a design is known to meet them."""
+    try:
+        return {
+            (task.id, repetition): held_out_specs(task, salt, repetition)
+            for task in tasks
+            for repetition in range(repetitions)
+        }
+    except (TargetsNotFound, CircuitError) as error:
+        raise LeaderboardError(f"--targets {HELD_OUT}: {error}") from None
 
 
 def _check_tier(tier: str) -> None:

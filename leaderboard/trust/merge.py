@@ -15,7 +15,10 @@ from typing import Any
 
 from leaderboard.cells.store import RESULT, TRACE, Store, StoredCell
 from leaderboard.errors import LeaderboardError
-from leaderboard.trust.verification import of_files
+from leaderboard.files import LARGEST_TRACE, read
+from leaderboard.trust.verification import of_cell, of_files
+from leaderboard.trust.verified import look
+from leaderboard.trust.verify import task_here
 
 EXIT_LEFT_OUT, EXIT_USAGE = 1, 2
 # What may differ between two runs of one cell: when, how long, and on what machine.
@@ -40,11 +43,7 @@ class _Copy:
 
     @property
     def files(self) -> tuple[bytes, bytes]:
-        return (self.folder / RESULT).read_bytes(), (self.folder / TRACE).read_bytes()
-
-    @property
-    def finished(self) -> str:
-        return self.cell.result.timing.finished
+        return read(self.folder / RESULT), read(self.folder / TRACE, LARGEST_TRACE)
 
 
 def merge(sources: Sequence[Path], out: Path) -> Merged:
@@ -70,10 +69,7 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
     cells: list[str] = []
     with tempfile.TemporaryDirectory(prefix=".merging-", dir=out) as waiting:
         for key, found in sorted(copies.items()):
-            chosen, said = _choose(key, found, out.resolve())
-            if chosen is None:
-                left_out.append(said)
-                continue
+            chosen, said = _choose(key, found)
             if problem := _place(chosen, out.resolve() / key, Path(waiting)):
                 left_out.append(problem)
                 continue
@@ -82,23 +78,23 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
     return Merged(tuple(cells), tuple(remarks), tuple(left_out))
 
 
-def _choose(key: str, copies: Sequence[_Copy], out: Path) -> tuple[_Copy | None, str]:
-    """The copy to keep and a remark, or None and why there is none."""
-    here = next((c for c in copies if c.folder.parent == out), None)
+def _choose(key: str, copies: Sequence[_Copy]) -> tuple[_Copy, str]:
+    """The copy to keep, and a remark where there were others.
+
+    What was signed for here, else what follows from its own trace; of these what is in `out`, else what
+    was named first. A copy that says something else, or that it was finished earlier, silences nobody.
+    """
     if len({c.files for c in copies}) == 1:
-        return here or copies[0], ""
-    first = copies[0]
-    for other in copies[1:]:
-        if (field := _essential_difference(first.cell, other.cell)) is not None:
-            return None, (
-                f"refused: {key} ({first.cell.result.spec.label}): {first.folder} and {other.folder} "
-                f"differ in {field}; verify both and remove one"
-            )
-    earliest = min(copies, key=lambda c: c.finished)
-    kept, why = (earliest, "the one finished first") if here is None else (here, "what was there")
+        return copies[0], ""
+    signed = [c for c in copies if not isinstance(look(c.folder, c.cell.result), str)]
+    sound = [c for c in copies if not of_cell(c.cell, task_here(c.cell)[0])]
+    kept = (signed or sound or copies)[0]  # What is in `out` was found first.
+    why = "the one signed for here" if signed else "what came first"
+    fields = (_essential_difference(kept.cell, other.cell) for other in copies)
+    differs = next((field for field in fields if field is not None), "timing or machine only")
     return kept, (
-        f"{key} ({kept.cell.result.spec.label}): {len(copies)} runs that differ in timing or machine "
-        f"only; kept {why}: {kept.folder}, {kept.finished}"
+        f"{key} ({kept.cell.result.spec.label}): {len(copies)} runs that differ in {differs}; "
+        f"kept {why}: {kept.folder}"
     )
 
 

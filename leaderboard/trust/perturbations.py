@@ -26,10 +26,11 @@ from acs_gym.simulation.deck import build_program
 from acs_gym.simulation.engine import TEMPERATURE, Outcome
 from acs_gym.simulation.pool import Job
 from acs_gym.task import Task
+from leaderboard.cells.environment import SALT_VARIABLE
 from leaderboard.cells.records import Score
+from leaderboard.cells.spec import HELD_OUT
 from leaderboard.errors import LeaderboardError
 
-SALT_VARIABLE = "ACS_GYM_SALT"
 PERTURBATIONS = 8
 LOAD, SUPPLY, TEMPERATURES = (0.8, 1.25), (0.95, 1.05), (-20.0, 85.0)
 _LEAST_SALT = 16
@@ -53,9 +54,9 @@ class Salt:
         """Names the salt without giving it away."""
         return hashlib.sha256(self.secret).hexdigest()
 
-    def rng(self, task_id: str, stream: int) -> np.random.Generator:
+    def rng(self, task_id: str, *stream: int) -> np.random.Generator:
         digest = hmac.new(self.secret, task_id.encode(), hashlib.sha256).digest()
-        return np.random.default_rng((int.from_bytes(digest, "big"), stream))
+        return np.random.default_rng((int.from_bytes(digest, "big"), *stream))
 
 
 PUBLIC = Salt(b"acs-gym public perturbations, version 1", "public")
@@ -95,9 +96,12 @@ class RobustRecord(BaseModel):
         key: of the cell.
         label: `public` when drawn from the salt that everybody knows.
         salt_hash: sha256 of the salt.
-        robust_score: the mean of `scores`; 0 where the cell's own score counts as 0.
+        robust_score: the mean of the scores; 0 where the cell's own score counts as 0.
         scores: of the winning design at each perturbation; none where there is no such design.
-        perturbations: what they were, given only when they are public.
+        perturbations: what they were.
+
+    Both are given only where they are public: eight hidden scores of a known design say where the
+    load and the temperature lay, to some per cent; their mean says next to nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -107,7 +111,7 @@ class RobustRecord(BaseModel):
     label: Label
     salt_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     robust_score: Score
-    scores: tuple[Score, ...]
+    scores: tuple[Score, ...] | None
     perturbations: tuple[Perturbation, ...] | None
 
 
@@ -152,12 +156,18 @@ def perturbations(task_id: str, salt: Salt) -> tuple[Perturbation, ...]:
     )
 
 
-def held_out_specs(task: Task, salt: Salt) -> dict[str, float]:
+def held_out_specs(task: Task, salt: Salt, repetition: int) -> dict[str, float]:
     """Targets for `task.with_specs`, from the anchors that are held out of training.
 
-    The same for everybody who has the salt. Raises TargetsNotFound where the task has no anchors.
+    The same for everybody who has the salt, and others in every repetition. Raises TargetsNotFound
+    where the task has no anchors.
     """
-    return task.sample_specs(salt.rng(task.id, _STREAM_SPECS), "held-out")
+    return task.sample_specs(salt.rng(task.id, _STREAM_SPECS, repetition), "held-out")
+
+
+def targets_of(salt: Salt) -> str:
+    """What `CellSpec.targets` says of targets drawn from this salt."""
+    return f"{HELD_OUT}:{salt.sha256}"
 
 
 def jobs(task: Task, design: Mapping[str, float], chosen: Sequence[Perturbation]) -> list[Job]:
@@ -192,6 +202,6 @@ def record(
         label=salt.label,
         salt_hash=salt.sha256,
         robust_score=mean(own),
-        scores=tuple(own),
+        scores=tuple(own) if salt.label == "public" else None,
         perturbations=tuple(chosen) if salt.label == "public" else None,
     )

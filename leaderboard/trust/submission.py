@@ -22,8 +22,11 @@ from acs_gym.circuit import CircuitError, load_circuit
 from acs_gym.registry import circuit_folders
 from leaderboard.cells.fingerprint import CONTAINER
 from leaderboard.cells.records import Result
+from leaderboard.cells.spec import HELD_OUT
 from leaderboard.cells.store import Store
 from leaderboard.errors import LeaderboardError, unknown
+from leaderboard.files import Corrupt, read
+from leaderboard.suites import SUITE_SEED
 from leaderboard.trust.findings import Finding
 from leaderboard.trust.ranked import ENOUGH_SEEDS, ENOUGH_SEEDS_PAID, paid
 from leaderboard.trust.verification import of_files
@@ -31,8 +34,8 @@ from leaderboard.trust.verify import CellReport, Thoroughness, verify_runs
 
 MANIFEST, RUNS = "submission.toml", "runs"
 EXIT_UNSOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
-HELD_OUT = "held-out"
 _TARGETS = f":{HELD_OUT}"
+_LARGEST_MANIFEST = 1 << 16
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 # A task by its id; its held-out targets as `ACS-OpAmp-v0:held-out`.
@@ -97,11 +100,9 @@ def load_submission(folder: Path) -> Submission:
     """The manifest of a folder. Raises LeaderboardError naming the file and every wrong field."""
     path = folder / MANIFEST
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LeaderboardError(
-            f"{path}: cannot be read: {error.strerror}; examples/submission has a template"
-        ) from None
+        data = tomllib.loads(read(path, _LARGEST_MANIFEST).decode("utf-8"))
+    except Corrupt as error:
+        raise LeaderboardError(f"{error}; examples/submission has a template") from None
     except ValueError as error:
         raise LeaderboardError(f"{path}: is not TOML: {error}") from None
     try:
@@ -134,7 +135,7 @@ def assess(folder: Path, how: Thoroughness, jobs: int = 1) -> Assessment:
         held_out=forbidden,
         findings=tuple(_disagreements(submission, results)),
         reports=reports,
-        remarks=tuple(_remarks(results)),
+        remarks=tuple(_remarks(results, all(paid(store.cell(r.key), r) for r in results))),
     )
 
 
@@ -158,21 +159,23 @@ def _disagreements(submission: Submission, results: Sequence[Result]) -> list[Fi
     ]
 
 
-def _remarks(results: Sequence[Result]) -> list[str]:
+def _remarks(results: Sequence[Result], costly: bool) -> list[str]:
     remarks = []
     seeds: dict[str, set[int]] = {}
     for result in results:
         seeds.setdefault(result.spec.task, set()).add(result.spec.repetition)
-    needed = ENOUGH_SEEDS_PAID if all(map(paid, results)) else ENOUGH_SEEDS
+    needed = ENOUGH_SEEDS_PAID if costly else ENOUGH_SEEDS
     for task, own in sorted(seeds.items()):
         if missing := sorted(set(range(max(own) + 1)) - own):
             numbers = ", ".join(map(str, missing))
             remarks.append(f"{task}: repetitions {numbers} are missing; every attempt belongs here")
         if len(own) < needed:
             remarks.append(f"{task}: {len(own)} seeds; fewer than {needed} are shown, not ranked")
+    if other := sorted({r.spec.suite_seed for r in results} - {SUITE_SEED}):
+        remarks.append(f"suite seed {other[0]}: ranked are cells of the season's, {SUITE_SEED}")
     if outside := sorted({str(_isolation(r)) for r in results} - {CONTAINER}):
         remarks.append(
-            f"cells ran in the tier {' and '.join(outside)}, where nothing shows that the agent kept "
+            f"cells ran in the level {' and '.join(outside)}, where nothing shows that the agent kept "
             "to the meter; agents of others are ranked from container:stdio:COMMAND or "
             "container:mcp:COMMAND"
         )
@@ -181,7 +184,7 @@ def _remarks(results: Sequence[Result]) -> list[str]:
 
 def _isolation(result: Result) -> str | None:
     record = result.fingerprint.get("isolation")
-    return record.get("tier") if isinstance(record, dict) else None
+    return record.get("level") if isinstance(record, dict) else None
 
 
 def _split(task: str) -> str:

@@ -7,13 +7,12 @@ checked and what no check can see.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -27,14 +26,17 @@ from acs_gym.simulation.pool import Job, WorkerPool
 from acs_gym.task import Task, TaskNotFound, make_task
 from acs_gym.vacask import VacaskNotFound, find_vacask, second_opinions
 from leaderboard.cells.fingerprint import simulator_version
+from leaderboard.cells.records import Result
 from leaderboard.cells.runner import VERIFY_RTOL
-from leaderboard.cells.store import RESULT, TRACE, Store, StoredCell
+from leaderboard.cells.store import Store, StoredCell
 from leaderboard.errors import LeaderboardError
-from leaderboard.files import write_atomically
+from leaderboard.files import Corrupt, read, write_atomically
 from leaderboard.printable import printable
 from leaderboard.trust import perturbations as draws
+from leaderboard.trust.copies import copied
 from leaderboard.trust.findings import Finding, differences, same, short
 from leaderboard.trust.perturbations import PUBLIC, RobustRecord, Salt
+from leaderboard.trust.replayed import replay
 from leaderboard.trust.verification import (
     counts,
     of_cell,
@@ -43,22 +45,29 @@ from leaderboard.trust.verification import (
     of_simulation,
     repeatable,
 )
+from leaderboard.trust.verified import VERIFIED, Check, look, sign, signing_key
 
 ROBUST = "robust.json"
 EXIT_UNSOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 _ATTEMPTS = 3
-# Shorter traces of agents that do the same every time may agree to the millisecond.
-_TOO_LONG_FOR_CHANCE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class CellReport:
-    """What was found of one cell; `robust_score` where there is one that holds."""
+    """What was found of one cell.
+
+    Attributes:
+        robust_score: where there is one that holds.
+        checks: what was done beyond reading the cell.
+        remarks: what could not be done, and why.
+    """
 
     cell: str
     label: str
     findings: tuple[Finding, ...]
     robust_score: float | None = None
+    checks: tuple[Check, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +79,21 @@ class Thoroughness:
         robust: compute `robust.json` where there is none of this salt.
         salt: what hidden perturbations are drawn from.
         second_simulator: measure the winner with VACASK too, at nominal conditions.
+        replay: ask deterministic agents of this package again, as long as the agent itself takes.
     """
 
     all_designs: bool = False
     robust: bool = False
     salt: Salt = PUBLIC
     second_simulator: bool = False
+    replay: bool = True
 
 
 def verify_runs(store: Store, how: Thoroughness, jobs: int = 1) -> Iterator[CellReport]:
     """A report on every finished cell, in the order of their keys, `jobs` at a time.
 
-    Raises LeaderboardError where there is no cell, or no ngspice, or no VACASK and it is asked for.
+    A cell that holds gets a `verified.json`, one that does not loses it. Raises LeaderboardError where
+    there is no cell, or no ngspice, or no VACASK and it is asked for, or no key to sign with.
     """
     keys = store.finished()
     if not keys:
@@ -94,32 +106,35 @@ def verify_runs(store: Store, how: Thoroughness, jobs: int = 1) -> Iterator[Cell
             find_vacask()
         except VacaskNotFound as error:
             raise LeaderboardError(str(error)) from None
-    copies = _copies(store, keys)
+    signing_key()
+    copies = copied(store, keys)
     with ThreadPoolExecutor(jobs) as threads:
         try:
             for report in threads.map(partial(verify_cell, store, how=how), keys):
                 found = copies.get(report.cell, ())
-                yield replace(report, findings=(*report.findings, *found))
+                report = replace(report, findings=(*report.findings, *found))
+                yield _signed(store, report)
         except BaseException:
             threads.shutdown(cancel_futures=True)
             raise
 
 
-def _copies(store: Store, keys: Sequence[str]) -> dict[str, tuple[Finding, ...]]:
-    """A finding for every cell whose trace is, time for time, that of another cell."""
-    cells: dict[str, list[str]] = {}
-    for key in keys:
-        # What cannot be read is found by the cell's own checks.
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            result = json.loads((store.cell(key) / RESULT).read_bytes())
-            if result["usage"]["calls"] >= _TOO_LONG_FOR_CHANCE:
-                cells.setdefault(str(result["trace_sha256"]), []).append(key)
-    return {
-        key: (Finding("trace", TRACE, f"that of {min(set(own) - {key})}", "a trace of its own"),)
-        for own in cells.values()
-        for key in own
-        if len(own) > 1
-    }
+def _signed(store: Store, report: CellReport) -> CellReport:
+    """Sign for a cell that holds; take back what was signed for one that does not."""
+    folder = store.cell(report.cell)
+    if report.findings:
+        if not folder.is_symlink():
+            (folder / VERIFIED).unlink(missing_ok=True)
+        return report
+    before = look(folder, store.result(report.cell))
+    ran = not isinstance(before, str) and before.by == "run"
+    earlier = () if isinstance(before, str) else before.checks
+    try:
+        sign(folder, "run" if ran else "verify", dict.fromkeys((*earlier, *report.checks)))
+    except OSError as error:
+        remark = f"{VERIFIED} cannot be written: {error.strerror}"
+        return replace(report, remarks=(*report.remarks, remark))
+    return report
 
 
 def verify_cell(store: Store, key: str, how: Thoroughness = Thoroughness()) -> CellReport:
@@ -127,26 +142,69 @@ def verify_cell(store: Store, key: str, how: Thoroughness = Thoroughness()) -> C
     cell, findings = of_files(store, key)
     if cell is None:
         return CellReport(key, "", tuple(findings))
-    task, reason = _task_here(cell)
+    task, reason = task_here(cell)
     findings += [*reason, *of_cell(cell, task)]
+    checks: list[Check] = []
+    remarks: list[str] = []
     if task is not None:
         findings += _simulated(cell, task, how.all_designs)
+        checks += ["winner", "all designs"] if how.all_designs else ["winner"]
         if how.second_simulator:
             findings += _second_opinion(cell, task)
+            checks.append("second simulator")
+        if cell.result.spec.targets == draws.targets_of(how.salt):
+            findings += _targets(cell, task, how.salt)
+            checks.append("targets")
+        if how.replay and not findings:
+            played = replay(store, cell)
+            checks += ["replay"] if played.agrees else []
+            findings += [] if played.finding is None else [played.finding]
+            remarks += [played.remark] if played.remark else []
     robust, more = _robust(store.cell(key) / ROBUST, cell, task, how, sound=not findings)
     return CellReport(
         cell=key,
         label=cell.result.spec.label,
         findings=(*findings, *more),
         robust_score=None if robust is None else robust.robust_score,
+        checks=tuple(checks),
+        remarks=tuple(remarks),
     )
 
 
-def _task_here(cell: StoredCell) -> tuple[Task | None, list[Finding]]:
-    """The cell's task as it was, or why it is not here."""
-    spec, digest = cell.result.spec, cell.result.task.digest
+def is_current(result: Result) -> bool | None:
+    """Whether a result is of its task as installed here; None where that is not here."""
     try:
-        task = make_task(spec.task, pdk=spec.pdk, tier=spec.tier)
+        return _task_of(result).digest == result.task.digest
+    except (PdkError, CircuitError, TaskNotFound, ValueError):
+        return None
+
+
+def _task_of(result: Result) -> Task:
+    """A result's task as it is here, at the targets that it says were drawn for it."""
+    spec = result.spec
+    task = _installed(spec.task, spec.pdk, spec.tier)
+    if not spec.held_out:
+        return task
+    return task.with_specs({s.metric: s.target for s in result.task.specs})
+
+
+@lru_cache(maxsize=64)
+def _installed(task: str, pdk: str, tier: str) -> Task:
+    return make_task(task, pdk=pdk, tier=tier)
+
+
+def _targets(cell: StoredCell, task: Task, salt: Salt) -> Iterator[Finding]:
+    """Whether held-out targets are those that the salt gives."""
+    wanted = draws.held_out_specs(task, salt, cell.result.spec.repetition)
+    given = {s.metric: s.target for s in cell.result.task.specs}
+    yield from differences("task", "task.specs", given, wanted, expected="drawn from the salt")
+
+
+def task_here(cell: StoredCell) -> tuple[Task | None, list[Finding]]:
+    """The cell's task as it was, or why it is not here."""
+    digest = cell.result.task.digest
+    try:
+        task = _task_of(cell.result)
     except (PdkError, CircuitError, TaskNotFound, ValueError) as error:
         found = f"cannot be simulated here: {short(error)}"
         return None, [Finding("task", "spec", found, "a task that is here")]
@@ -215,8 +273,8 @@ def _robust(
     stored: RobustRecord | None = None
     if path.exists():
         try:
-            stored = RobustRecord.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
+            stored = RobustRecord.model_validate_json(read(path))
+        except (Corrupt, ValidationError) as error:
             return None, [Finding("robust", ROBUST, short(error), "the file as it was written")]
         if findings := _robust_findings(stored, cell, task, how.salt):
             return None, findings
@@ -241,28 +299,27 @@ def _robust_findings(
     public = stored.label == "public"
     used = PUBLIC if public else salt
     number = draws.PERTURBATIONS if counts(cell.result) else 0
-    findings = [
-        *same("robust", f"{ROBUST}: key", stored.key, cell.result.key),
-        *same("robust", f"{ROBUST}: scores", f"{len(stored.scores)} scores", f"{number} scores"),
-        *differences(
-            "robust", f"{ROBUST}: robust_score", stored.robust_score, draws.mean(stored.scores),
-            rtol=1e-9, expected="the mean of its scores",
-        ),
-    ]  # fmt: skip
+    own = stored.scores or ()
+    findings = [*same("robust", f"{ROBUST}: key", stored.key, cell.result.key)]
     if public:
+        findings += same("robust", f"{ROBUST}: scores", f"{len(own)} scores", f"{number} scores")
+        findings += differences(
+            "robust", f"{ROBUST}: robust_score", stored.robust_score, draws.mean(own),
+            rtol=1e-9, expected="the mean of its scores",
+        )  # fmt: skip
         findings += same("robust", f"{ROBUST}: salt_hash", stored.salt_hash, PUBLIC.sha256)
     if findings or task is None or stored.salt_hash != used.sha256:
         return findings
-    again = draws.record(
-        stored.key, used, draws.perturbations(task.id, used), stored.scores
-    ).model_dump()
-    findings += differences("robust", ROBUST, stored.model_dump(), again, rtol=1e-9)
     scores, failures = _robust_scores(cell, task, used)
-    for k, (one, two) in enumerate(zip(stored.scores, scores, strict=False)):
-        if not math.isclose(one, two, rel_tol=VERIFY_RTOL):
-            found = f"{one:.9g}, then {two:.9g} when simulated again"
-            findings.append(Finding("robust", f"{ROBUST}: scores.{k}", found, "the same"))
-    return findings + failures
+    if failures:
+        return failures
+    again = draws.record(stored.key, used, draws.perturbations(task.id, used), scores)
+    return list(
+        differences(
+            "robust", ROBUST, stored.model_dump(), again.model_dump(), rtol=VERIFY_RTOL,
+            expected="when simulated again",
+        )
+    )  # fmt: skip
 
 
 def _robust_scores(cell: StoredCell, task: Task, salt: Salt) -> tuple[list[float], list[Finding]]:
@@ -296,6 +353,8 @@ def report_lines(reports: Sequence[CellReport]) -> list[str]:
         for finding in r.findings
     ]
     unsound = sum(bool(r.findings) for r in reports)
+    remarks = Counter(remark for r in reports for remark in r.remarks)
+    lines += [printable(f"note: {n} of {len(reports)} cells: {why}") for why, n in remarks.items()]
     lines.append(f"{len(reports) - unsound} of {len(reports)} cells hold in every check")
     robust = [r.robust_score for r in reports if r.robust_score is not None]
     if robust:

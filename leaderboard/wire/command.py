@@ -42,8 +42,8 @@ class CommandAgent(ABC):
         also: other commands that it is to be able to run.
         exchange: the conversation with it; None before it is run.
 
-    Raises LeaderboardError when there is no such command, and in the tier `container` when this machine
-    has no such tier, or when the command names a folder that may not be shown.
+    Raises LeaderboardError when there is no such command, and in the level `container` when this machine
+    has no such level, or when the command names a folder that may not be shown.
     """
 
     track: Literal["score", "metrics"] = "metrics"
@@ -77,7 +77,7 @@ class CommandAgent(ABC):
         """The command, whether it has the network, and the sha256 of every file that it names.
 
         Not of the program's own, which as an interpreter differs between machines; but of an agent that
-        is a program by itself. In the tier `container` also the tier, and of every folder that it names.
+        is a program by itself. In `container` also the level, and of every folder that it names.
         Raises LeaderboardError for what cannot be read.
         """
         try:
@@ -102,7 +102,7 @@ class CommandAgent(ABC):
             },
         }
         if self.isolation.container:
-            config["tier"] = self.isolation.tier
+            config["level"] = self.isolation.level
             config["folders"] = {
                 word: folder_digest(path)
                 for word, path in named.items()
@@ -111,7 +111,7 @@ class CommandAgent(ABC):
         return config
 
     def isolation_record(self) -> dict[str, Any]:
-        """The tier, and what was found to hold on this machine; part of a result's fingerprint."""
+        """The level, and what was found to hold on this machine; part of a result's fingerprint."""
         return probe(self.isolation)
 
     def keep_files_in(self, folder: Path) -> None:

@@ -4,7 +4,7 @@
 
 In the folder where it starts lies `mcp.json`, which names the server to talk to: the harness, behind a
 bridge (bridge.py). It offers the methods of protocol v1 as tools (docs/wire-protocol.md). The command
-runs in the tier of isolation `subprocess`, and as `container:mcp:COMMAND` in `container`. One whose model
+runs in the isolation `subprocess`, and as `container:mcp:COMMAND` in `container`. One whose model
 is on a server needs the network and a key:
 
     def mine():

@@ -3,7 +3,7 @@
     python -m leaderboard.run --agents "stdio:python my_agent.py"
 
 The command reads from descriptor 3 and writes to descriptor 4 (docs/wire-protocol.md), so it may print
-what it likes. It runs in the tier of isolation `subprocess`, and as `container:stdio:COMMAND` in
+what it likes. It runs in the level of isolation `subprocess`, and as `container:stdio:COMMAND` in
 `container`. For other limits, or with the network, a factory of your own is named instead:
 
     def mine():

@@ -83,7 +83,7 @@ def test_every_adversary_is_charged_what_it_simulated_and_its_result_says_how_it
     for name, (_, _, message) in EXPECTED.items():
         result = results[name]
         assert message in result.message
-        assert result.fingerprint["isolation"]["tier"] == "subprocess"
+        assert result.fingerprint["isolation"]["level"] == "subprocess"
         assert result.score == (result.verified.score if result.verified else 0) < 1
     assert results["path_names"].usage.failed == {"invalid_design": 7}
 

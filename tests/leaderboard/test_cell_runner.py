@@ -19,7 +19,7 @@ def test_a_sound_agent_is_complete_and_its_winner_verified(finish):
     assert result.usage.simulations == 6
     assert result.score == result.best.score > 0
     assert result.verified.design == result.best.design
-    assert result.fingerprint["isolation"] == {"tier": "inprocess"}
+    assert result.fingerprint["isolation"] == {"level": "inprocess"}
     assert result.fingerprint["simulator"].startswith("ngspice ")
 
 

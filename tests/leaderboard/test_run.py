@@ -29,7 +29,15 @@ def comparable(out):
             path.suffix == ".jsonl"
         ) else [json.loads(path.read_text())]  # fmt: skip
         for record in records:
-            for volatile in ("timing", "fingerprint", "seconds", "trace_sha256"):
+            for volatile in (
+                "timing",
+                "fingerprint",
+                "seconds",
+                "trace_sha256",
+                "result_sha256",
+                "at",
+                "signature",
+            ):
                 record.pop(volatile, None)
         kept[str(path.relative_to(out))] = json.dumps(records)
     return kept

@@ -17,8 +17,11 @@ from leaderboard.board.statistics import TARGETS, THRESHOLDS
 from leaderboard.cells.store import TRACE, Store
 from leaderboard.reporting.summary import notes
 from leaderboard.trust.perturbations import RobustRecord
+from leaderboard.trust.ranked import Evidence
 from leaderboard.trust.verify import ROBUST
-from tests.leaderboard.boards import BUDGET, cell, grid
+from tests.leaderboard.boards import BUDGET, cell, grid, run_here, signed
+
+FOREIGN = {"origin": None}
 
 
 def row(board, agent):
@@ -84,9 +87,8 @@ def test_one_task_says_nothing_of_other_tasks():
     [
         ([cell("a", repetition=k) for k in range(10)], ()),
         ([cell("a", repetition=k) for k in range(9)], ("9 of 10 seeds",)),
-        ([cell("a", repetition=k, usage={"tokens": 5}) for k in range(5)], ()),
-        ([cell("a", repetition=k, usage={"money": 0.1}) for k in range(4)], ("4 of 5 seeds",)),
-        ([cell("a", repetition=k, usage={"tokens": k}) for k in range(5)], ("5 of 10 seeds",)),
+        # What an agent says that it paid is no reason to believe that it did.
+        ([cell("a", repetition=k, usage={"money": 0.1}) for k in range(5)], ("5 of 10 seeds",)),
         (
             [cell("a", repetition=k, fingerprint={"origin": None}) for k in range(10)],
             ("shared the harness's process",),
@@ -97,28 +99,28 @@ def test_one_task_says_nothing_of_other_tasks():
         ),
         (
             [
-                cell("a", repetition=k, fingerprint={"origin": None, "isolation": {"tier": "subprocess"}})
+                cell("a", repetition=k, fingerprint=FOREIGN | {"isolation": {"level": "subprocess"}})
                 for k in range(10)
             ],
             ("not in a container",),
         ),
         (
             [
-                cell("a", repetition=k, fingerprint={"origin": None, "isolation": {"tier": tier}})
+                cell("a", repetition=k, fingerprint={"origin": None, "isolation": {"level": tier}})
                 for k, tier in enumerate(["container"] * 9 + ["subprocess"])
             ],
             ("not in a container",),
         ),
         (
             [
-                cell("a", repetition=k, fingerprint={"origin": None, "isolation": {"tier": "container"}})
+                cell("a", repetition=k, fingerprint={"origin": None, "isolation": {"level": "container"}})
                 for k in range(10)
             ],
             (),
         ),
         (
             [
-                cell("a", repetition=k, fingerprint={"isolation": {"tier": "subprocess"}})
+                cell("a", repetition=k, fingerprint={"isolation": {"level": "subprocess"}})
                 for k in range(10)
             ],
             (),
@@ -126,8 +128,60 @@ def test_one_task_says_nothing_of_other_tasks():
     ],
 )  # fmt: skip
 def test_who_is_ranked_and_why_not(cells, reasons):
-    (found,) = standings(cells).rows
+    (found,) = standings(cells, evidence=run_here(cells)).rows
     assert (found.reasons, found.ranked) == (reasons, not reasons)
+
+
+@pytest.mark.parametrize(("seeds", "reasons"), [(5, ()), (4, ("4 of 5 seeds",))])
+def test_five_seeds_are_enough_where_transcripts_show_a_paid_model(seeds, reasons):
+    cells = [cell("a", repetition=k) for k in range(seeds)]
+    (found,) = standings(cells, evidence=run_here(cells, paid=True)).rows
+    assert found.reasons == reasons
+
+
+@pytest.mark.parametrize(
+    ("known", "reason"),
+    [
+        (lambda _: Evidence(), "10 cells not verified"),
+        (lambda _: Evidence("changed since it was verified"), "10 cells changed since it was verified"),
+        (lambda c: Evidence(signed(c, "verify", ["winner", "all designs"])), "10 cells not run here"),
+        (lambda c: Evidence(signed(c, "verify", ["winner", "replay"])), None),
+    ],
+    ids=["unverified", "edited", "verified", "replayed"],
+)  # fmt: skip
+def test_a_trace_that_may_have_been_made_up_is_shown_and_not_ranked(known, reason):
+    cells = [cell("a", repetition=k) for k in range(10)]
+    (found,) = standings(cells, evidence={c.result.key: known(c) for c in cells}).rows
+    assert found.reasons == (() if reason is None else (reason,))
+    assert found.unwitnessed == (0 if reason is None else 10)
+
+
+def test_another_suite_seed_than_the_seasons_is_not_ranked():
+    cells = [cell("a", repetition=k, suite_seed=7) for k in range(10)]
+    (found,) = standings(cells, evidence=run_here(cells)).rows
+    assert found.reasons == ("suite seed 7, the season's is 0",)
+
+
+SALTED = "held-out:" + "a" * 64
+
+
+def test_held_out_targets_make_the_board_and_fixed_ones_its_open_track():
+    hidden = [cell("a", repetition=k, scores=(0.4,), targets=SALTED) for k in range(10)]
+    fixed = [cell("a", repetition=k, scores=(1.0,)) for k in range(10)]
+    board = standings(hidden, evidence=run_here(hidden), open_track=fixed)
+    (found,) = board.rows
+    assert (round(found.overall.score, 9), found.open_score, found.ranked) == (0.4, 1.0, True)
+    assert board.best == {} and all(card.specs == () for card in board.tasks.values())
+
+
+def test_no_date_and_no_digest_puts_honest_cells_off_the_board():
+    """One cell that says it was finished in 9999, of another task by the same name."""
+    honest = [cell("a", repetition=k) for k in range(3)]
+    forged = cell("b", digest="forged", finished="9999-01-01")
+    board = standings([*honest, forged], evidence=run_here(honest))
+    assert [r.agent for r in board.rows] == ["a"] and board.omitted == 1
+    here = {c.result.key: Evidence(current=c is forged) for c in [*honest, forged]}
+    assert [r.agent for r in standings([*honest, forged], evidence=here).rows] == ["b"]
 
 
 @pytest.mark.parametrize(("at_once", "note"), [(6, "6 met at simulation 1"), (5, "")])
@@ -136,7 +190,7 @@ def test_a_row_that_meets_everything_at_once_is_marked(at_once, note):
     cells = [
         cell("a", repetition=k, scores=(1.0,) if k < at_once else (0.5, 1.0)) for k in range(10)
     ]
-    (found,) = standings(cells).rows
+    (found,) = standings(cells, evidence=run_here(cells)).rows
     assert found.overall.met_at_once == at_once and notes(found) == note and found.ranked
 
 
@@ -161,7 +215,10 @@ def robust(key, score, label="public", salt="0"):
 def test_a_robust_score_is_shown_where_every_cell_has_one():
     cells = [cell("a", repetition=k) for k in range(2)]
     keys = [c.result.key for c in cells]
-    of = lambda records: standings(cells, robust={r.key: r for r in records}).rows[0]  # noqa: E731
+
+    def of(records):
+        return standings(cells, evidence={r.key: Evidence(robust=r) for r in records}).rows[0]
+
     assert of([]).robust_score is None
     assert of([robust(keys[0], 0.4)]).robust_score is None
     assert of([robust(keys[0], 0.4), robust(keys[1], 0.2)]).robust_score == pytest.approx(0.3)
@@ -179,7 +236,8 @@ def test_scores_of_another_salt_than_most_are_of_are_left_out_and_named(tmp_path
         Store(tmp_path).finish(stored.result.model_copy(update={"trace_sha256": digest}))
         (tmp_path / key / ROBUST).write_text(robust(key, 0.5, label, salt).model_dump_json())
     chosen = choose(tmp_path)
-    assert len(chosen.robust) == 3 and len(chosen.cells) == 4
+    assert sum(e.robust is not None for e in chosen.evidence.values()) == 3
+    assert len(chosen.cells) == 4
     (said,) = chosen.left_out
     assert said.startswith("robust scores of 1 cells, of the public salt bbbbbbbb; ")
     assert [r.robust_score for r in chosen.board().rows] == [0.5, None]

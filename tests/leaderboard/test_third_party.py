@@ -26,9 +26,9 @@ from tests.leaderboard.wire_runs import EXAMPLES, analytic_session, drive, envir
 SDK = EXAMPLES / "acs_gym_agent.py"
 
 
-# Where there is no container, the tier below repeats itself.
+# Where there is no container, the level below repeats itself.
 CONTAINER = Isolation(container=True)
-HIGHEST = CONTAINER if probe(CONTAINER)["tier"] == "container" else Isolation()
+HIGHEST = CONTAINER if probe(CONTAINER)["level"] == "container" else Isolation()
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ AGENTS = [
 
 
 @pytest.mark.parametrize("command", AGENTS)
-def test_an_example_spends_its_budget_within_bounds_and_repeats_by_seed_in_every_tier(
+def test_an_example_spends_its_budget_within_bounds_and_repeats_by_seed_in_every_level(
     tmp_path, own_python, command
 ):
     kind = McpAgent if command.startswith("mcp:") else StdioAgent
@@ -75,7 +75,7 @@ def test_an_example_spends_its_budget_within_bounds_and_repeats_by_seed_in_every
         drive(command, tmp_path, seed=seed, kind=kind, isolation=isolation)
         for seed, isolation in ((1, Isolation()), (1, HIGHEST), (2, Isolation()))
     )
-    assert second.record["isolation"]["tier"] == HIGHEST.tier
+    assert second.record["isolation"]["level"] == HIGHEST.level
     for run in (first, second, other):
         assert run.error is None, run.error
         assert run.session.budget.used == 6 and run.session.usage.duplicates == 0

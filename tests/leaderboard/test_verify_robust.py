@@ -85,9 +85,10 @@ def test_a_perturbed_simulation_is_that_of_its_conditions(task, in_process):
 
 
 def test_held_out_targets_follow_from_the_salt_and_come_from_the_held_out_anchors(task):
-    targets = draws.held_out_specs(task, HIDDEN)
-    assert targets == draws.held_out_specs(task, HIDDEN)
-    assert targets != draws.held_out_specs(task, PUBLIC)
+    targets = draws.held_out_specs(task, HIDDEN, 0)
+    assert targets == draws.held_out_specs(task, HIDDEN, 0)
+    assert targets != draws.held_out_specs(task, PUBLIC, 0)
+    assert targets != draws.held_out_specs(task, HIDDEN, 1)
     harder = task.with_specs(targets)
     meets = [harder.specs.judge(a.metrics).feasible for a in task.anchors("held-out")]
     assert any(meets)
@@ -135,7 +136,7 @@ def test_a_hidden_score_gives_away_no_condition_and_names_its_salt(folder):
     robust(folder, HIDDEN)
     text = (folder / ROBUST).read_text()
     stored = json.loads(text)
-    assert (stored["label"], stored["perturbations"]) == ("hidden", None)
+    assert (stored["label"], stored["perturbations"], stored["scores"]) == ("hidden", None, None)
     assert stored["salt_hash"] == HIDDEN.sha256
     assert SECRET not in text
 
@@ -169,7 +170,7 @@ def test_no_score_is_written_beside_an_unsound_result(folder):
         (lambda r: r.update(salt_hash="0" * 64), f"{ROBUST}: salt_hash"),
         (lambda r: r["scores"].pop(), f"{ROBUST}: scores"),
         (lambda r: r["perturbations"][3].update(load=1.0), f"{ROBUST}.perturbations.3.load"),
-        (lambda r: r.update(scores=[0.999] * 8, robust_score=0.999), f"{ROBUST}: scores.0"),
+        (lambda r: r.update(scores=[0.999] * 8, robust_score=0.999), f"{ROBUST}.scores.0"),
         (lambda r: r.update(scores=[2.0] * 8), ROBUST),
         (lambda r: r.update(schema_version=2), ROBUST),
         (lambda r: r.clear(), ROBUST),
@@ -190,11 +191,12 @@ def test_an_edited_robust_score_is_named_and_kept_as_it_is(folder, change, named
 def test_a_hidden_score_is_simulated_again_by_those_who_have_the_salt(folder):
     robust(folder, HIDDEN)
     data = json.loads((folder / ROBUST).read_text())
-    data |= {"scores": [0.999] * 8, "robust_score": 0.999}
+    data |= {"robust_score": 0.999}
     (folder / ROBUST).write_text(json.dumps(data))
     without = robust(folder, compute=False)  # Nothing to hold it against, and so not repeated.
     assert (without.findings, without.robust_score) == ((), None)
-    assert len(robust(folder, HIDDEN, compute=False).findings) == 8
+    (finding,) = robust(folder, HIDDEN, compute=False).findings
+    assert finding.where == f"{ROBUST}.robust_score"
 
 
 def test_the_command_takes_the_salt_from_a_file_or_the_environment(folder, tmp_path):

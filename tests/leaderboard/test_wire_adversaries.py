@@ -29,7 +29,7 @@ TIERS = pytest.mark.parametrize(
             id="container",
             marks=pytest.mark.skipif(
                 probe(Isolation(container=True))["tier"] != "container",
-                reason="this machine has no tier container",
+                reason="this machine has no level container",
             ),
         ),
     ],
@@ -243,13 +243,13 @@ def wait_until(condition):
 def test_the_record_says_what_held(tmp_path):
     run = drive(adversary("fabricates"), tmp_path, patience=PATIENT)
     isolation = run.record["isolation"]
-    assert isolation["tier"] == "subprocess"
+    assert isolation["level"] == "subprocess"
     assert isolation["network_cut"] == isolation["held"]["network"]
     assert "RLIMIT_AS" in isolation["limits"]
     assert run.record["finish"]["recommendation"].keys() == set(run.session.task.space.names)
 
 
-def test_what_a_tier_leaves_within_reach_is_recorded_as_within_reach():
+def test_what_a_level_leaves_within_reach_is_recorded_as_within_reach():
     """By trying: without a container it opens sockets, pipes, terminals and locks by their paths."""
     ways = {"sockets_hidden", "fifos_hidden", "terminal_hidden", "locks_refused", "files_hidden"}
     assert not any(probe(Isolation())[way] for way in ways)

@@ -1,4 +1,4 @@
-"""The tier `container`: an agent that sees the files that its command names, and no others."""
+"""The level `container`: an agent that sees the files that its command names, and no others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NUMBERS = json.dumps(syscalls.here())
 ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
 needs_container = pytest.mark.skipif(
-    probe(CONTAINER)["tier"] != "container", reason="this machine has no tier container"
+    probe(CONTAINER)["level"] != "container", reason="this machine has no level container"
 )
 
 MINE = """
@@ -84,11 +84,11 @@ def test_nothing_is_handed_on_nor_simulated_beside_the_meter_nor_filled(tmp_path
         "found": "EPERM", "left": "EPERM", "namespace": "EPERM", "io_uring": "EPERM",
         "simulator": [], "program": 0, "harness": False,
     }  # fmt: skip
-    assert run.record["isolation"]["tier"] == "container"
+    assert run.record["isolation"]["level"] == "container"
     assert run.record["isolation"]["held"].keys() >= {"keyring", "calls", "cgroup"}
 
 
-def test_a_key_of_the_harness_is_not_found_in_any_tier(tmp_path):
+def test_a_key_of_the_harness_is_not_found_in_any_level(tmp_path):
     """There it may use the kernel's keyrings; but its session has one of its own."""
     word = f"acs-gym-test-{os.urandom(6).hex()}"
     with key_of_this_session(word):
@@ -265,8 +265,8 @@ def test_it_is_checked_like_any_other(mine):
 def test_it_is_named_before_the_transport(mine, transport, kind):
     agent = build(f"container:{transport}:{PYTHON} {mine}/")
     assert type(agent) is kind and agent.isolation == CONTAINER
-    assert agent_isolation(agent)["tier"] == agent_config(agent)["tier"] == "container"
-    assert "tier" not in agent_config(build(f"{transport}:{PYTHON} {mine}/"))
+    assert agent_isolation(agent)["level"] == agent_config(agent)["level"] == "container"
+    assert "level" not in agent_config(build(f"{transport}:{PYTHON} {mine}/"))
 
 
 @pytest.mark.parametrize(
@@ -297,9 +297,9 @@ def test_a_cell_of_it_says_so_and_is_simulated_for_real(mine, store):
     result = run_cell(cell.spec, cell.key, store, lambda _n, _best: None)
     assert result.status is CellStatus.COMPLETE, result.message
     isolation = result.fingerprint["isolation"]
-    assert isolation["tier"] == "container" and isolation["files_hidden"]
+    assert isolation["level"] == "container" and isolation["files_hidden"]
     record = json.loads((store.cell(cell.key) / "wire.json").read_text())["isolation"]
-    assert record["tier"] == "container" and record["held"]["root"]
+    assert record["level"] == "container" and record["held"]["root"]
 
 
 # What is refused
@@ -340,7 +340,7 @@ def test_the_folder_that_one_is_in_is_refused_when_results_are_there(mine, monke
         build(f"container:stdio:{PYTHON} ./")
 
 
-# A machine that has no such tier
+# A machine that has no such level
 
 
 def test_where_the_kernel_refuses_it_is_not_built_and_the_reason_is_said():
@@ -350,7 +350,7 @@ def test_where_the_kernel_refuses_it_is_not_built_and_the_reason_is_said():
     assert "(user namespaces: Operation not permitted); run it as stdio:COMMAND" in str(
         raised.value
     )
-    assert probe(refused)["tier"] == "subprocess" and not probe(refused)["files_hidden"]
+    assert probe(refused)["level"] == "subprocess" and not probe(refused)["files_hidden"]
 
 
 @pytest.mark.parametrize(
@@ -374,5 +374,5 @@ def test_nothing_is_run_when_a_step_fails(tmp_path, monkeypatch, isolation, seen
     assert (tmp_path / "log").read_text() == ""
 
 
-def test_the_tier_below_hides_no_files():
-    assert not probe()["files_hidden"] and probe()["tier"] == "subprocess"
+def test_the_level_below_hides_no_files():
+    assert not probe()["files_hidden"] and probe()["level"] == "subprocess"

@@ -215,7 +215,7 @@ def test_a_sound_client_spends_its_budget_and_reports_its_usage(tmp_path):
     assert run.record["transport"] == "mcp" and run.record["mcp_revision"] == "2025-06-18"
     assert run.record["finished_by"] == "finish" and run.record["exit_code"] == 0
     assert run.record["finish"]["recommendation"] == DESIGN
-    assert run.record["isolation"]["tier"] == "subprocess"
+    assert run.record["isolation"]["level"] == "subprocess"
 
 
 def test_lines_that_are_no_strict_json_rpc_are_answered_and_the_run_goes_on(tmp_path):
@@ -381,7 +381,7 @@ def test_the_official_client_is_simulated_for_real_verified_and_kept(tmp_path, s
     result = run_cell(cell.spec, cell.key, store, lambda _n, _best: None)
     assert result.status is CellStatus.COMPLETE, result.message
     assert result.usage.simulations == 2 and result.verified is not None
-    assert result.fingerprint["isolation"]["tier"] == "subprocess"
+    assert result.fingerprint["isolation"]["level"] == "subprocess"
     folder = store.cell(result.key)
     tools_, instructions, refused, remaining = json.loads((folder / "agent.log").read_text())
     assert tools_ == ["task", "simulate", "status", "finish"]

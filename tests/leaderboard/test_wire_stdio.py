@@ -133,7 +133,7 @@ def test_a_cell_of_it_is_simulated_for_real_verified_and_kept(mine, store):
     assert result.status is CellStatus.COMPLETE, result.message
     assert result.usage.simulations == 3 and result.verified is not None
     isolation = result.fingerprint["isolation"]
-    assert isolation["tier"] == "subprocess" and isinstance(isolation["network_cut"], bool)
+    assert isolation["level"] == "subprocess" and isinstance(isolation["network_cut"], bool)
     folder = store.cell(result.key)
     assert (folder / "agent.log").read_text() == f"hello from {mine}\n"
     record = json.loads((folder / "wire.json").read_text())

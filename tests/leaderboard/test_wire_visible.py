@@ -1,4 +1,4 @@
-"""What the tier `container` shows an agent, worked out from its command; and the digest of a folder."""
+"""What the level `container` shows an agent, worked out from its command; and the digest of a folder."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from acs_gym.registry import registered_by_hand
 from acs_gym.session import available_cores
+from leaderboard.cells.environment import environment
 from leaderboard.cells.runner import crashed_result
 from leaderboard.cells.store import Store
 from leaderboard.running.backends import Observer
@@ -29,16 +30,6 @@ from leaderboard.running.plan import PlannedCell
 
 DEATHS_ALLOWED = 2
 GRACE_S = 5.0
-# One thread a cell, because the cells already fill the cores; and one hash seed, because an agent
-# that iterates over a set of names is otherwise a different agent in every process.
-_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",
-}
 
 
 @dataclass(slots=True)
@@ -62,7 +53,7 @@ class _CellProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             pass_fds=(write,),
-            env={**os.environ, **_ENVIRONMENT},
+            env=environment(),
             start_new_session=True,
         )
         os.close(write)
@@ -73,7 +64,18 @@ class _CellProcess:
         # A circuit of the user's own is known to this process alone until it is told.
         folder = registered_by_hand().get(cell.spec.task)
         spec = cell.spec.model_dump()
-        job = json.dumps({"key": cell.key, "spec": spec, "folder": folder and str(folder)}) + "\n"
+        targets = None if cell.targets is None else dict(cell.targets)
+        job = (
+            json.dumps(
+                {
+                    "key": cell.key,
+                    "spec": spec,
+                    "targets": targets,
+                    "folder": folder and str(folder),
+                }
+            )
+            + "\n"
+        )
         assert self.process.stdin is not None
         # One that died meanwhile shows as the end of its events; that is where it is dealt with.
         with contextlib.suppress(BrokenPipeError):
@@ -190,6 +192,7 @@ class LocalBackend:
             crashed_result(
                 cell.spec, cell.key, self._store,
                 config=cell.config, track=cell.track, message=message,
+                targets=cell.targets,
             )
         )  # fmt: skip
         self._observer.finished(cell)

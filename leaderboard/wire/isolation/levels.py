@@ -1,4 +1,4 @@
-"""A command in a process that holds little and can reach little: the tiers `subprocess`, `container`.
+"""A command in a process that holds little and can reach little: the levels `subprocess`, `container`.
 
 What the kernel allows differs from machine to machine. So everything is tried, the process itself
 says what was done (`Confined.holds`), and `probe.py` runs a small program inside that tries to get out.
@@ -50,7 +50,7 @@ class Isolation:
         file_bytes: size of any file that it writes.
         open_files: of each process.
         wall_seconds: from its start to its end.
-        folder_bytes: of its folder, in the tier `container`, where that is in memory.
+        folder_bytes: of its folder, in the level `container`, where that is in memory.
         group_bytes: memory of all its processes together; only where a control group is delegated.
         processes: of the agent altogether; only where it has a user namespace of its own, or a group.
         log_bytes: of its standard output and error that are kept.
@@ -75,7 +75,7 @@ class Isolation:
     container: bool = False
 
     @property
-    def tier(self) -> str:
+    def level(self) -> str:
         return "container" if self.container else "subprocess"
 
     def limits(self) -> dict[str, int]:
@@ -242,7 +242,7 @@ def start(
     """Start a resolved command. `log`: descriptor that its output is written to.
 
     `prepare` puts into the agent's folder what it is to find there, and returns variables for its
-    environment. `also`: other commands that it is to be able to run, in the tier `container`. Whether
+    environment. `also`: other commands that it is to be able to run, in the level `container`. Whether
     the command could be executed is known when it is closed (`failure`).
     """
     with contextlib.ExitStack() as undo:

@@ -1,4 +1,4 @@
-"""What a tier of isolation really holds on this machine, found by trying to get out of it."""
+"""What a level of isolation really holds on this machine, found by trying to get out of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from leaderboard.wire.isolation.levels import CannotRun, Isolation, start
 
 _PROBE_S = 20.0
 _REMEDY = (
-    "run it as stdio:COMMAND or mcp:COMMAND, in the tier subprocess; or have user namespaces allowed "
+    "run it as stdio:COMMAND or mcp:COMMAND, in the level subprocess; or have user namespaces allowed "
     "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
     "kernel.apparmor_restrict_unprivileged_userns; in a container engine, its seccomp profile and "
     "what it masks in /proc)"
@@ -42,18 +42,18 @@ def probe(isolation: Isolation | None = None) -> dict[str, Any]:
     `no_new_namespaces`, `no_io_uring`: the kernel gives neither. `folder_limited`: its folder is no
     larger than it may be. `descendants_end`: a process that left its session is gone afterwards.
     `limits`: the resource limits that were set, and the control group where there is one. All false or
-    empty when the probe could not run. `tier`: `container` only where that was asked for and all hold.
+    empty when the probe could not run. `level`: `container` only where that was asked for and all hold.
     """
     return dict(_try(isolation or Isolation())[0])
 
 
 def require(isolation: Isolation) -> None:
-    """Raises CannotRun where the tier `container` is asked for and this machine has none."""
+    """Raises CannotRun where the level `container` is asked for and this machine has none."""
     if isolation.container:
         found, failure = _try(isolation)
-        if found["tier"] != isolation.tier:
+        if found["level"] != isolation.level:
             why = failure or "does not hold: " + ", ".join(n for n, v in found.items() if not v)
-            raise CannotRun(f"the tier container cannot be had on this machine ({why}); {_REMEDY}")
+            raise CannotRun(f"the level container cannot be had on this machine ({why}); {_REMEDY}")
 
 
 @lru_cache(maxsize=8)
@@ -119,7 +119,7 @@ def _try(isolation: Isolation) -> tuple[dict[str, Any], str]:
     }
     contained = isolation.container and bool(confined.holds.get("root")) and all(hidden.values())
     found = {
-        "tier": "container" if contained else "subprocess",
+        "level": "container" if contained else "subprocess",
         "network_cut": none_of("connect"),
         **hidden,
         "descendants_end": got_out is not None and ended,

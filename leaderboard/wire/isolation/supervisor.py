@@ -14,7 +14,7 @@ Three processes, so that an agent that signals its parent hits neither the harne
 Standard library only, with its neighbours `mounts`, `calls`, `syscalls` and `leftovers`, and no import of
 this package: it starts in a few milliseconds, and what it has in memory is nobody's secret. What holds is
 tried, never assumed, and reported as a line of JSON on the descriptor `report`: {"holds": {...}}, then
-{"exit": N} (negative: signal) or {"failed": "why"}. In the tier `container` a step that fails is such a
+{"exit": N} (negative: signal) or {"failed": "why"}. In the level `container` a step that fails is such a
 failure, and nothing is run.
 """
 

@@ -1,4 +1,4 @@
-"""The program that `probe.py` runs in a tier of isolation: tries to get out, and says what it managed.
+"""The program that `probe.py` runs in a level of isolation: tries to get out, and says what it managed.
 
     python -I -S tries.py NAMED     (NAMED: a file that its command names, as an agent's would)
 

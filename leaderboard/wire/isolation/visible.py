@@ -1,4 +1,4 @@
-"""What an agent in the tier `container` sees of the file system; the rest is not there.
+"""What an agent in the level `container` sees of the file system; the rest is not there.
 
 The system's programs and libraries, the few files of /etc that they read, the programs that its command
 names, the folders of a Python among those, and the files and folders that its command names. Each is

@@ -1,0 +1,177 @@
+"""A deterministic agent of this package, asked again: does it want the designs that its trace holds?
+
+It is answered from the trace and nothing is simulated, so whoever says that a trace is of `random` or of
+`composite-ei` is held to it from the first design on. Python, libraries and processor decide the last
+digits of what a model fits; where they are others, a trace that is genuine may part in its later lines,
+and the finding says what differs.
+
+    python -m leaderboard.trust.replayed RUNS KEY     (what `replay` starts: as a cell's process is)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from acs_gym.registry import register_circuit, registered_by_hand
+from acs_gym.session import Call, Session
+from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.pool import Job, Simulator
+from leaderboard.agents.registry import build, origin
+from leaderboard.cells.environment import environment
+from leaderboard.cells.fingerprint import DISTRIBUTION, fingerprint
+from leaderboard.cells.records import Result
+from leaderboard.cells.replay import recall
+from leaderboard.cells.runner import cell_task
+from leaderboard.cells.spec import session_seed
+from leaderboard.cells.store import TRACE, Store, StoredCell
+from leaderboard.errors import LeaderboardError
+from leaderboard.trust.findings import Finding
+
+_COMPARED = ("packages", "python", "cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of it: `agrees`, or where it parts, or why it could not be tried.
+
+    Nothing of the three where the agent is somebody else's.
+    """
+
+    agrees: bool
+    finding: Finding | None = None
+    remark: str = ""
+
+
+class _Parted(BaseException):
+    """The agent does something else than the trace; no agent is to catch it."""
+
+    def __init__(self, line: int, found: str, wanted: str) -> None:
+        super().__init__(line, found, wanted)
+        self.line, self.found, self.wanted = line, found, wanted
+
+
+def replay(store: Store, cell: StoredCell) -> Replay:
+    """Ask the agent of a cell again, in a process such as the cell had. Simulates nothing."""
+    result = cell.result
+    if not _ours(result.spec.agent):
+        return Replay(False)
+    try:
+        if not getattr(build(result.spec.agent), "deterministic", False):
+            return Replay(False, remark="its agent is not deterministic")
+    except LeaderboardError as error:
+        return Replay(False, remark=str(error))
+    folder = registered_by_hand().get(result.spec.task)
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; from leaderboard.trust.replayed import main; "
+        f"main({str(store.folder)!r}, {result.key!r}, {folder and str(folder)!r})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return Replay(False, remark=f"its agent could not be asked again: {last}")
+    parted = json.loads(done.stdout.splitlines()[-1])
+    if parted is None:
+        return Replay(True)
+    where = f"{TRACE} line {parted['line']}"
+    wanted = parted["wanted"] + _elsewhere(result)
+    return Replay(False, Finding("replay", where, parted["found"], wanted))
+
+
+def main(runs: str, key: str, folder: str | None) -> None:
+    """Print where a cell's trace parts from its agent, as JSON; null where it does not."""
+    if folder is not None:
+        register_circuit(folder)
+    cell = Store(Path(runs)).load(key)
+    assert cell is not None
+    parted = _parts(cell)
+    print(
+        json.dumps(parted and {"line": parted.line, "found": parted.found, "wanted": parted.wanted})
+    )
+
+
+class _Nobody(Simulator):
+    """Has no answers: what the trace does not hold was not asked for."""
+
+    def __init__(self, asked: _Compared) -> None:
+        self._asked = asked
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        raise _Parted(self._asked.next, self._asked.line_text(), f"{_text(jobs[0].design)}")
+
+
+class _Compared:
+    """The session's hook: every design that the agent asks for beside the line of the trace."""
+
+    def __init__(self, cell: StoredCell) -> None:
+        self._cell, self._seen = cell, 0
+
+    @property
+    def next(self) -> int:
+        return self._seen + 1
+
+    def line_text(self) -> str:
+        if self._seen >= len(self._cell.trace):
+            return "the end of the trace"
+        return _text(self._cell.trace[self._seen].evaluation.design)
+
+    def __call__(self, call: Call) -> None:
+        design = {k: v if math.isfinite(v) else None for k, v in call.evaluation.design.items()}
+        if self._seen >= len(self._cell.trace):
+            raise _Parted(self.next, self.line_text(), _text(design))
+        line = self._cell.trace[self._seen]
+        asked = None if call.conditions is None else list(call.conditions)
+        if line.evaluation.design != design or line.conditions != asked:
+            raise _Parted(self.next, self.line_text(), _text(design))
+        self._seen += 1
+
+    def end(self) -> None:
+        if self._seen < len(self._cell.trace):
+            raise _Parted(self.next, self.line_text(), "the end: the agent asks for no more")
+
+
+def _parts(cell: StoredCell) -> _Parted | None:
+    spec = cell.result.spec
+    targets = {s.metric: s.target for s in cell.result.task.specs}
+    task = cell_task(spec, targets)
+    compared = _Compared(cell)
+    try:
+        with Session(
+            task, spec.budget, seed=session_seed(spec), simulator=_Nobody(compared), on_call=compared,
+            recall=recall(task.specs, cell.trace),
+        ) as session:  # fmt: skip
+            agent = build(spec.agent)
+            with contextlib.suppress(Exception):  # However it ended in the cell.
+                agent.run(session)
+        compared.end()
+    except _Parted as parted:
+        return parted
+    return None
+
+
+def _ours(agent: str) -> bool:
+    return (origin(agent) or "").startswith(f"{DISTRIBUTION} ")
+
+
+def _elsewhere(result: Result) -> str:
+    """What of the machine that it ran on is not as it is here; empty where all is."""
+    here = fingerprint("")
+    differs = [n for n in _COMPARED if result.fingerprint.get(n) != here[n]]
+    return f" (it ran with other {' and '.join(differs)} than here)" if differs else ""
+
+
+def _text(design: object) -> str:
+    if not isinstance(design, dict):
+        return str(design)
+    return ", ".join(
+        f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in design.items()
+    )

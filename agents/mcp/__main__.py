@@ -29,6 +29,7 @@ from agents.transcript.records import End, Simulated, Start, TranscriptWriter
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
+IDLE_S = 1800.0
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -85,7 +86,7 @@ def main(
         sized = _task(task, pdk, tier, budget)
         find_library()
         with WorkerPool(count) as pool:
-            bench = Bench(sized.session(budget, simulator=pool))
+            bench = Bench(sized.session(budget, simulator=pool), pool, IDLE_S)
             if http:
                 address = host or DEFAULT_HOST, DEFAULT_PORT if port is None else port
                 where, serve = _over_http(server, bench, *address)
@@ -170,7 +171,7 @@ def _work(bench: Bench, serve: Callable[[], None], writer: TranscriptWriter) -> 
         _work_while(serve, bench)
     except KeyboardInterrupt:
         reason, code = "interrupted", EXIT_INTERRUPTED
-    reason = "the model finished" if bench.finished else reason
+    reason = "the model finished" if bench.tools.finished else reason
     writer.write(_end(session, reason, time.monotonic() - begun))
     writer.close()
     return code

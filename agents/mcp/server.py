@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Mapping
-from typing import Any
 
 import anyio
 import mcp_types as types
@@ -23,67 +21,61 @@ from mcp.shared.exceptions import MCPError
 
 import acs_gym
 from acs_gym.simulation.driver import SimulatorNotFound
+from acs_gym.tools.mcp import NAME, TITLE, no_resource, result
 from agents.mcp.bench import Bench
-from agents.prompts import system_prompt
-from agents.tools import FINISH, HISTORY, OPERATING_POINT, definitions
 
-NAME, PROMPT, RESOURCE, PATH = "acs-gym", "size-circuit", "acs-gym://task", "/mcp"
+PROMPT, PATH = "size-circuit", "/mcp"
 _Context = ServerRequestContext
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _ANY_ADDRESS = ("0.0.0.0", "[::]")
 
 
 def build_server(bench: Bench) -> Server:
-    """The protocol's side of a bench: four tools, and the task as instructions, prompt, resource.
+    """The protocol's side of a bench: four tools, and the task as instructions, prompt, resources.
 
     Many a client shows its model the tools alone, others only what its user picks; so the task is
     offered in each way that the protocol has.
     """
-    task = bench.session.task
-    title = f"{task.title} on {task.pdk_name}, {task.tier}"
-    statement = system_prompt(task, bench.session.remaining)
-    tools = [_tool(d["function"]) for d in definitions(task)]
-    prompt = types.Prompt(name=PROMPT, title=title, description="The task: circuit, specs, budget.")
-    resource = types.Resource(
-        name="task", title=title, uri=RESOURCE, mime_type="text/markdown",
-        description="Circuit, parameters, specs and budget.",
-    )  # fmt: skip
+    offered = bench.tools
+    prompt = types.Prompt(
+        name=PROMPT, title=offered.title, description="The task: circuit, specs, budget."
+    )
 
     async def list_tools(_: _Context, __: object) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=tools)
+        return types.ListToolsResult.model_validate({"tools": offered.tools()})
 
     async def call_tool(_: _Context, asked: types.CallToolRequestParams) -> types.CallToolResult:
         try:
             answer = await asyncio.wrap_future(bench.ask(asked.name, asked.arguments or {}))
         except SimulatorNotFound as error:
-            return _said(f"nothing can be simulated: {error}", is_error=True)
-        return _said(answer.text, is_error=answer.refused)
+            text = types.TextContent(type="text", text=f"nothing can be simulated: {error}")
+            return types.CallToolResult(content=[text], is_error=True)
+        return types.CallToolResult.model_validate(result(answer))
 
     async def list_prompts(_: _Context, __: object) -> types.ListPromptsResult:
         return types.ListPromptsResult(prompts=[prompt])
 
     async def get_prompt(_: _Context, asked: types.GetPromptRequestParams) -> types.GetPromptResult:
         if asked.name != PROMPT:
-            raise _unknown("prompt", asked.name, PROMPT)
-        content = types.TextContent(type="text", text=statement)
+            said = f"no prompt {asked.name[:80]!r}; the one there is: {PROMPT}"
+            raise MCPError(types.INVALID_PARAMS, said)
+        content = types.TextContent(type="text", text=offered.instructions)
         message = types.PromptMessage(role="user", content=content)
         return types.GetPromptResult(description=prompt.description, messages=[message])
 
     async def list_resources(_: _Context, __: object) -> types.ListResourcesResult:
-        return types.ListResourcesResult(resources=[resource])
+        return types.ListResourcesResult.model_validate({"resources": offered.resources()})
 
     async def read_resource(
         _: _Context, asked: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        if str(asked.uri) != RESOURCE:
-            raise _unknown("resource", str(asked.uri), RESOURCE)
-        content = types.TextResourceContents(
-            uri=RESOURCE, mime_type=resource.mime_type, text=statement
-        )
-        return types.ReadResourceResult(contents=[content])
+        contents = offered.contents(str(asked.uri))
+        if contents is None:
+            raise MCPError(types.INVALID_PARAMS, no_resource(str(asked.uri)))
+        return types.ReadResourceResult.model_validate({"contents": [contents]})
 
     return Server(
-        NAME, version=acs_gym.__version__, title="ACS-Gym", instructions=statement,
+        NAME, version=acs_gym.__version__, title=TITLE, instructions=offered.instructions,
         on_list_tools=list_tools, on_call_tool=call_tool,
         on_list_prompts=list_prompts, on_get_prompt=get_prompt,
         on_list_resources=list_resources, on_read_resource=read_resource,
@@ -154,28 +146,3 @@ def names(host: str) -> tuple[str, ...]:
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _tool(function: Mapping[str, Any]) -> types.Tool:
-    """A function of the OpenAI chat format as a tool of the protocol."""
-    name = function["name"]
-    hints = types.ToolAnnotations(
-        read_only_hint=name in (OPERATING_POINT, HISTORY),
-        destructive_hint=name == FINISH,
-        open_world_hint=False,
-    )
-    return types.Tool(
-        name=name,
-        description=function["description"],
-        input_schema=function["parameters"],
-        annotations=hints,
-    )
-
-
-def _said(text: str, *, is_error: bool) -> types.CallToolResult:
-    content = types.TextContent(type="text", text=text)
-    return types.CallToolResult(content=[content], is_error=is_error)
-
-
-def _unknown(what: str, given: str, known: str) -> MCPError:
-    return MCPError(types.INVALID_PARAMS, f"no {what} {given[:80]!r}; the one there is: {known}")

@@ -14,11 +14,13 @@ from mcp.shared.exceptions import MCPError
 
 import acs_gym
 from acs_gym.simulation.pool import Simulator
+from acs_gym.tools.answers import design_text, evaluation_text
+from acs_gym.tools.definitions import definitions
+from acs_gym.tools.mcp import McpTools
 from acs_gym.units import format_si
 from agents.mcp import server as protocol
 from agents.mcp.bench import Bench
 from agents.prompts import system_prompt
-from agents.tools import definitions, design_text, evaluation_text
 from tests.agents.mcp_process import SMALL, call, http_server, serving, within_patience
 
 TASK = acs_gym.make_task("ota5t", pdk="generic")
@@ -41,12 +43,15 @@ def test_a_client_finds_the_tools_with_the_ranges_and_the_task_in_three_ways(tra
         async with client:
             tools = {t.name: t for t in (await client.list_tools()).tools}
             (prompt,) = (await client.list_prompts()).prompts
-            (resource,) = (await client.list_resources()).resources
+            words, numbers = (await client.list_resources()).resources
             prompted = await client.get_prompt(prompt.name)
-            read = await client.read_resource(str(resource.uri))
+            read = await client.read_resource(str(words.uri))
+            record = json.loads((await client.read_resource(str(numbers.uri))).contents[0].text)
             statement = system_prompt(TASK, 7)
             assert client.instructions == statement
-            assert (prompt.name, str(resource.uri)) == ("size-circuit", "acs-gym://task")
+            assert (prompt.name, str(words.uri)) == ("size-circuit", "acs-gym://task")
+            assert (str(numbers.uri), record["budget"]) == ("acs-gym://task.json", 7)
+            assert [p["low"] for p in record["task"]["parameters"]] == [p.low for p in TASK.space]
             assert prompted.messages[0].content.text == statement == read.contents[0].text
         expected = {d["function"]["name"]: d["function"] for d in definitions(TASK)}
         assert {n: t.input_schema for n, t in tools.items()} == {
@@ -55,6 +60,8 @@ def test_a_client_finds_the_tools_with_the_ranges_and_the_task_in_three_ways(tra
         assert {n: t.description for n, t in tools.items()} == {
             n: f["description"] for n, f in expected.items()
         }
+        offered = McpTools(TASK.session(7)).tools()  # As the leaderboard's server has them.
+        assert [t.model_dump(by_alias=True, exclude_none=True) for t in tools.values()] == offered
         read_only = {n for n, t in tools.items() if t.annotations.read_only_hint}
         assert read_only == {"operating_point", "history"}
         parameters = tools["simulate"].input_schema["properties"]["designs"]["items"]["properties"]
@@ -93,7 +100,8 @@ def test_a_client_sizes_a_circuit(transport, mode, in_process: Simulator):
             refused, answer = await call(client, "simulate", designs=[REFERENCE])
             assert refused and "finished" in answer["error"]
             assert (await call(client, "history"))[1] == history
-            assert not (await call(client, "operating_point", design=None))[0]
+            refused, answer = await call(client, "operating_point", design=None)
+            assert refused and "finished" in answer["error"]
 
     with serving(transport, mode, *SMALL, "--budget", "5") as connect:
         within_patience(lambda: talk(connect()))
@@ -258,7 +266,7 @@ def test_requests_must_name_the_machine_wherever_it_listens(host, loopback):
 
 
 def test_a_call_given_up_while_it_waits_is_not_carried_out(in_process: Simulator):
-    bench = Bench(TASK.session(3, simulator=in_process))
+    bench = Bench(TASK.session(3, simulator=in_process), in_process, 60.0)
     one, given_up, two = (
         bench.ask("simulate", {"designs": [design]}) for design in designs_tried(3)
     )
@@ -277,7 +285,7 @@ def test_an_error_goes_to_the_one_who_asked_and_the_bench_works_on(in_process: S
             self.run = in_process.run
             raise acs_gym.SimulatorNotFound("gone")
 
-    bench = Bench(TASK.session(2, simulator=Broken()))
+    bench = Bench(TASK.session(2, simulator=Broken()), in_process, 60.0)
     lost, fine = (bench.ask("simulate", {"designs": [d]}) for d in designs_tried(2))
     bench.stop()
     bench.work()

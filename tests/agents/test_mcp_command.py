@@ -16,10 +16,10 @@ import pytest
 import acs_gym
 from acs_gym.evaluation import Evaluation
 from acs_gym.simulation.pool import Simulator
+from acs_gym.tools.answers import design_text
 from agents.mcp import __main__ as program
 from agents.mcp import server as protocol
 from agents.mcp.bench import Bench
-from agents.tools import design_text
 from agents.transcript.records import End, Simulated, Start, read_transcript
 from tests.agents.mcp_process import (
     HELLO,
@@ -253,7 +253,7 @@ def test_without_the_mcp_package_it_says_what_to_install():
 
 def test_beyond_loopback_it_warns(monkeypatch, capsys, in_process: Simulator):
     monkeypatch.setattr(protocol, "listen", lambda *_: socket.create_server(("127.0.0.1", 0)))
-    bench = Bench(TASK.session(1, simulator=in_process))
+    bench = Bench(TASK.session(1, simulator=in_process), in_process, 60.0)
     program._over_http(protocol, bench, "127.0.0.1", 0)
     assert "warning" not in capsys.readouterr().err
     program._over_http(protocol, bench, "192.0.2.7", 0)

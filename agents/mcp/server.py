@@ -1,4 +1,4 @@
-"""A bench in the words of the Model Context Protocol, over standard input and output or over HTTP.
+"""A bench in the words of the Model Context Protocol, and over standard input and output.
 
 https://modelcontextprotocol.io/specification describes the protocol. Nothing here knows of designs or
 budgets: what a call gives is the bench's business, which all clients share.
@@ -7,16 +7,12 @@ budgets: what a call gives is the bench's business, which all clients share.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 
 import anyio
 import mcp_types as types
-import uvicorn
 from mcp.server import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
-from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 
 import acs_gym
@@ -24,10 +20,8 @@ from acs_gym.simulation.driver import SimulatorNotFound
 from acs_gym.tools.mcp import NAME, TITLE, no_resource, result
 from agents.mcp.bench import Bench
 
-PROMPT, PATH = "size-circuit", "/mcp"
+PROMPT = "size-circuit"
 _Context = ServerRequestContext
-_LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
-_ANY_ADDRESS = ("0.0.0.0", "[::]")
 
 
 def build_server(bench: Bench) -> Server:
@@ -93,56 +87,3 @@ def serve_stdio(server: Server) -> None:
         anyio.run(talk)
     except* BrokenPipeError:
         pass  # The client is gone, and its end of our standard output with it.
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 is any free one. Raises OSError saying why there is none."""
-    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address[:2], family=family)
-
-
-def url_of(host: str, listening: socket.socket) -> str:
-    """Where clients find what is served at a socket that `listen` made."""
-    return f"http://{_in_url(host)}:{listening.getsockname()[1]}{PATH}"
-
-
-def serve_http(server: Server, host: str, listening: socket.socket) -> None:
-    """Talk to any number of clients over streamable HTTP, until the process ends."""
-    app = server.streamable_http_app(
-        streamable_http_path=PATH, host=host, transport_security=security(host)
-    )
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")
-    anyio.run(uvicorn.Server(config).serve, [listening])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches a server at `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def security(host: str) -> TransportSecuritySettings:
-    """Answer only requests that call this machine by a name of its own.
-
-    A web page whose own name is made to resolve to this machine (DNS rebinding) would otherwise reach
-    the server through its visitor's browser.
-    """
-    hosts = [form for name in names(host) for form in (name, f"{name}:*")]
-    return TransportSecuritySettings(
-        enable_dns_rebinding_protection=True,
-        allowed_hosts=hosts,
-        allowed_origins=[f"http://{h}" for h in hosts],
-    )
-
-
-def names(host: str) -> tuple[str, ...]:
-    """What a request to a server at `host` may call it; the machine's name too beyond loopback."""
-    own = () if is_loopback(host) else (socket.gethostname(),)
-    every = dict.fromkeys((*_LOOPBACK_NAMES, _in_url(host), *own))
-    return tuple(n for n in every if n not in _ANY_ADDRESS)
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

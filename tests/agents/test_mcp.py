@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import json
+import threading
 from concurrent.futures import CancelledError
-from urllib.parse import urlsplit
 
 import anyio
 import pytest
@@ -13,15 +12,22 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 import acs_gym
-from acs_gym.simulation.pool import Simulator
+from acs_gym.simulation.pool import Simulator, WorkerPool
 from acs_gym.tools.answers import design_text, evaluation_text
 from acs_gym.tools.definitions import definitions
 from acs_gym.tools.mcp import McpTools
 from acs_gym.units import format_si
-from agents.mcp import server as protocol
 from agents.mcp.bench import Bench
 from agents.prompts import system_prompt
-from tests.agents.mcp_process import SMALL, call, http_server, serving, within_patience
+from tests.agents.mcp_process import (
+    SMALL,
+    all_gone,
+    call,
+    http_client,
+    http_server,
+    serving,
+    within_patience,
+)
 
 TASK = acs_gym.make_task("ota5t", pdk="generic")
 REFERENCE = design_text(TASK, TASK.reference or {})
@@ -203,8 +209,8 @@ def test_a_client_that_leaves_during_a_simulation_does_not_lose_it(mode):
         async with connect() as client:
             assert len((await call(client, "history"))[1]["designs"]) == 40
 
-    with http_server(*SMALL, "--budget", "40") as (url, server):
-        within_patience(lambda: talk(lambda: Client(url, mode=mode), server))
+    with http_server(*SMALL, "--budget", "40") as (entry, server):
+        within_patience(lambda: talk(lambda: http_client(entry, mode), server))
 
 
 @pytest.mark.filterwarnings("ignore:ping is removed")  # Of the new protocol; we use the old one.
@@ -228,41 +234,6 @@ def test_the_server_answers_while_it_simulates(transport):
     with serving(transport, "legacy", *SMALL, "--budget", "40") as connect:
         within_patience(lambda: talk(connect()))
     assert order == ["ping", "tools", "simulated"]
-
-
-def test_a_web_page_cannot_reach_the_server_through_a_name_of_its_own():
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
-
-    def status(address: str, **headers: str) -> int:
-        connection = http.client.HTTPConnection(address, timeout=30)
-        accepted = {"Accept": "application/json, text/event-stream"}
-        kinds = {"Content-Type": "application/json"}
-        connection.request("POST", "/mcp", body, accepted | kinds | headers)
-        try:
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    with http_server(*SMALL) as (url, _):
-        address = urlsplit(url).netloc
-        assert status(address, Host="evil.example") == 421
-        assert status(address, Origin="http://evil.example") == 403
-        # Let through, and then told that it opened no session.
-        assert status(address, Origin=f"http://{address}") == 400
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True),
-     ("0.0.0.0", False), ("::", False), ("192.0.2.7", False), ("lab.example", False)],
-)  # fmt: skip
-def test_requests_must_name_the_machine_wherever_it_listens(host, loopback):
-    assert protocol.is_loopback(host) is loopback
-    settings = protocol.security(host)
-    assert settings.enable_dns_rebinding_protection
-    assert {"localhost:*", "127.0.0.1:*"} <= set(settings.allowed_hosts)
-    assert not {"*", ":*", "0.0.0.0:*", "[::]:*"} & set(settings.allowed_hosts)
-    assert settings.allowed_origins == [f"http://{h}" for h in settings.allowed_hosts]
 
 
 def test_a_call_given_up_while_it_waits_is_not_carried_out(in_process: Simulator):
@@ -292,3 +263,29 @@ def test_an_error_goes_to_the_one_who_asked_and_the_bench_works_on(in_process: S
     with pytest.raises(acs_gym.SimulatorNotFound, match="gone"):
         lost.result()
     assert not fine.result().refused
+
+
+def test_simulators_are_freed_when_nothing_is_asked_for_a_client_left_or_the_work_is_finished():
+    with WorkerPool(1) as pool:
+        bench = Bench(TASK.session(3, simulator=pool), pool, 0.2)
+        worker = threading.Thread(target=bench.work)
+        worker.start()
+
+        def simulated() -> list[int]:
+            assert (
+                not bench.ask("simulate", {"designs": [REFERENCE | {"m_tail": 5}]}).result().refused
+            )
+            assert not bench.ask("operating_point", {"design": 1}).result().refused
+            return list(pool.process_ids)
+
+        assert simulated() and all_gone(simulated())
+        assert simulated()
+        bench.left()
+        bench.ask("history", {}).result()
+        assert pool.process_ids == ()
+        bench.ask("operating_point", {"design": 1}).result()
+        assert pool.process_ids != ()
+        bench.ask("finish", {"summary": ""}).result()
+        assert pool.process_ids == ()
+        bench.stop()
+        worker.join()

@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from acs_gym.session import Call
+from acs_gym.wording import first_problem
 from leaderboard.cells import CellSpec
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import SCHEMA, EvaluationRecord, Result, TraceLine, recordable
@@ -371,7 +372,7 @@ def _read_result(path: Path) -> Result:
     try:
         return Result.model_validate(data)
     except ValidationError as error:
-        raise Corrupt(path, _first_problem(error)) from None
+        raise Corrupt(path, str(first_problem(error, "file"))) from None
 
 
 def _trace_lines(path: Path, raw: bytes) -> Iterator[TraceLine]:
@@ -383,7 +384,7 @@ def _trace_lines(path: Path, raw: bytes) -> Iterator[TraceLine]:
         try:
             yield TraceLine.model_validate_json(line)
         except ValidationError as error:
-            raise Corrupt(path, f"line {number}: {_first_problem(error)}") from None
+            raise Corrupt(path, f"line {number}: {first_problem(error, 'file')}") from None
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -402,8 +403,3 @@ def _read_json(path: Path, raw: bytes) -> Any:
 
 def _no_constant(token: str) -> float:
     raise ValueError(f"{token} is not a JSON number")
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"

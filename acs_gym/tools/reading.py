@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 from acs_gym.design import Design, InvalidDesign
 from acs_gym.task import Task
 from acs_gym.units import parse
+from acs_gym.wording import did_you_mean
 
 _QUOTED = 200
 # A reply may hold any number of mistakes; a model mends a few at a time.
@@ -45,8 +45,7 @@ def read_design(task: Task, design: object) -> Design:
         if name not in task.space.names:
             unknown += 1
             if unknown <= _MISTAKES:
-                close = difflib.get_close_matches(str(name)[:80], task.space.names, n=1)
-                hint = f" (did you mean {close[0]}?)" if close else ""
+                hint = did_you_mean(name, task.space.names, " (did you mean {}?)")
                 problems.append(f"unknown parameter {str(name)[:80]!r}{hint}")
             continue
         parameter = task.space[name]

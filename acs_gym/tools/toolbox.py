@@ -5,7 +5,6 @@ A call that cannot be carried out is answered with what is allowed, and nothing 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from acs_gym.tools.answers import (
 )
 from acs_gym.tools.definitions import FINISH, HISTORY, OPERATING_POINT, SIMULATE, definitions
 from acs_gym.tools.reading import middle, quoted, read_designs
+from acs_gym.wording import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,7 @@ class Toolbox:
         """
         try:
             if name not in self._tools:
-                close = difflib.get_close_matches(name[:80], self._tools, n=1)
-                hint = f" Did you mean {close[0]}?" if close else ""
+                hint = did_you_mean(name, self._tools, " Did you mean {}?")
                 raise ToolRefused(
                     f"no tool is called {name[:80]!r}.{hint} Tools: {', '.join(self._tools)}"
                 )

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from acs_gym.registry import registered_by_hand
 from acs_gym.session import available_cores
+from acs_gym.threads import ONE_THREAD
 from leaderboard.backends import Observer
 from leaderboard.cell_runner import crashed_result
 from leaderboard.plan import PlannedCell
@@ -31,14 +32,7 @@ DEATHS_ALLOWED = 2
 GRACE_S = 5.0
 # One thread a cell, because the cells already fill the cores; and one hash seed, because an agent
 # that iterates over a set of names is otherwise a different agent in every process.
-_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",
-}
+_ENVIRONMENT = {**ONE_THREAD, "PYTHONHASHSEED": "0"}
 
 
 @dataclass(slots=True)

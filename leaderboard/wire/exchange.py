@@ -9,7 +9,6 @@ and are held to the same rules: `use`, `count_error`, `count_idle`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -20,6 +19,7 @@ from acs_gym.evaluation import Evaluation
 from acs_gym.session import BudgetExhausted, Session
 from acs_gym.tools.mcp import McpTools
 from acs_gym.tools.toolbox import ToolAnswer
+from acs_gym.wording import did_you_mean, first_problem
 from leaderboard.wire import messages as m
 from leaderboard.wire.strict_json import NotStrictJson, encode, parse, quote
 
@@ -255,20 +255,16 @@ def validated(record: type[Record], value: Any, code: int) -> Record:
     try:
         return record.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        problem = first_problem(error)
+        place = quote(problem.place) + ": " if problem.place else ""
         fields = ", ".join(record.model_fields) or "nothing"
-        raise Refused(
-            code,
-            f"{quote(place) + ': ' if place else ''}{first['msg']}. Allowed: {fields}",
-        ) from None
+        raise Refused(code, f"{place}{problem.message}. Allowed: {fields}") from None
 
 
 def unknown(what: str, given: str, known: Iterable[str], code: int) -> Refused:
     """There is no such method, or tool; what there is."""
     names = list(known)
-    close = difflib.get_close_matches(given, names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = did_you_mean(given, names, "; did you mean {}?")
     return Refused(code, f"no {what} {quote(given)}{hint} {what.capitalize()}s: {', '.join(names)}")
 
 

@@ -8,7 +8,6 @@ to the simulator is decided in `simulation/deck.py`.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from acs_gym.simulation.netlist import Bench, Dut, NetlistError, read_bench, rea
 from acs_gym.specs import Direction, Spec, SpecSheet
 from acs_gym.targets import AnchorTable
 from acs_gym.tiers import TIERS, TierKind
+from acs_gym.wording import did_you_mean
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
 _T = TypeVar("_T")
@@ -359,8 +359,7 @@ def _hint(file: str, kind: str, location: Location) -> str:
     field = str(location[-1]) if location else ""
     if kind == "extra_forbidden":
         table = next((_TABLES[t] for t in reversed(location[:-1]) if t in _TABLES), CircuitFile)
-        close = difflib.get_close_matches(field, list(table.model_fields), n=1)
-        return f"; did you mean {close[0]}?" if close else ""
+        return did_you_mean(field, table.model_fields, "; did you mean {}?")
     return _FORMS.get(field, "") if kind == "string_pattern_mismatch" else ""
 
 

@@ -5,7 +5,6 @@ Every problem is found, not only the first; the form of each file has been check
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -17,11 +16,13 @@ from acs_gym.pdks import pdk_names, signatures
 from acs_gym.simulation.measures import MEASURES, Option, options_of
 from acs_gym.simulation.netlist import expressions_in
 from acs_gym.specs import Spec
+from acs_gym.wording import did_you_mean
 
 if TYPE_CHECKING:
     from acs_gym.circuit import AnalysisEntry, Circuit, MetricEntry
 
 _AREA = "area"
+_MEANT = ", did you mean {}?"
 
 
 def inconsistencies(circuit: Circuit, toml: TomlFile, references: TomlFile) -> list[Problem]:
@@ -286,7 +287,7 @@ class _Consistency:
             yield self._problem(*location, message=message)
         for name in expression.names:
             if name not in known:
-                message = f"{what}: unknown name {name}" + _close(name, known)
+                message = f"{what}: unknown name {name}" + did_you_mean(name, known, _MEANT)
                 yield self._problem(*location, message=message)
 
     def _options(self, metric: MetricEntry, at: Location) -> Iterator[Problem]:
@@ -296,7 +297,8 @@ class _Consistency:
             location = (*at, name)
             if name not in taken:
                 names = ", ".join(taken) or "no options"
-                message = f"{what} takes no {name!r}{_close(name, taken)}; it takes: {names}"
+                meant = did_you_mean(name, taken, _MEANT)
+                message = f"{what} takes no {name!r}{meant}; it takes: {names}"
                 yield self._problem(*location, message=message)
             elif wrong := _wrong_kind(taken[name], given):
                 message = f"{what}, option {name}: {wrong}"
@@ -349,9 +351,5 @@ def _example(option: Option) -> str:
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
     known = list(known)
-    return f"no {what} {name!r}{_close(name, known)}; there is: {', '.join(known)}"
-
-
-def _close(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f", did you mean {close[0]}?" if close else ""
+    meant = did_you_mean(name, known, _MEANT)
+    return f"no {what} {name!r}{meant}; there is: {', '.join(known)}"

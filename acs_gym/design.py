@@ -8,7 +8,6 @@ previous value). This module knows nothing of circuits or simulation.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from acs_gym.units import format_si
+from acs_gym.wording import did_you_mean
 
 Design = dict[str, float]
 Scale = Literal["linear", "log"]
@@ -165,8 +165,7 @@ class DesignSpace:
         return parameter.snap(number)
 
     def _unknown(self, name: object) -> str:
-        close = difflib.get_close_matches(str(name), self.names, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
+        hint = did_you_mean(name, self.names)
         known = ", ".join(self.names)
         return f"unknown parameter {str(name)[:80]!r}; {hint}The parameters are: {known}"
 

@@ -36,6 +36,7 @@ from acs_gym.session import available_cores
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, Simulator, shared_pool
 from acs_gym.task import Task
+from acs_gym.wording import first_problem
 
 FILE = "difficulty.json"
 FIRST = 100  # The blind designs that must not solve a task.
@@ -247,9 +248,8 @@ def read_difficulties(folder: Path) -> Difficulties:
     except Unreadable as error:
         raise CircuitError(f"{path}: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "file"
-        raise CircuitError(f"{path}: {field}: {first['msg']}; delete the file") from None
+        problem = first_problem(error, "file")
+        raise CircuitError(f"{path}: {problem}; delete the file") from None
 
 
 def known_difficulty(task: Task) -> Difficulty | None:

@@ -14,13 +14,13 @@ target in MHz or Hz never changes which spec is the worst. Pure functions; knows
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from acs_gym.units import format_si
+from acs_gym.wording import did_you_mean
 
 Direction = Literal[">=", "<=", "within"]
 
@@ -171,8 +171,7 @@ class SpecSheet:
         """The same sheet with some targets replaced; InvalidSpec on an unknown metric."""
         for name, value in targets.items():
             if name not in self.metrics:
-                close = difflib.get_close_matches(str(name), self.metrics, n=1)
-                hint = f"did you mean {close[0]}? " if close else ""
+                hint = did_you_mean(name, self.metrics)
                 raise InvalidSpec(f"no spec on {name!r}; {hint}specs: {', '.join(self.metrics)}")
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise InvalidSpec(f"target of {name} is {value!r}, not a number")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -30,6 +29,7 @@ from acs_gym.simulation.program import Program
 from acs_gym.specs import InvalidSpec, SpecSheet
 from acs_gym.targets import Anchor, AnchorTable, Split, TargetsNotFound
 from acs_gym.tiers import TIERS, Tier, get_tier
+from acs_gym.wording import closest
 
 if TYPE_CHECKING:
     from acs_gym.session import Call, Session
@@ -345,8 +345,8 @@ def _resolve(name: str) -> str:
     if name in by_folder:
         return by_folder[name]
     known: Sequence[str] = sorted(folders)
-    close = difflib.get_close_matches(name, [*known, *by_folder], n=1, cutoff=0.5)
-    hint = f"did you mean {by_folder.get(close[0], close[0])}? " if close else ""
+    close = closest(name, [*known, *by_folder])
+    hint = f"did you mean {by_folder.get(close, close)}? " if close else ""
     raise TaskNotFound(f"no task called {name!r}; {hint}Tasks: {', '.join(known)}")
 
 

@@ -15,7 +15,6 @@ process simulates them is decided elsewhere.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import zlib
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from acs_gym.evaluation import Spread, Status
 from acs_gym.simulation.engine import Outcome
 from acs_gym.specs import SpecSheet
+from acs_gym.wording import did_you_mean
 
 TierKind = Literal["tt", "pvt", "mc"]
 TIERS: tuple[TierKind, ...] = get_args(TierKind)
@@ -115,8 +115,7 @@ class Tier:
                 "leave it out for all of them"
             )
         if strange := [name for name in names if name not in known]:
-            close = difflib.get_close_matches(str(strange[0]), known, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
+            hint = did_you_mean(strange[0], known, "did you mean {!r}? ")
             raise ValueError(
                 f"tier {self.name} has no condition {strange[0]!r}; {hint}"
                 f"they are named from {self.conditions[0].name!r} to {self.conditions[-1].name!r}"

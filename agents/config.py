@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
+from acs_gym.wording import did_you_mean, first_problem
+
 ENVIRONMENT_MODEL, ENVIRONMENT_BASE_URL = "ACS_GYM_LLM_MODEL", "ACS_GYM_LLM_BASE_URL"
 # The last word of a name that holds a secret; `max_tokens` and `stop_token_ids` hold none.
 _SECRET_WORDS = frozenset(
@@ -101,14 +103,17 @@ class LlmConfig(BaseModel):
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            if first["type"] == "extra_forbidden":
+            problem = first_problem(error)
+            place = problem.place
+            if problem.kind == "extra_forbidden":
+                hint = did_you_mean(place, cls.model_fields)
                 known = ", ".join(cls.model_fields)
-                raise ConfigError(f"{where}: no setting {place!r}; settings: {known}") from None
-            if first["type"] == "missing":
+                raise ConfigError(
+                    f"{where}: no setting {place!r}; {hint}settings: {known}"
+                ) from None
+            if problem.kind == "missing":
                 raise ConfigError(f"{where}: {place} is missing") from None
-            raise ConfigError(f"{where}: {place}: {first['msg']}") from None
+            raise ConfigError(f"{where}: {problem}") from None
 
     @classmethod
     def from_environment(cls) -> LlmConfig:

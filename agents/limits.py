@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, TypeAdapter, ValidationError
 
+from acs_gym.wording import first_problem
 from agents.model import Allowance, TokenCount
 
 # A reply shorter than this can hold no useful call; better to stop than to pay for it.
@@ -62,9 +63,7 @@ def read_prices(path: Path | None = None) -> dict[str, Price]:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{where}: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{where}: usd_per_million.{place}: {first['msg']}") from None
+        raise ValueError(f"{where}: usd_per_million.{first_problem(error)}") from None
 
 
 def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:

@@ -1,7 +1,7 @@
 """The reference language-model agent: a chat model with a simulator as its tool.
 
 `python -m agents.llm --task ACS-OpAmp-v0 --model ...` runs it once, `--agents llm:my_model.toml` of the
-leaderboard ranks it. A turn is a request: the model's calls are carried out by `tools.Toolbox` and
+leaderboard ranks it. A turn is a request: the model's calls are carried out by a `Toolbox` and
 answered, until it finishes, the budget or a cap is used up, or it stops getting anywhere.
 """
 
@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from acs_gym.session import Session
+from acs_gym.tools.definitions import HISTORY, definitions
+from acs_gym.tools.toolbox import ToolAnswer, Toolbox
 from agents.config import LlmConfig
 from agents.dialogue import Dialogue
 from agents.limits import LimitReached
 from agents.model import ChatModel, Message, Reply, ToolCall, read_json
 from agents.prompts import BEGIN, system_prompt
 from agents.text_format import read_calls, write_answers
-from agents.tools import HISTORY, ToolAnswer, Toolbox, definitions
 
 # Turns in a row in which nothing is simulated, after which a model is not getting anywhere.
 IDLE_TURNS_ALLOWED = 8

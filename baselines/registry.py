@@ -6,7 +6,6 @@ when the agent meets its first task.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from acs_gym.design import Design
 from acs_gym.task import Task
+from acs_gym.wording import did_you_mean
 from baselines.agent import AskTellAgent
 from baselines.corner_aware import CornerAwareAgent
 from baselines.failures import Track
@@ -147,8 +147,7 @@ def get_method(name: str) -> Method:
         if method.name == name:
             return method
     names = [m.name for m in METHODS]
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    hint = did_you_mean(name, names)
     raise KeyError(f"no method called {name!r}; {hint}methods: {', '.join(names)}")
 
 

@@ -30,10 +30,10 @@ import acs_gym
 from acs_gym.design import Design, DesignSpace, Parameter
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.specs import Spec, SpecSheet
+from acs_gym.threads import ONE_THREAD
 from baselines.initial import initial_designs
 from baselines.registry import METHODS, get_method
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 SPECS, ASKS = 9, 5
 Answer = Callable[[Design], Evaluation]
 

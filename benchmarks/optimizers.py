@@ -41,6 +41,7 @@ from acs_gym.evaluation import Evaluation
 from acs_gym.session import Call, available_cores
 from acs_gym.simulation.version import simulator_version
 from acs_gym.task import Task
+from acs_gym.threads import ONE_THREAD
 from baselines.agent import AskTellAgent
 from baselines.failures import Track
 from baselines.initial import default_size
@@ -49,7 +50,6 @@ from baselines.registry import METHODS, Method, get_method
 from leaderboard.cells.spec import CellSpec, session_seed
 from leaderboard.suites import resolve_task, suite_tasks
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 HARNESS_CHECKS = ("constant", "oracle")
 # It knows the circuit from another process; benchmarks/warm_starts.py compares it with a cold start.
 KNOWS_MORE = ("transfer",)

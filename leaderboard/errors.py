@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from acs_gym.wording import did_you_mean
 
 
 class LeaderboardError(ValueError):
@@ -13,6 +14,5 @@ class LeaderboardError(ValueError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> LeaderboardError:
     """The error for a name that is not known, naming the closest and all that are."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}? " if close else ""
+    hint = did_you_mean(name, names)
     return LeaderboardError(f"no {kind} called {name!r}; {hint}known: {', '.join(names)}")

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
+from acs_gym.wording import first_problem
+
 Algorithm = Literal["tl-grpo", "grpo"]
 
 
@@ -153,8 +155,7 @@ class TrainConfig(_Record):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            if first["type"] == "extra_forbidden":
-                raise ConfigError(f"{where}: no setting {place!r}") from None
-            raise ConfigError(f"{where}: {place}: {first['msg']}") from None
+            problem = first_problem(error)
+            if problem.kind == "extra_forbidden":
+                raise ConfigError(f"{where}: no setting {problem.place!r}") from None
+            raise ConfigError(f"{where}: {problem}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,6 +12,7 @@ import typer
 
 from acs_gym.cli.catalogue import PdkOption, TaskArgument, TierOption, task_on
 from acs_gym.cli.output import console, print_table
+from acs_gym.wording import did_you_mean
 
 if TYPE_CHECKING:
     from acs_gym.design import Design
@@ -123,8 +123,7 @@ def _completed(task: Task, values: list[str]) -> tuple[Design, tuple[str, ...]]:
     given = _parsed(values, "parameter", InvalidDesign)
     for name in given:
         if name not in task.space.names:
-            close = difflib.get_close_matches(name, task.space.names, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
+            hint = did_you_mean(name, task.space.names)
             known = ", ".join(task.space.names)
             raise InvalidDesign(f"unknown parameter {name!r}; {hint}parameters: {known}")
     # A tier without a reference of its own starts from the typical one.

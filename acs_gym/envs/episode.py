@@ -6,7 +6,6 @@ of Gymnasium's calls, of sessions or of budgets beyond being told whether there 
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from acs_gym.evaluation import Evaluation
 from acs_gym.specs import InvalidSpec, SpecSheet
 from acs_gym.targets import Split, parse_split
 from acs_gym.task import DEFAULT_PDK, Task, make_task
+from acs_gym.wording import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,7 @@ class Rules:
         """
         for name in options or ():
             if name not in allowed:
-                close = difflib.get_close_matches(str(name), allowed, n=1)
-                hint = f"did you mean {close[0]}? " if close else ""
+                hint = did_you_mean(name, allowed)
                 raise ValueError(f"no reset option {name!r}; {hint}options: {', '.join(allowed)}")
         given = (options or {}).get("specs")
         targets = {} if given is None else _plain(given)

@@ -7,13 +7,13 @@ all that is read of a PDK until somebody asks for it, so a broken one is in nobo
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from acs_gym.pdks.base import NEUTRAL, Pdk, PdkError, PdkNotFound, Signature
+from acs_gym.wording import did_you_mean
 
 GROUP = "acs_gym.pdks"
 _OURS = (
@@ -43,8 +43,7 @@ def get_pdk(name: str) -> Pdk:
     known = _points()
     if name in known:
         return _load(known[name])
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    hint = did_you_mean(name, known)
     raise PdkNotFound(f"no PDK called {name!r}; {hint}PDKs: {', '.join(known)}")
 
 

@@ -21,6 +21,7 @@ from acs_gym.expressions import Expression, ExpressionError
 from acs_gym.pdks import Signature, signatures
 from acs_gym.pdks.base import NEUTRAL, NO_SIZE
 from acs_gym.units import parse
+from acs_gym.wording import did_you_mean
 
 _ELEMENT_NODES = {"v": 2, "i": 2, "r": 2, "c": 2, "l": 2, "e": 4, "g": 4, "f": 2, "h": 2}
 # ngspice ties every node called gnd to node 0. In a bench that is what SPICE says it is; inside a
@@ -350,8 +351,7 @@ def _check_voltage(
             f"no node {node!r} in the bench; for the one inside {dut.name} write v({name}.{node})"
         )
     else:
-        close = difflib.get_close_matches(node, sorted(inner | outer), n=1)
-        meant = f", did you mean v({close[0]})?" if close else ""
+        meant = did_you_mean(node, sorted(inner | outer), ", did you mean v({})?")
         advice = f"no node {node!r}{meant}; there is: {', '.join(sorted(outer) + sorted(inner))}"
     found.add(voltage.where, f"v({node}): {advice}")
 

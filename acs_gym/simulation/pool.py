@@ -28,15 +28,14 @@ from acs_gym.simulation.driver import SimulatorNotFound, check_driver
 from acs_gym.simulation.engine import Engine, Order, Outcome
 from acs_gym.simulation.program import Program
 from acs_gym.simulation.scratch import Scratch, remove_left_over
+from acs_gym.threads import ONE_THREAD
 
 DEADLINE_S = 30.0
 _DEATHS_ALLOWED = 3
 # Designs sent ahead to a busy worker: enough to hide the pipe, few enough to share work evenly.
 _QUEUE_AHEAD = 2
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 # Tells the package that it is imported by a worker, which needs no environments registered.
 WORKER_VARIABLE = "ACS_GYM_WORKER"
-_ONE_THREAD = dict.fromkeys(_THREADS, "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +257,7 @@ def _start(inherited: tuple[int, int, int], folder: str, driver: str) -> subproc
     return subprocess.Popen(
         [sys.executable, "-c", code],
         pass_fds=inherited,
-        env={**os.environ, **_ONE_THREAD, WORKER_VARIABLE: "1"},
+        env={**os.environ, **ONE_THREAD, WORKER_VARIABLE: "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

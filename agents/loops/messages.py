@@ -1,6 +1,6 @@
 """What the loops tell a model: the task once, then the designs that matter. Pure.
 
-Like `agents.prompts`, whose texts these are made of, it gives no hint at a solution.
+Like `acs_gym.tools.statement`, whose texts these are made of, it gives no hint at a solution.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 from acs_gym.design import DesignSpace
 from acs_gym.evaluation import Evaluation
 from acs_gym.task import Task
+from acs_gym.tools.answers import design_text, evaluation_text
+from acs_gym.tools.statement import circuit_text, parameters_text, specs_text
 from agents.dialogue import best_so_far
 from agents.model import Message
 from agents.openai_model import estimate_tokens
-from agents.prompts import circuit_text, parameters_text, specs_text
-from agents.tools import design_text, evaluation_text
 from baselines.failures import teaches
 
 # A design with its number in the history, from 1.

@@ -15,8 +15,8 @@ from typing import Any
 
 from acs_gym.design import Design, InvalidDesign
 from acs_gym.task import Task
+from acs_gym.tools.reading import read_design
 from agents.model import read_json
-from agents.tools import read_design
 
 _FENCE = re.compile(r"```\w*\s*(.*?)(?:```|\Z)", re.DOTALL)
 _OPENING = re.compile(r"[\[{]")

@@ -14,9 +14,9 @@ from typing import Any
 from acs_gym.design import DesignSpace, InvalidDesign, Parameter
 from acs_gym.evaluation import Evaluation
 from acs_gym.task import Task
+from acs_gym.tools.answers import design_text
 from acs_gym.units import format_si, parse
 from agents.loops.proposals import find_json, join_problems
-from agents.tools import design_text
 
 Ranges = Mapping[str, tuple[float, float]]
 

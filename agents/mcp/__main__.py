@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
 import os
 import shlex
 import signal
@@ -29,6 +31,7 @@ from agents.transcript.records import End, Simulated, Start, TranscriptWriter
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
+IDLE_S = 1800.0
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -62,11 +65,19 @@ def main(
         int | None,
         typer.Option(help="Port for --http; 0 is any.", show_default=str(DEFAULT_PORT)),
     ] = None,
+    idle: Annotated[
+        float,
+        typer.Option(
+            help="Seconds: a client that is silent so long is shown out, and simulators that have "
+            "nothing to do are ended until they are needed."
+        ),
+    ] = IDLE_S,
 ) -> None:
     """Offer one circuit's sizing to any MCP client: four tools and a budget.
 
     The budget belongs to this process: clients may come, go and share it. The best design and its
-    score are printed to standard error at the end.
+    score are printed to standard error at the end. With --http a token is made, and printed with the
+    configuration that clients take; without it no request is answered.
 
     [bold]Examples[/bold]
 
@@ -82,17 +93,21 @@ def main(
             raise UsageError("--host and --port belong to --http; give that too")
         count = available_cores() if workers is None else workers
         _at_least_one(budget=budget, workers=count)
+        if not 0 < idle < math.inf:
+            raise UsageError(f"--idle is {idle:g}; it must be a positive number of seconds")
         sized = _task(task, pdk, tier, budget)
         find_library()
         with WorkerPool(count) as pool:
-            bench = Bench(sized.session(budget, simulator=pool))
+            bench = Bench(sized.session(budget, simulator=pool), pool, idle)
             if http:
                 address = host or DEFAULT_HOST, DEFAULT_PORT if port is None else port
-                where, serve = _over_http(server, bench, *address)
+                where, told, serve = _over_http(server, bench, *address, idle)
             else:
-                where, serve = _over_stdio(server, bench)
+                where, told, serve = _over_stdio(server, bench)
             writer = _writer(transcript)
             _say(f"{sized.id} on {sized.pdk_name}, {tier}, budget {budget}: serving at {where}")
+            if told:
+                _say(told)
             code = _work(bench, serve, writer)
         _say(_summary(bench.session, task))
     except (UsageError, TaskNotFound, PdkError, SimulatorNotFound) as error:
@@ -134,30 +149,44 @@ def _task(name: str, pdk: str, tier: str, budget: int) -> Task:
     return task
 
 
-def _over_stdio(server: ModuleType, bench: Bench) -> tuple[str, Callable[[], None]]:
-    """(where it is served, for a person; what serves it)."""
-    return "standard input and output", lambda: server.serve_stdio(server.build_server(bench))
+def _over_stdio(server: ModuleType, bench: Bench) -> tuple[str, str, Callable[[], None]]:
+    """(where it is served, for a person; what else to tell; what serves it)."""
+    return "standard input and output", "", lambda: server.serve_stdio(server.build_server(bench))
 
 
 def _over_http(
-    server: ModuleType, bench: Bench, host: str, port: int
-) -> tuple[str, Callable[[], None]]:
-    """(the URL; what serves it)."""
+    server: ModuleType, bench: Bench, host: str, port: int, idle_s: float
+) -> tuple[str, str, Callable[[], None]]:
+    """(the URL; how clients are told of it; what serves it)."""
+    from agents.mcp import over_http
+
     if not 0 <= port <= 65535:
         raise UsageError(f"--port is {port}; it goes from 0 (any that is free) to 65535")
     try:
-        listening = server.listen(host, port)
+        listening = over_http.listen(host, port)
     except OSError as error:
         raise UsageError(
             f"cannot listen at {host} port {port}: {error.strerror}; choose others with --host, --port"
         ) from None
-    if not server.is_loopback(host):
+    if not over_http.is_loopback(host):
         _say(
-            f"warning: there is no authentication, and whoever reaches {host} may spend the budget; "
-            f"requests are answered that call this machine {', '.join(server.names(host))}"
+            f"warning: whoever reaches {host} and has the token may spend the budget, and who listens on "
+            "the way reads both, because this is HTTP without encryption; requests are answered that "
+            f"call this machine {', '.join(over_http.names(host))}"
         )
-    where = server.url_of(host, listening)
-    return where, lambda: server.serve_http(server.build_server(bench), host, listening)
+    token, where = over_http.new_token(), over_http.url_of(host, listening)
+    told = (
+        "a request without this run's token is refused; for a client's configuration:\n"
+        + json.dumps(over_http.client_config(where, token), indent=2)
+    )
+
+    def serve() -> None:
+        over_http.serve_http(
+            server.build_server(bench), host, listening,
+            token=token, idle_s=idle_s, left=bench.left,
+        )  # fmt: skip
+
+    return where, told, serve
 
 
 def _work(bench: Bench, serve: Callable[[], None], writer: TranscriptWriter) -> int:
@@ -170,7 +199,7 @@ def _work(bench: Bench, serve: Callable[[], None], writer: TranscriptWriter) -> 
         _work_while(serve, bench)
     except KeyboardInterrupt:
         reason, code = "interrupted", EXIT_INTERRUPTED
-    reason = "the model finished" if bench.finished else reason
+    reason = "the model finished" if bench.tools.finished else reason
     writer.write(_end(session, reason, time.monotonic() - begun))
     writer.close()
     return code

@@ -1,4 +1,4 @@
-"""A bench in the words of the Model Context Protocol, over standard input and output or over HTTP.
+"""A bench in the words of the Model Context Protocol, and over standard input and output.
 
 https://modelcontextprotocol.io/specification describes the protocol. Nothing here knows of designs or
 budgets: what a call gives is the bench's business, which all clients share.
@@ -7,83 +7,69 @@ budgets: what a call gives is the bench's business, which all clients share.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
-from collections.abc import Mapping
-from typing import Any
 
 import anyio
 import mcp_types as types
-import uvicorn
 from mcp.server import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
-from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 
 import acs_gym
 from acs_gym.simulation.driver import SimulatorNotFound
+from acs_gym.tools.mcp import NAME, TITLE, no_resource, result
 from agents.mcp.bench import Bench
-from agents.prompts import system_prompt
-from agents.tools import FINISH, HISTORY, OPERATING_POINT, definitions
 
-NAME, PROMPT, RESOURCE, PATH = "acs-gym", "size-circuit", "acs-gym://task", "/mcp"
+PROMPT = "size-circuit"
 _Context = ServerRequestContext
-_LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
-_ANY_ADDRESS = ("0.0.0.0", "[::]")
 
 
 def build_server(bench: Bench) -> Server:
-    """The protocol's side of a bench: four tools, and the task as instructions, prompt, resource.
+    """The protocol's side of a bench: four tools, and the task as instructions, prompt, resources.
 
     Many a client shows its model the tools alone, others only what its user picks; so the task is
     offered in each way that the protocol has.
     """
-    task = bench.session.task
-    title = f"{task.title} on {task.pdk_name}, {task.tier}"
-    statement = system_prompt(task, bench.session.remaining)
-    tools = [_tool(d["function"]) for d in definitions(task)]
-    prompt = types.Prompt(name=PROMPT, title=title, description="The task: circuit, specs, budget.")
-    resource = types.Resource(
-        name="task", title=title, uri=RESOURCE, mime_type="text/markdown",
-        description="Circuit, parameters, specs and budget.",
-    )  # fmt: skip
+    offered = bench.tools
+    prompt = types.Prompt(
+        name=PROMPT, title=offered.title, description="The task: circuit, specs, budget."
+    )
 
     async def list_tools(_: _Context, __: object) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=tools)
+        return types.ListToolsResult.model_validate({"tools": offered.tools()})
 
     async def call_tool(_: _Context, asked: types.CallToolRequestParams) -> types.CallToolResult:
         try:
             answer = await asyncio.wrap_future(bench.ask(asked.name, asked.arguments or {}))
         except SimulatorNotFound as error:
-            return _said(f"nothing can be simulated: {error}", is_error=True)
-        return _said(answer.text, is_error=answer.refused)
+            text = types.TextContent(type="text", text=f"nothing can be simulated: {error}")
+            return types.CallToolResult(content=[text], is_error=True)
+        return types.CallToolResult.model_validate(result(answer))
 
     async def list_prompts(_: _Context, __: object) -> types.ListPromptsResult:
         return types.ListPromptsResult(prompts=[prompt])
 
     async def get_prompt(_: _Context, asked: types.GetPromptRequestParams) -> types.GetPromptResult:
         if asked.name != PROMPT:
-            raise _unknown("prompt", asked.name, PROMPT)
-        content = types.TextContent(type="text", text=statement)
+            said = f"no prompt {asked.name[:80]!r}; the one there is: {PROMPT}"
+            raise MCPError(types.INVALID_PARAMS, said)
+        content = types.TextContent(type="text", text=offered.instructions)
         message = types.PromptMessage(role="user", content=content)
         return types.GetPromptResult(description=prompt.description, messages=[message])
 
     async def list_resources(_: _Context, __: object) -> types.ListResourcesResult:
-        return types.ListResourcesResult(resources=[resource])
+        return types.ListResourcesResult.model_validate({"resources": offered.resources()})
 
     async def read_resource(
         _: _Context, asked: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        if str(asked.uri) != RESOURCE:
-            raise _unknown("resource", str(asked.uri), RESOURCE)
-        content = types.TextResourceContents(
-            uri=RESOURCE, mime_type=resource.mime_type, text=statement
-        )
-        return types.ReadResourceResult(contents=[content])
+        contents = offered.contents(str(asked.uri))
+        if contents is None:
+            raise MCPError(types.INVALID_PARAMS, no_resource(str(asked.uri)))
+        return types.ReadResourceResult.model_validate({"contents": [contents]})
 
     return Server(
-        NAME, version=acs_gym.__version__, title="ACS-Gym", instructions=statement,
+        NAME, version=acs_gym.__version__, title=TITLE, instructions=offered.instructions,
         on_list_tools=list_tools, on_call_tool=call_tool,
         on_list_prompts=list_prompts, on_get_prompt=get_prompt,
         on_list_resources=list_resources, on_read_resource=read_resource,
@@ -101,81 +87,3 @@ def serve_stdio(server: Server) -> None:
         anyio.run(talk)
     except* BrokenPipeError:
         pass  # The client is gone, and its end of our standard output with it.
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 is any free one. Raises OSError saying why there is none."""
-    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address[:2], family=family)
-
-
-def url_of(host: str, listening: socket.socket) -> str:
-    """Where clients find what is served at a socket that `listen` made."""
-    return f"http://{_in_url(host)}:{listening.getsockname()[1]}{PATH}"
-
-
-def serve_http(server: Server, host: str, listening: socket.socket) -> None:
-    """Talk to any number of clients over streamable HTTP, until the process ends."""
-    app = server.streamable_http_app(
-        streamable_http_path=PATH, host=host, transport_security=security(host)
-    )
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")
-    anyio.run(uvicorn.Server(config).serve, [listening])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches a server at `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def security(host: str) -> TransportSecuritySettings:
-    """Answer only requests that call this machine by a name of its own.
-
-    A web page whose own name is made to resolve to this machine (DNS rebinding) would otherwise reach
-    the server through its visitor's browser.
-    """
-    hosts = [form for name in names(host) for form in (name, f"{name}:*")]
-    return TransportSecuritySettings(
-        enable_dns_rebinding_protection=True,
-        allowed_hosts=hosts,
-        allowed_origins=[f"http://{h}" for h in hosts],
-    )
-
-
-def names(host: str) -> tuple[str, ...]:
-    """What a request to a server at `host` may call it; the machine's name too beyond loopback."""
-    own = () if is_loopback(host) else (socket.gethostname(),)
-    every = dict.fromkeys((*_LOOPBACK_NAMES, _in_url(host), *own))
-    return tuple(n for n in every if n not in _ANY_ADDRESS)
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _tool(function: Mapping[str, Any]) -> types.Tool:
-    """A function of the OpenAI chat format as a tool of the protocol."""
-    name = function["name"]
-    hints = types.ToolAnnotations(
-        read_only_hint=name in (OPERATING_POINT, HISTORY),
-        destructive_hint=name == FINISH,
-        open_world_hint=False,
-    )
-    return types.Tool(
-        name=name,
-        description=function["description"],
-        input_schema=function["parameters"],
-        annotations=hints,
-    )
-
-
-def _said(text: str, *, is_error: bool) -> types.CallToolResult:
-    content = types.TextContent(type="text", text=text)
-    return types.CallToolResult(content=[content], is_error=is_error)
-
-
-def _unknown(what: str, given: str, known: str) -> MCPError:
-    return MCPError(types.INVALID_PARAMS, f"no {what} {given[:80]!r}; the one there is: {known}")

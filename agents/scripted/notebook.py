@@ -1,6 +1,6 @@
 """What the messages of a conversation say was simulated, by design.
 
-Reads the answers of `agents.tools` in both formats, together with the calls that they answer; whatever
+Reads the answers of `acs_gym.tools` in both formats, together with the calls that they answer; whatever
 else stands in the messages, garbage included, says nothing. Knows no plan.
 """
 
@@ -13,10 +13,12 @@ from typing import Any
 
 from acs_gym.design import Design, InvalidDesign
 from acs_gym.task import Task
+from acs_gym.tools.answers import design_text
+from acs_gym.tools.definitions import OPERATING_POINT, SIMULATE
+from acs_gym.tools.reading import read_design
 from acs_gym.units import parse
 from agents.model import Message, ToolCall, read_json
 from agents.text_format import read_calls
-from agents.tools import OPERATING_POINT, SIMULATE, design_text, read_design
 
 Key = tuple[float, ...]
 _RESPONSE = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)

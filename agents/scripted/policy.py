@@ -14,6 +14,8 @@ from typing import Any
 
 from acs_gym.design import Design
 from acs_gym.task import Task
+from acs_gym.tools.answers import design_text
+from acs_gym.tools.definitions import FINISH, OPERATING_POINT, SIMULATE
 from agents.chat_server import Policy
 from agents.model import Message, Reply, ToolCall, ToolDefinition
 from agents.scripted.circuits import PLANS
@@ -21,7 +23,6 @@ from agents.scripted.generic import plan_from_netlist
 from agents.scripted.notebook import Notebook, Seen, read_notebook
 from agents.scripted.procedure import Procedure, Trial, size_by_hand
 from agents.text_format import write_calls
-from agents.tools import FINISH, OPERATING_POINT, SIMULATE, design_text
 
 
 def designer(task: Task) -> Policy:

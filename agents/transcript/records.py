@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # Pydantic takes no other before Python 3.12.
 
 from acs_gym.evaluation import Evaluation, Status
+from acs_gym.wording import first_problem
 from agents.model import Reply, TokenCount, ToolCall
 
 SCHEMA = 1
@@ -219,9 +220,8 @@ def _records(path: Path) -> Iterator[Record]:
         try:
             yield _RECORD.validate_python(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "type"
-            raise TranscriptError(f"{path}: line {number}: {place}: {first['msg']}") from None
+            problem = first_problem(error, "type")
+            raise TranscriptError(f"{path}: line {number}: {problem}") from None
 
 
 def _refuse(token: str) -> float:

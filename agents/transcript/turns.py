@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from acs_gym.tools.definitions import SIMULATE
 from agents.model import ToolCall, read_json
 from agents.text_format import read_calls
-from agents.tools import SIMULATE
 from agents.transcript.records import End, Fault, Record, Replied, Said, Simulated, Start
 
 _R = TypeVar("_R", Said, Fault, Simulated)

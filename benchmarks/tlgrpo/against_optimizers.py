@@ -31,6 +31,7 @@ from scipy import stats
 
 import acs_gym
 from acs_gym.session import available_cores
+from acs_gym.threads import ONE_THREAD
 from baselines.agent import AskTellAgent
 from baselines.registry import get_method
 from leaderboard.board.statistics import iqm_interval, wilson_interval
@@ -131,7 +132,7 @@ def main() -> None:
             if not (folder / "checkpoints").exists():
                 sys.exit(f"{folder}: no such run; python benchmarks/tlgrpo/study.py makes it")
             jobs.append(Job(arm, str(folder), options.task, options.pdk, p, r))
-    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    os.environ |= ONE_THREAD
     rows: list[dict[str, Any]] = []
     with (
         multiprocessing.get_context("spawn").Pool(

@@ -39,6 +39,7 @@ from scipy import stats
 
 from acs_gym.session import available_cores
 from acs_gym.simulation.version import simulator_version
+from acs_gym.threads import ONE_THREAD
 
 TL, GRPO = {"algorithm": "tl-grpo"}, {"algorithm": "grpo"}
 # The simulations of an update are problems x turns x group in either.
@@ -289,7 +290,7 @@ def main() -> None:
             if path.exists():
                 found.append(json.loads(path.read_text()))
     else:
-        os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        os.environ |= ONE_THREAD
         jobs = [(run, str(options.runs), options.problems) for run in runs]
         firsts = {run.seed: (run, str(options.runs)) for run in reversed(runs)}
         context = multiprocessing.get_context("spawn")

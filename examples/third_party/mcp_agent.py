@@ -26,7 +26,7 @@ async def call(client, tool, **arguments):
     result = await client.call_tool(tool, arguments)
     if result.is_error:
         raise SystemExit(result.content[0].text)
-    return result.structured_content
+    return json.loads(result.content[0].text)
 
 
 def draw(rng, parameter):
@@ -42,14 +42,16 @@ def draw(rng, parameter):
 async def main():
     me = Implementation(name="random-mcp", version="1")
     async with Client(server(sys.argv[1]), client_info=me) as client:
-        told = await call(client, "task")
+        # A model is told the task in words, by `client.instructions`; this is the same for a program.
+        record = await client.read_resource("acs-gym://task.json")
+        told = json.loads(record.contents[0].text)
         rng, remaining = random.Random(told["seed"]), told["budget"]
         while remaining:
             design = {p["name"]: draw(rng, p) for p in told["task"]["parameters"]}
             answer = await call(client, "simulate", designs=[design])
-            remaining = answer["remaining"]
-            print(answer["evaluations"][0]["status"], answer["evaluations"][0]["score"])
-        await call(client, "finish")
+            remaining = answer["simulations_left"]
+            print(answer["results"][0]["status"], answer["results"][0]["score"])
+        await call(client, "finish", summary="The budget is spent.")
 
 
 anyio.run(main)

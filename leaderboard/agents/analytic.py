@@ -17,12 +17,18 @@ from acs_gym.design import Design
 from acs_gym.evaluation import Status
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, Simulator
+from acs_gym.simulation.program import Program
+from acs_gym.simulation.readout import Waveforms
 from acs_gym.specs import Spec
 from acs_gym.task import Task
 
 # Margin at the best point, and how fast it is lost with the squared distance from there.
 _BEST, _SLOPE = 0.4, 12.0
 _SPREAD = 0.12
+# A transistor in saturation, in SI units.
+_DEVICE = {
+    "id": 10e-6, "gm": 150e-6, "gds": 2e-6, "vgs": 0.7, "vds": 0.6, "vth": 0.55, "vdsat": 0.13,
+}  # fmt: skip
 
 
 class AnalyticSimulator(Simulator):
@@ -47,7 +53,14 @@ class AnalyticSimulator(Simulator):
         }
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        return [self._outcome(dict(job.design)) for job in jobs]
+        return [self._answer(job) for job in jobs]
+
+    def _answer(self, job: Job) -> Outcome:
+        outcome = self._outcome(dict(job.design))
+        # What measures nothing is asked for its operating point.
+        if job.program.metrics or outcome.status is Status.NONCONVERGED:
+            return outcome
+        return Outcome(Status.OK, {}, waveforms=_operating_point(job.program))
 
     def _outcome(self, design: Design) -> Outcome:
         unit = self._space.to_unit(design)
@@ -66,6 +79,15 @@ class AnalyticSimulator(Simulator):
                 f"{first}: cannot be measured (by the check's own formula)",
             )
         return Outcome(Status.OK, metrics)
+
+
+def _operating_point(program: Program) -> Waveforms:
+    """The same device everywhere, whatever the design."""
+    return {
+        analysis.name: {v: np.array([_DEVICE[v.rpartition("[")[2][:-1]]]) for v in analysis.vectors}
+        for deck in program.decks
+        for analysis in deck.analyses
+    }
 
 
 def _value(spec: Spec | None, distance: float) -> float:

@@ -13,7 +13,6 @@ changes this repository to be listed.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import importlib.metadata
@@ -22,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from acs_gym.wording import did_you_mean
 from leaderboard.contract import Agent
 from leaderboard.errors import LeaderboardError, unknown
 
@@ -119,8 +119,7 @@ def _import(spec: str, location: str) -> Callable[..., Any]:
         try:
             target = getattr(target, part)
         except AttributeError:
-            close = difflib.get_close_matches(part, dir(target), n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            hint = did_you_mean(part, dir(target), "; did you mean {}?")
             raise LeaderboardError(
                 f"agent {spec}: {module_name} has no {attribute!r}{hint}"
             ) from None

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 
+from acs_gym.threads import ONE_THREAD
+
 # Where whoever runs a leaderboard may keep its secret; no agent is to find it.
 SALT_VARIABLE = "ACS_GYM_SALT"
 # One thread a cell, because the cells already fill the cores; and one hash seed, because an agent
 # that iterates over a set of names is otherwise a different agent in every process.
-_SAME_EVERYWHERE = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",
-}
+_SAME_EVERYWHERE = {**ONE_THREAD, "PYTHONHASHSEED": "0"}
 
 
 def environment() -> dict[str, str]:

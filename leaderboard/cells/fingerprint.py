@@ -14,13 +14,13 @@ from typing import Any
 import acs_gym
 from acs_gym.simulation import version
 from acs_gym.simulation.driver import SimulatorNotFound
+from acs_gym.threads import THREAD_VARIABLES
 from leaderboard.errors import LeaderboardError
 
 DISTRIBUTION, INPROCESS, CONTAINER = "acs-gym", "inprocess", "container"
 # What is recorded of an agent that says nothing: it shares the process of the meter.
 IN_PROCESS: Mapping[str, Any] = {"level": INPROCESS}
 _PACKAGES = (DISTRIBUTION, "numpy", "scipy", "scikit-optimize", "scikit-learn", "pydantic")
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def simulator_version() -> str:
@@ -50,7 +50,7 @@ def fingerprint(
         "python": platform.python_version(),
         "os": platform.platform(),
         "cpu": _cpu(),
-        "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
+        "threads": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
         "simulator": simulator_version(),
         "pdk_digest": pdk_digest,
         "isolation": dict(isolation),

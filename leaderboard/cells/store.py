@@ -26,6 +26,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from acs_gym.session import Call
+from acs_gym.wording import first_problem
 from leaderboard.cells.records import SCHEMA, EvaluationRecord, Result, TraceLine, recordable
 from leaderboard.cells.spec import CellSpec
 from leaderboard.errors import LeaderboardError
@@ -336,7 +337,7 @@ def _read_result(path: Path) -> Result:
     try:
         return Result.model_validate(data)
     except ValidationError as error:
-        raise Corrupt(path, _first_problem(error)) from None
+        raise Corrupt(path, str(first_problem(error, "file"))) from None
 
 
 def _trace_lines(path: Path, raw: bytes) -> Iterator[TraceLine]:
@@ -348,9 +349,4 @@ def _trace_lines(path: Path, raw: bytes) -> Iterator[TraceLine]:
         try:
             yield TraceLine.model_validate_json(line)
         except ValidationError as error:
-            raise Corrupt(path, f"line {number}: {_first_problem(error)}") from None
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"
+            raise Corrupt(path, f"line {number}: {first_problem(error, 'file')}") from None

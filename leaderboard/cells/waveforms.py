@@ -19,6 +19,7 @@ from acs_gym.plotting.panels import Picture, panels
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job
 from acs_gym.task import Task
+from acs_gym.wording import first_problem
 from leaderboard.cells.records import Result
 from leaderboard.cells.spec import canonical_json
 from leaderboard.files import write_atomically
@@ -157,9 +158,7 @@ def read(folder: Path, result: Result) -> WaveformsRecord | str:
     except OSError as error:
         return f"{WAVEFORMS} cannot be read: {error.strerror}"
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        return f"{WAVEFORMS} is damaged: {where}: {first['msg']}"
+        return f"{WAVEFORMS} is damaged: {first_problem(error, 'file')}"
     if found.key != result.key or result.verified is None or found.design != result.verified.design:
         return f"{WAVEFORMS} is of another design"
     return found

@@ -11,11 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+from acs_gym.tools.mcp import NAME
 from leaderboard.wire.channel import Channel, ChannelClosed, Silent
 from leaderboard.wire.isolation.levels import Confined
 
 CONFIG, CONFIG_VARIABLE, SOCKET = "mcp.json", "ACS_GYM_MCP_CONFIG", "acs-gym.sock"
-SERVER = "acs-gym"
 BRIDGE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("bridge.py")))
 # What its processes said before they were ended is read for that long.
 _LAST_LINES_S = 5.0
@@ -43,7 +43,7 @@ class Door:
         self._listener.listen()
         self._listener.setblocking(False)
         program, *arguments = (*BRIDGE, str(folder / SOCKET))
-        servers = {SERVER: {"command": program, "args": arguments}}
+        servers = {NAME: {"command": program, "args": arguments}}
         (folder / CONFIG).write_text(json.dumps({"mcpServers": servers}, indent=2) + "\n")
         return {CONFIG_VARIABLE: str(folder / CONFIG)}
 

@@ -4,13 +4,12 @@ Every line gets one line back. A line that cannot be carried out is answered wit
 what is allowed; nothing is simulated or charged for it, and enough of them in a row end the run.
 
 `Exchange.reply` answers the lines of `stdio:`. Agents that come by MCP speak other lines (mcp_lines.py)
-and are held to the same rules: `call`, `count_error`, `count_idle`.
+and are held to the same rules: `use`, `count_error`, `count_idle`.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +17,9 @@ from pydantic import BaseModel, ValidationError
 
 from acs_gym.evaluation import Evaluation
 from acs_gym.session import BudgetExhausted, Session
+from acs_gym.tools.mcp import McpTools
+from acs_gym.tools.toolbox import ToolAnswer
+from acs_gym.wording import did_you_mean, first_problem
 from leaderboard.wire import messages as m
 from leaderboard.wire.strict_json import NotStrictJson, encode, parse, quote
 
@@ -122,6 +124,21 @@ class Exchange:
         self.forgive()
         return result
 
+    def use(self, tools: McpTools, name: str, arguments: object) -> ToolAnswer:
+        """What a tool gives, which is charged and counted as `call` is. Raises as `reply` does."""
+        used = self.session.budget.used
+        answer = tools.call(name, arguments)
+        if answer.refused:
+            code = m.OVER_BUDGET if answer.over_budget else m.INVALID_PARAMS
+            self.count_error(Refused(code, answer.refusal))
+            return answer
+        if answer.evaluations:
+            self._count_simulated(used, answer.evaluations)
+        elif not answer.finished:
+            self.count_idle()
+        self.forgive()
+        return answer
+
     def forgive(self) -> None:
         """A call was carried out: errors before it are in no row with those after it."""
         self._in_a_row, self.refusal = 0, ""
@@ -191,19 +208,27 @@ class Exchange:
                 f"{len(params.designs)} designs asked for, {left} remain; nothing was simulated or "
                 f"charged. Ask for at most {left}" + ("" if left else ": that is, send finish"),
             ) from None
-        self._idle = 0
-        self._uncharged = self._uncharged + 1 if self.session.budget.used == before else 0
-        if self._uncharged >= _UNCHARGED_ALLOWED:
-            raise AgentFailed(f"the simulator failed: {evaluations[-1].message}")
+        self._count_simulated(before, evaluations)
         return {
             "evaluations": [e.to_json(by_condition=params.by_condition) for e in evaluations],
             **self._left(),
         }
 
+    def _count_simulated(self, used: int, evaluations: Sequence[Evaluation]) -> None:
+        """A call simulated; `used` is what was charged before it. Raises AgentFailed."""
+        self._idle = 0
+        self._uncharged = self._uncharged + 1 if self.session.budget.used == used else 0
+        if self._uncharged >= _UNCHARGED_ALLOWED:
+            raise AgentFailed(f"the simulator failed: {evaluations[-1].message}")
+
+    def end(self, said: m.Finish) -> None:
+        """`finish` was carried out."""
+        if said.usage is not None:
+            self.session.log_usage(tokens=said.usage.tokens, money=said.usage.money)
+        self.finish = said
+
     def _finish(self, params: m.Finish) -> dict[str, Any]:
-        if params.usage is not None:
-            self.session.log_usage(tokens=params.usage.tokens, money=params.usage.money)
-        self.finish = params
+        self.end(params)
         return {"best": _json(self.session.best)}
 
 
@@ -230,20 +255,16 @@ def validated(record: type[Record], value: Any, code: int) -> Record:
     try:
         return record.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        problem = first_problem(error)
+        place = quote(problem.place) + ": " if problem.place else ""
         fields = ", ".join(record.model_fields) or "nothing"
-        raise Refused(
-            code,
-            f"{quote(place) + ': ' if place else ''}{first['msg']}. Allowed: {fields}",
-        ) from None
+        raise Refused(code, f"{place}{problem.message}. Allowed: {fields}") from None
 
 
 def unknown(what: str, given: str, known: Iterable[str], code: int) -> Refused:
     """There is no such method, or tool; what there is."""
     names = list(known)
-    close = difflib.get_close_matches(given, names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = did_you_mean(given, names, "; did you mean {}?")
     return Refused(code, f"no {what} {quote(given)}{hint} {what.capitalize()}s: {', '.join(names)}")
 
 

@@ -3,7 +3,7 @@
     python -m leaderboard.run --agents "mcp:python my_client.py mcp.json"
 
 In the folder where it starts lies `mcp.json`, which names the server to talk to: the harness, behind a
-bridge (bridge.py). It offers the methods of protocol v1 as tools (docs/wire-protocol.md). The command
+bridge (bridge.py). It offers the tools of `acs_gym.tools` (docs/wire-protocol.md). The command
 runs in the isolation `subprocess`, and as `container:mcp:COMMAND` in `container`. One whose model
 is on a server needs the network and a key:
 

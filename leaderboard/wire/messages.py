@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from acs_gym.design import Scale
 from acs_gym.session import Session
 from acs_gym.specs import Direction
+from acs_gym.tools.statement import SEEDS, task_record
 
 PROTOCOL = 1
 MAX_LINE = 1 << 20  # bytes, without the newline
 MAX_PARAMETERS = 256
-SEEDS = 1 << 32
 
 PARSE_ERROR, INVALID_REQUEST, UNKNOWN_METHOD, INVALID_PARAMS = -32700, -32600, -32601, -32602
 OVER_BUDGET, NOT_INITIALIZED = -32000, -32001
@@ -232,34 +232,10 @@ METHODS: dict[str, tuple[type[_Message], type[_Message]]] = {
 
 def initialize(session: Session, track: Literal["score", "metrics"]) -> Initialize:
     """What an agent is told of a session before its first turn."""
-    task = session.task
     return Initialize(
         protocol=1,
-        task=TaskMessage(
-            id=task.id,
-            title=task.title,
-            description=task.description,
-            pdk=task.pdk_name,
-            tier=task.tier,
-            parameters=[
-                ParameterCard(
-                    name=p.name, low=p.low, high=p.high, scale=p.scale, step=p.grid,
-                    integer=p.integer, unit=p.unit, description=p.description,
-                )
-                for p in task.space
-            ],
-            specs=[
-                SpecCard(
-                    metric=s.metric, direction=s.direction, target=s.target,
-                    tolerance=s.tolerance, weight=s.weight, unit=s.unit,
-                )
-                for s in task.specs
-            ],
-            metrics=task.metric_units,
-            conditions=[c.name for c in task.conditions.conditions],
-        ),
+        task=TaskMessage.model_validate(task_record(session.task)),
         budget=int(session.remaining),
-        # 32 bits, because many a language has no larger exact integer or seed.
         seed=session.seed % SEEDS,
         track=track,
     )  # fmt: skip

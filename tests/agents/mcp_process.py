@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import httpx2
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 
 ROOT = Path(__file__).parents[2]
 # A simulation of this circuit takes some hundredths of a second, with one worker one at a time.
@@ -34,6 +36,24 @@ def run(*options: str, env: dict[str, str] | None = None) -> subprocess.Complete
         command(*options), cwd=ROOT, env={**os.environ, **(env or {})}, text=True,
         stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs still; one that died and waits to be reaped does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def all_gone(pids: list[int]) -> bool:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        if not any(map(alive, pids)):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _is_worker(pid: str) -> bool:
@@ -69,6 +89,15 @@ class ServerProcess:
             if text in line:
                 return line
         raise AssertionError(f"{text!r} was never said, but {''.join(self.said)}")
+
+    def client_config(self) -> dict[str, Any]:
+        """The server's entry in the configuration that it prints."""
+        self.line_with("configuration:")
+        text = ""
+        while (line := self._lines.get(timeout=PATIENCE_S)) and line != "}\n":
+            text += line
+        (entry,) = json.loads(text + line)["mcpServers"].values()
+        return entry
 
     def end(self) -> tuple[int, str]:
         """(exit code, the rest of standard error), once it has ended."""
@@ -136,10 +165,24 @@ def tool_call(number: int, name: str, arguments: dict[str, Any]) -> dict[str, An
 
 
 @contextlib.contextmanager
-def http_server(*options: str) -> Iterator[tuple[str, ServerProcess]]:
-    """(its URL, the process)."""
+def http_server(*options: str) -> Iterator[tuple[dict[str, Any], ServerProcess]]:
+    """(what it says a client is to be told, of its URL and its token; the process)."""
     with ServerProcess(*options, "--http", "--port", "0") as server:
-        yield server.line_with("http://").split()[-1], server
+        yield server.client_config(), server
+
+
+def http_client(entry: dict[str, Any], mode: str = "auto") -> Client:
+    """The official client, told what a server printed."""
+
+    @contextlib.asynccontextmanager
+    async def transport() -> AsyncIterator[Any]:
+        async with (
+            httpx2.AsyncClient(headers=entry["headers"], timeout=PATIENCE_S) as client,
+            streamable_http_client(entry["url"], http_client=client) as streams,
+        ):
+            yield streams
+
+    return Client(transport(), mode=mode)
 
 
 @contextlib.contextmanager
@@ -150,8 +193,8 @@ def serving(transport: str, mode: str, *options: str) -> Iterator[Callable[[], C
         parameters = StdioServerParameters(command=first, args=rest, cwd=ROOT)
         yield lambda: Client(parameters, mode=mode)
     else:
-        with http_server(*options) as (url, _):
-            yield lambda: Client(url, mode=mode)
+        with http_server(*options) as (entry, _):
+            yield lambda: http_client(entry, mode)
 
 
 def within_patience(talk: Callable[[], Awaitable[T]]) -> T:

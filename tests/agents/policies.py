@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from acs_gym.task import Task
+from acs_gym.tools.answers import design_text
 from agents.model import Message, Reply, ToolCall, ToolDefinition
-from agents.tools import design_text
 
 
 def results(messages: Sequence[Message]) -> list[dict[str, Any]]:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from acs_gym.task import Task
+from acs_gym.tools.answers import design_text
 from agents.chat_server import ChatServer
 from agents.config import LlmConfig
 from agents.llm import LlmAgent
 from agents.loops.opro import Opro
 from agents.model import Message, Reply, ToolCall, ToolDefinition
 from agents.text_format import write_calls
-from agents.tools import design_text
 from agents.transcript.records import End, Simulated, Start, TranscriptWriter
 
 Edit = Callable[[list[dict[str, Any]]], Any]

@@ -12,6 +12,7 @@ import acs_gym
 from acs_gym.evaluation import Status
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Simulator
+from acs_gym.tools.answers import design_text
 from agents.chat_server import ChatServer
 from agents.config import LlmConfig
 from agents.loops.ado_llm import AdoLlm
@@ -20,7 +21,6 @@ from agents.loops.loop import Sizes
 from agents.loops.opro import Opro, OproSizes
 from agents.model import ModelError, Reply
 from agents.registry import ado_llm, ledro, opro
-from agents.tools import design_text
 from agents.transcript.records import End, Replied, Said, Simulated, read_transcript
 from agents.transcript.replay import replay
 from baselines.agent import SimulatorUnavailable

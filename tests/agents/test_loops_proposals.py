@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import acs_gym
+from acs_gym.tools.answers import design_text
 from agents.loops.proposals import read_proposals
 from agents.loops.ranges import narrow, read_ranges
-from agents.tools import design_text
 
 TASK = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
 SPACE = TASK.space

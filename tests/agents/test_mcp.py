@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import json
+import threading
 from concurrent.futures import CancelledError
-from urllib.parse import urlsplit
 
 import anyio
 import pytest
@@ -13,13 +12,22 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 import acs_gym
-from acs_gym.simulation.pool import Simulator
+from acs_gym.simulation.pool import Simulator, WorkerPool
+from acs_gym.tools.answers import design_text, evaluation_text
+from acs_gym.tools.definitions import definitions
+from acs_gym.tools.mcp import McpTools
 from acs_gym.units import format_si
-from agents.mcp import server as protocol
 from agents.mcp.bench import Bench
 from agents.prompts import system_prompt
-from agents.tools import definitions, design_text, evaluation_text
-from tests.agents.mcp_process import SMALL, call, http_server, serving, within_patience
+from tests.agents.mcp_process import (
+    SMALL,
+    all_gone,
+    call,
+    http_client,
+    http_server,
+    serving,
+    within_patience,
+)
 
 TASK = acs_gym.make_task("ota5t", pdk="generic")
 REFERENCE = design_text(TASK, TASK.reference or {})
@@ -41,12 +49,15 @@ def test_a_client_finds_the_tools_with_the_ranges_and_the_task_in_three_ways(tra
         async with client:
             tools = {t.name: t for t in (await client.list_tools()).tools}
             (prompt,) = (await client.list_prompts()).prompts
-            (resource,) = (await client.list_resources()).resources
+            words, numbers = (await client.list_resources()).resources
             prompted = await client.get_prompt(prompt.name)
-            read = await client.read_resource(str(resource.uri))
+            read = await client.read_resource(str(words.uri))
+            record = json.loads((await client.read_resource(str(numbers.uri))).contents[0].text)
             statement = system_prompt(TASK, 7)
             assert client.instructions == statement
-            assert (prompt.name, str(resource.uri)) == ("size-circuit", "acs-gym://task")
+            assert (prompt.name, str(words.uri)) == ("size-circuit", "acs-gym://task")
+            assert (str(numbers.uri), record["budget"]) == ("acs-gym://task.json", 7)
+            assert [p["low"] for p in record["task"]["parameters"]] == [p.low for p in TASK.space]
             assert prompted.messages[0].content.text == statement == read.contents[0].text
         expected = {d["function"]["name"]: d["function"] for d in definitions(TASK)}
         assert {n: t.input_schema for n, t in tools.items()} == {
@@ -55,6 +66,8 @@ def test_a_client_finds_the_tools_with_the_ranges_and_the_task_in_three_ways(tra
         assert {n: t.description for n, t in tools.items()} == {
             n: f["description"] for n, f in expected.items()
         }
+        offered = McpTools(TASK.session(7)).tools()  # As the leaderboard's server has them.
+        assert [t.model_dump(by_alias=True, exclude_none=True) for t in tools.values()] == offered
         read_only = {n for n, t in tools.items() if t.annotations.read_only_hint}
         assert read_only == {"operating_point", "history"}
         parameters = tools["simulate"].input_schema["properties"]["designs"]["items"]["properties"]
@@ -93,7 +106,8 @@ def test_a_client_sizes_a_circuit(transport, mode, in_process: Simulator):
             refused, answer = await call(client, "simulate", designs=[REFERENCE])
             assert refused and "finished" in answer["error"]
             assert (await call(client, "history"))[1] == history
-            assert not (await call(client, "operating_point", design=None))[0]
+            refused, answer = await call(client, "operating_point", design=None)
+            assert refused and "finished" in answer["error"]
 
     with serving(transport, mode, *SMALL, "--budget", "5") as connect:
         within_patience(lambda: talk(connect()))
@@ -195,8 +209,8 @@ def test_a_client_that_leaves_during_a_simulation_does_not_lose_it(mode):
         async with connect() as client:
             assert len((await call(client, "history"))[1]["designs"]) == 40
 
-    with http_server(*SMALL, "--budget", "40") as (url, server):
-        within_patience(lambda: talk(lambda: Client(url, mode=mode), server))
+    with http_server(*SMALL, "--budget", "40") as (entry, server):
+        within_patience(lambda: talk(lambda: http_client(entry, mode), server))
 
 
 @pytest.mark.filterwarnings("ignore:ping is removed")  # Of the new protocol; we use the old one.
@@ -222,43 +236,8 @@ def test_the_server_answers_while_it_simulates(transport):
     assert order == ["ping", "tools", "simulated"]
 
 
-def test_a_web_page_cannot_reach_the_server_through_a_name_of_its_own():
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
-
-    def status(address: str, **headers: str) -> int:
-        connection = http.client.HTTPConnection(address, timeout=30)
-        accepted = {"Accept": "application/json, text/event-stream"}
-        kinds = {"Content-Type": "application/json"}
-        connection.request("POST", "/mcp", body, accepted | kinds | headers)
-        try:
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    with http_server(*SMALL) as (url, _):
-        address = urlsplit(url).netloc
-        assert status(address, Host="evil.example") == 421
-        assert status(address, Origin="http://evil.example") == 403
-        # Let through, and then told that it opened no session.
-        assert status(address, Origin=f"http://{address}") == 400
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True),
-     ("0.0.0.0", False), ("::", False), ("192.0.2.7", False), ("lab.example", False)],
-)  # fmt: skip
-def test_requests_must_name_the_machine_wherever_it_listens(host, loopback):
-    assert protocol.is_loopback(host) is loopback
-    settings = protocol.security(host)
-    assert settings.enable_dns_rebinding_protection
-    assert {"localhost:*", "127.0.0.1:*"} <= set(settings.allowed_hosts)
-    assert not {"*", ":*", "0.0.0.0:*", "[::]:*"} & set(settings.allowed_hosts)
-    assert settings.allowed_origins == [f"http://{h}" for h in settings.allowed_hosts]
-
-
 def test_a_call_given_up_while_it_waits_is_not_carried_out(in_process: Simulator):
-    bench = Bench(TASK.session(3, simulator=in_process))
+    bench = Bench(TASK.session(3, simulator=in_process), in_process, 60.0)
     one, given_up, two = (
         bench.ask("simulate", {"designs": [design]}) for design in designs_tried(3)
     )
@@ -277,10 +256,36 @@ def test_an_error_goes_to_the_one_who_asked_and_the_bench_works_on(in_process: S
             self.run = in_process.run
             raise acs_gym.SimulatorNotFound("gone")
 
-    bench = Bench(TASK.session(2, simulator=Broken()))
+    bench = Bench(TASK.session(2, simulator=Broken()), in_process, 60.0)
     lost, fine = (bench.ask("simulate", {"designs": [d]}) for d in designs_tried(2))
     bench.stop()
     bench.work()
     with pytest.raises(acs_gym.SimulatorNotFound, match="gone"):
         lost.result()
     assert not fine.result().refused
+
+
+def test_simulators_are_freed_when_nothing_is_asked_for_a_client_left_or_the_work_is_finished():
+    with WorkerPool(1) as pool:
+        bench = Bench(TASK.session(3, simulator=pool), pool, 0.2)
+        worker = threading.Thread(target=bench.work)
+        worker.start()
+
+        def simulated() -> list[int]:
+            assert (
+                not bench.ask("simulate", {"designs": [REFERENCE | {"m_tail": 5}]}).result().refused
+            )
+            assert not bench.ask("operating_point", {"design": 1}).result().refused
+            return list(pool.process_ids)
+
+        assert simulated() and all_gone(simulated())
+        assert simulated()
+        bench.left()
+        bench.ask("history", {}).result()
+        assert pool.process_ids == ()
+        bench.ask("operating_point", {"design": 1}).result()
+        assert pool.process_ids != ()
+        bench.ask("finish", {"summary": ""}).result()
+        assert pool.process_ids == ()
+        bench.stop()
+        worker.join()

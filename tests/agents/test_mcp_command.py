@@ -8,18 +8,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
 import acs_gym
 from acs_gym.evaluation import Evaluation
 from acs_gym.simulation.pool import Simulator
+from acs_gym.tools.answers import design_text
 from agents.mcp import __main__ as program
+from agents.mcp import over_http
 from agents.mcp import server as protocol
 from agents.mcp.bench import Bench
-from agents.tools import design_text
 from agents.transcript.records import End, Simulated, Start, read_transcript
 from tests.agents.mcp_process import (
     HELLO,
@@ -27,6 +26,7 @@ from tests.agents.mcp_process import (
     ROOT,
     SMALL,
     ServerProcess,
+    all_gone,
     run,
     tool_call,
 )
@@ -34,24 +34,6 @@ from tests.agents.mcp_process import (
 TASK = acs_gym.make_task("ota5t", pdk="generic")
 REFERENCE = design_text(TASK, TASK.reference or {})
 MANY = [REFERENCE | {"w_pair": f"{5 + k / 4}u"} for k in range(40)]  # All of them too narrow.
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs still; one that died and waits to be reaped does not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
-
-
-def all_gone(pids: list[int]) -> bool:
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        if not any(map(alive, pids)):
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_standard_output_is_the_protocol_s_alone_and_its_end_ends_the_server(tmp_path):
@@ -145,7 +127,7 @@ def test_a_signal_ends_it_in_the_middle_of_a_simulation_and_leaves_nothing(sent,
         first, more = (tool_call(k, "simulate", {"designs": MANY[:k]}) for k in (2, 40))
         if http:
             client = subprocess.Popen(
-                [sys.executable, "-c", HTTP_CLIENT, server.said[-1].split()[-1]],
+                [sys.executable, "-c", HTTP_CLIENT, json.dumps(server.client_config())],
                 cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )  # fmt: skip
@@ -177,9 +159,9 @@ def test_a_signal_ends_it_in_the_middle_of_a_simulation_and_leaves_nothing(sent,
 
 HTTP_CLIENT = """
 import asyncio, json, sys
-from mcp import Client
+from tests.agents.mcp_process import http_client
 async def talk():
-    async with Client(sys.argv[1]) as client:
+    async with http_client(json.loads(sys.argv[1])) as client:
         first, more = json.loads(sys.stdin.readline())
         await client.call_tool(**first)
         asked = asyncio.ensure_future(client.call_tool(**more))
@@ -208,6 +190,7 @@ def test_a_transcript_that_exists_is_kept(tmp_path):
         (["--budget", "0"], "--budget is 0; it must be at least 1"),
         (["--workers", "0"], "--workers is 0; it must be at least 1"),
         (["--task", "opamp", "--tier", "pvt", "--budget", "72"], "a design costs 73 simulations"),
+        (["--idle", "0"], "--idle is 0; it must be a positive number of seconds"),
         (["--port", "8000"], "--host and --port belong to --http"),
         (["--host", "127.0.0.1"], "--host and --port belong to --http"),
         (["--http", "--port", "70000"], "--port is 70000; it goes from 0"),
@@ -252,10 +235,10 @@ def test_without_the_mcp_package_it_says_what_to_install():
 
 
 def test_beyond_loopback_it_warns(monkeypatch, capsys, in_process: Simulator):
-    monkeypatch.setattr(protocol, "listen", lambda *_: socket.create_server(("127.0.0.1", 0)))
-    bench = Bench(TASK.session(1, simulator=in_process))
-    program._over_http(protocol, bench, "127.0.0.1", 0)
+    monkeypatch.setattr(over_http, "listen", lambda *_: socket.create_server(("127.0.0.1", 0)))
+    bench = Bench(TASK.session(1, simulator=in_process), in_process, 60.0)
+    program._over_http(protocol, bench, "127.0.0.1", 0, 60.0)
     assert "warning" not in capsys.readouterr().err
-    program._over_http(protocol, bench, "192.0.2.7", 0)
+    program._over_http(protocol, bench, "192.0.2.7", 0, 60.0)
     warning = capsys.readouterr().err
-    assert "warning: there is no authentication" in warning and "192.0.2.7" in warning
+    assert "without encryption" in warning and "192.0.2.7" in warning

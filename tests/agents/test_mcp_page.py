@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import acs_gym
-from agents.tools import definitions
+from acs_gym.tools.definitions import definitions
 from tests.agents.mcp_process import PATIENCE_S, ROOT, run
 
 PAGE = (ROOT / "docs" / "mcp.md").read_text(encoding="utf-8")

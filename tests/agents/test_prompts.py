@@ -5,8 +5,8 @@ import math
 import pytest
 
 import acs_gym
+from acs_gym.tools.definitions import definitions
 from agents.prompts import system_prompt
-from agents.tools import definitions
 
 
 def test_it_states_circuit_netlist_parameters_specs_and_budget(task_id, pdk):

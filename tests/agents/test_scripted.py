@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 import acs_gym
 from acs_gym.evaluation import Evaluation
 from acs_gym.simulation.pool import Simulator
+from acs_gym.tools.definitions import FINISH, OPERATING_POINT, SIMULATE
+from acs_gym.tools.reading import read_design
+from acs_gym.tools.toolbox import Toolbox
 from agents.chat_server import ChatServer, respond
 from agents.config import LlmConfig
 from agents.llm import LlmAgent
@@ -25,7 +28,6 @@ from agents.prompts import BEGIN, system_prompt
 from agents.scripted.agent import ScriptedAgent, scripted
 from agents.scripted.circuits import PLANS
 from agents.scripted.policy import designer
-from agents.tools import FINISH, OPERATING_POINT, SIMULATE, Toolbox, read_design
 from tests.conftest import ALL_TASKS
 
 OTA = acs_gym.make_task("ota5t", pdk="generic")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acs_gym.tools.definitions import definitions
 from agents.model import ToolCall
 from agents.text_format import instructions, read_calls, write_answers, write_calls
-from agents.tools import definitions
 
 
 def test_the_instructions_name_every_tool_and_its_parameters(task):

@@ -8,7 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import acs_gym
-from agents.tools import Toolbox, definitions, design_text, read_design
+from acs_gym.tools.answers import design_text
+from acs_gym.tools.definitions import definitions
+from acs_gym.tools.reading import read_design
+from acs_gym.tools.toolbox import Toolbox
 
 NOT_DESIGNS = [
     (None, "no JSON object"), ("w_pair=1", "no JSON object"), ([1, 2], "no JSON object"),

@@ -74,7 +74,12 @@ def test_a_command_that_is_an_mcp_client_is_fine():
     [
         ("never_connects", "starts and connects", "did not connect to its server", "mcp.json"),
         ("bad_lines", "speaks the protocol only", "10 lines were refused", "standard input"),
-        ("overspends", "finishes", "1 designs asked for, 0 remain", "ask for at most what remains"),
+        (
+            "overspends",
+            "finishes",
+            "1 design asked for, 0 can still",
+            "ask for at most what remains",
+        ),
         ("exits_unused", "uses its budget", "simulated nothing of 6", "call simulate"),
     ],
 )

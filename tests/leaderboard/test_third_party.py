@@ -11,12 +11,13 @@ import sys
 
 import pytest
 
+from acs_gym.tools.mcp import RECORD
 from leaderboard.wire.door import CONFIG, CONFIG_VARIABLE
 from leaderboard.wire.exchange import Exchange, Patience
 from leaderboard.wire.isolation.levels import Isolation
 from leaderboard.wire.isolation.probe import probe
 from leaderboard.wire.mcp import McpAgent
-from leaderboard.wire.mcp_lines import RESOURCE, REVISIONS
+from leaderboard.wire.mcp_lines import REVISIONS, USAGE
 from leaderboard.wire.messages import ERRORS, MAX_LINE, MAX_PARAMETERS
 from leaderboard.wire.schema import protocol_schema
 from leaderboard.wire.stdio import StdioAgent
@@ -128,7 +129,7 @@ def test_the_page_says_of_mcp_clients_what_holds():
     assert f"the command has {patience.leave_s:g} s to end" in page
     assert f"{patience.start_s:g} s to connect, of {patience.answer_s:g} s between" in page
     assert f"{', '.join(REVISIONS[:-1])} and {REVISIONS[-1]}" in page
-    assert CONFIG in page and CONFIG_VARIABLE in page and RESOURCE in page
+    assert CONFIG in page and CONFIG_VARIABLE in page and RECORD in page and USAGE in page
 
 
 def test_every_test_that_the_page_names_is_there():

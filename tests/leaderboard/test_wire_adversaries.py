@@ -28,7 +28,7 @@ TIERS = pytest.mark.parametrize(
             Isolation(container=True),
             id="container",
             marks=pytest.mark.skipif(
-                probe(Isolation(container=True))["tier"] != "container",
+                probe(Isolation(container=True))["level"] != "container",
                 reason="this machine has no level container",
             ),
         ),

@@ -10,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acs_gym.session import BudgetExhausted
+from acs_gym.tools.definitions import definitions
+from acs_gym.tools.mcp import McpTools
+from acs_gym.tools.statement import statement
 from leaderboard.agents.registry import build
 from leaderboard.cells.records import CellStatus
 from leaderboard.cells.runner import run_cell
@@ -20,8 +23,7 @@ from leaderboard.trust.verify import verify_cell
 from leaderboard.wire.exchange import AgentFailed, Exchange, Patience
 from leaderboard.wire.isolation.levels import Isolation
 from leaderboard.wire.mcp import McpAgent
-from leaderboard.wire.mcp_lines import REVISIONS, McpConversation, tools
-from leaderboard.wire.schema import protocol_schema
+from leaderboard.wire.mcp_lines import REVISIONS, USAGE, McpConversation
 from tests.leaderboard.wire_runs import (
     PATIENT,
     SHORT,
@@ -73,7 +75,7 @@ def test_every_revision_with_a_handshake_is_spoken(revision):
     result = ask(talk, "initialize", **HELLO | {"protocolVersion": revision})["result"]
     assert result["protocolVersion"] == talk.revision == revision
     assert set(result["capabilities"]) == {"tools", "resources"}
-    assert "Five-transistor OTA" in result["instructions"] and "4 may be" in result["instructions"]
+    assert result["instructions"] == statement(task(), 4)
     assert talk.exchange.agent.name == "me"
 
 
@@ -89,69 +91,94 @@ def test_a_client_that_asks_for_what_is_not_there_is_told_so_and_not_blamed(talk
     assert talk.exchange.failures == []
 
 
-def test_the_tools_are_the_methods_of_the_protocol_with_its_schemas_and_the_task(talk):
-    listed = {t["name"]: t for t in ask(talk, "tools/list")["result"]["tools"]}
-    assert list(listed) == ["task", "simulate", "status", "finish"]
-    published = protocol_schema()["$defs"]
-    for name, given_, gives in [
-        ("simulate", "Simulate", "Simulated"), ("status", "Status", "Standing"),
-        ("finish", "Finish", "Finished"),
-    ]:  # fmt: skip
-        for schema, record in (("inputSchema", given_), ("outputSchema", gives)):
-            assert listed[name][schema]["properties"] == published[record]["properties"]
-        assert listed[name]["description"] == " ".join(published[given_]["description"].split())
+def test_the_tools_are_those_of_every_other_server_with_the_same_schemas(talk):
+    listed = ask(talk, "tools/list")["result"]["tools"]
+    assert listed == McpTools(analytic_session()).tools()
+    assert [t["name"] for t in listed] == ["simulate", "operating_point", "history", "finish"]
+    for tool, told in zip(listed, definitions(task()), strict=True):
+        assert (tool["description"], tool["inputSchema"]) == (
+            told["function"]["description"], told["function"]["parameters"],
+        )  # fmt: skip
 
 
-def test_a_result_is_text_and_structured_alike_and_keeps_to_the_tools_schema(talk):
-    jsonschema = pytest.importorskip("jsonschema")
-    schemas = {t["name"]: t["outputSchema"] for t in tools()}
-    for name, arguments in [
-        ("task", {}), ("status", {}), ("simulate", {"designs": [DESIGN, {}]}), ("status", {}),
-        ("finish", {"recommendation": DESIGN}),
+def test_a_result_is_text_and_structured_alike(talk):
+    for name, arguments, refused in [
+        ("simulate", {"designs": [DESIGN]}, False), ("simulate", {"designs": [{}]}, True),
+        ("history", {}, False), ("finish", {"summary": "done"}, False),
     ]:  # fmt: skip
         result = call(talk, name, **arguments)
-        assert not result["isError"]
+        assert result["isError"] is refused
         assert json.loads(result["content"][0]["text"]) == result["structuredContent"]
-        jsonschema.validate(result["structuredContent"], schemas[name])
-    assert talk.exchange.session.budget.used == 2
+    assert talk.exchange.session.budget.used == 1
 
 
-def test_the_task_is_what_stdio_says_in_initialize_and_a_resource_too(talk):
+def test_the_task_is_told_in_words_and_as_stdio_says_it_in_initialize(talk):
     opening = json.loads(talk.exchange.opening())["params"]
     call(talk, "simulate", designs=[DESIGN])
-    assert call(talk, "task")["structuredContent"] == opening
-    (resource,) = ask(talk, "resources/list")["result"]["resources"]
-    (read,) = ask(talk, "resources/read", uri=resource["uri"])["result"]["contents"]
-    assert json.loads(read["text"]) == opening
+    words, numbers = ask(talk, "resources/list")["result"]["resources"]
+    (read,) = ask(talk, "resources/read", uri=numbers["uri"])["result"]["contents"]
+    assert json.loads(read["text"]) == {k: opening[k] for k in ("task", "budget", "seed")}
+    (read,) = ask(talk, "resources/read", uri=words["uri"])["result"]["contents"]
+    assert read["text"] == statement(task(), 4)
     other = ask(talk, "resources/read", uri="file:///etc/passwd")["error"]
-    assert "the one there is: acs-gym://task" in other["message"]
+    assert "those there are: acs-gym://task" in other["message"]
+
+
+def test_an_operating_point_is_free_and_counts_as_a_call_that_simulates_nothing():
+    talk = conversation(idle_calls=3)
+    ask(talk, "initialize", **HELLO)
+    session = talk.exchange.session
+    call(talk, "simulate", designs=[DESIGN])
+    point = call(talk, "operating_point", design=1)["structuredContent"]
+    assert point["transistors"]["pair_p"]["region"] == "saturation"
+    call(talk, "operating_point", design=None)
+    assert (session.budget.used, session.remaining) == (1, 3)
+    with pytest.raises(AgentFailed, match="3 calls in a row that simulate nothing"):
+        call(talk, "history")
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("simulate", {}, "'designs': Field required"),
-        ("simulate", {"designs": [{"w_pair": "1u"}]}, "valid number"),
-        ("simulate", {"designs": [DESIGN] * 5}, "5 designs asked for, 4 remain"),
-        ("status", {"verbose": 1}, "'verbose'"),
-        ("task", {"x": 1}, "'x'"),
-        ("finish", {"usage": {"tokens": -1}}, "'usage.tokens'"),
+        ("simulate", {}, "missing: w_pair"),
+        ("simulate", {"designs": [DESIGN | {"w_pair": "wide"}]}, "write for example 12u"),
+        ("simulate", {"designs": [DESIGN | {"w_pair": 1.0}]}, "it goes from 500 nm to 100 um"),
+        ("simulate", {"designs": [DESIGN] * 5}, "5 designs asked for, 4 can still be simulated"),
+        ("operating_point", {}, "no design was simulated yet"),
+        ("simulte", {}, "Did you mean simulate?"),
     ],
 )
 def test_a_call_that_is_not_carried_out_is_a_tools_error_and_not_charged(
     talk, name, arguments, says
 ):
     result = call(talk, name, **arguments)
-    assert result["isError"] and says in result["content"][0]["text"]
-    assert "structuredContent" not in result
+    assert result["isError"] and says in result["structuredContent"]["error"]
+    assert result["structuredContent"]["simulations_left"] == 4
     assert talk.exchange.session.budget.used == 0 and len(talk.exchange.failures) == 1
 
 
+def test_what_is_wrong_a_thousand_times_is_said_a_few_times(talk):
+    names = {f"nonsense_{k}": 1 for k in range(20_000)}
+    result = call(talk, "simulate", designs=[DESIGN | names] * 2)
+    assert result["isError"] and len(result["content"][0]["text"]) < 2000
+
+
+def test_what_a_model_cost_is_said_beside_finish_by_the_program_that_knows(talk):
+    usage = {USAGE: {"tokens": 5, "money": 0.25}}
+    finish = {"name": "finish", "arguments": {"summary": "done"}}
+    too_early = ask(talk, "tools/call", name="history", _meta=usage)["error"]
+    negative = ask(talk, "tools/call", **finish, _meta={USAGE: {"tokens": -1}})["error"]
+    assert "with finish" in too_early["message"] and "tokens" in negative["message"]
+    assert talk.exchange.finish is None
+    ask(talk, "tools/call", **finish, _meta=usage | {"progressToken": 1})
+    assert talk.exchange.session.usage.tokens == 5 and talk.exchange.session.usage.money == 0.25
+
+
 def test_what_a_revision_adds_to_a_request_is_let_pass(talk):
-    standing = ask(
-        talk, "tools/call", name="status", arguments=None, task=None, _meta={"progressToken": 1}
+    answer = ask(
+        talk, "tools/call", name="history", arguments=None, task=None, _meta={"progressToken": 1}
     )
-    assert standing["result"]["structuredContent"]["remaining"] == 4
+    assert answer["result"]["structuredContent"]["simulations_left"] == 4
 
 
 def test_notifications_are_not_answered():
@@ -175,7 +202,7 @@ def test_errors_in_a_row_end_the_run_and_a_good_call_forgives_them():
     for _ in range(3):
         call(talk, "simulate")
         ask(talk, "tools/call", name="none")
-        call(talk, "task")
+        call(talk, "history")
     call(talk, "simulate")
     assert talk.reply(b"oops") is not None
     with pytest.raises(AgentFailed, match="3 errors in a row"):
@@ -214,7 +241,6 @@ def test_a_sound_client_spends_its_budget_and_reports_its_usage(tmp_path):
     assert run.record["agent"] == {"name": "sound", "version": "1"}
     assert run.record["transport"] == "mcp" and run.record["mcp_revision"] == "2025-06-18"
     assert run.record["finished_by"] == "finish" and run.record["exit_code"] == 0
-    assert run.record["finish"]["recommendation"] == DESIGN
     assert run.record["isolation"]["level"] == "subprocess"
 
 
@@ -228,15 +254,15 @@ def test_lines_that_are_no_strict_json_rpc_are_answered_and_the_run_goes_on(tmp_
 def test_tools_that_are_not_there_and_scores_of_its_own_are_refused(tmp_path):
     run = client("unknown_tool", tmp_path)
     assert run.error is None, run.error
-    unknown, *claims = run.said
-    assert unknown["code"] == -32602 and "did you mean simulate?" in unknown["message"]
-    assert all("(-32602)" in claim for claim in claims)
+    unknown, claimed = run.said
+    assert "Did you mean simulate?" in unknown["error"]
+    assert "unknown parameter 'score'" in claimed["error"]
     assert run.session.budget.used == 1 and run.session.best.score < 1
 
 
 def test_asking_for_more_gets_nothing_more_and_ends_the_run(tmp_path):
     run = client("overspends", tmp_path)
-    assert "9 designs asked for, 6 remain; nothing was simulated" in run.said[0]
+    assert "9 designs asked for, 6 can still be simulated; nothing" in run.said[0]["error"]
     assert isinstance(run.error, BudgetExhausted)
     assert run.session.budget.used == 6
 
@@ -311,7 +337,8 @@ def test_what_was_sent_before_the_client_left_is_answered(tmp_path):
 def test_what_is_asked_after_finish_is_not_simulated(tmp_path):
     run = client("goes_on_after_finish", tmp_path)
     assert run.error is None, run.error
-    assert run.said == [["the run has finished; nothing more is simulated"] * 3]
+    (told,) = run.said
+    assert all("the work was finished" in answer["error"] for answer in told) and len(told) == 3
     assert run.session.budget.used == 0 and run.record["lines_after_finish"] == 3
 
 
@@ -357,13 +384,14 @@ async def main():
         (entry,) = json.load(stream)["mcpServers"].values()
     async with Client(StdioServerParameters(**entry)) as client:
         tools = [t.name for t in (await client.list_tools()).tools]
-        told = (await client.call_tool("task", {})).structured_content
+        record = await client.read_resource("acs-gym://task.json")
+        told = json.loads(record.contents[0].text)
         design = {p["name"]: p["low"] for p in told["task"]["parameters"]}
         refused = await client.call_tool("simulate", {"designs": [design] * 9})
         other = design | {"w_pair": 2e-6}
         given = await client.call_tool("simulate", {"designs": [design, other]})
-        print(json.dumps([tools, client.instructions[:14], refused.is_error,
-                          given.structured_content["remaining"]]))
+        print(json.dumps([tools, client.instructions[:8], refused.is_error,
+                          given.structured_content["simulations_left"]]))
 
 anyio.run(main)
 """
@@ -384,8 +412,8 @@ def test_the_official_client_is_simulated_for_real_verified_and_kept(tmp_path, s
     assert result.fingerprint["isolation"]["level"] == "subprocess"
     folder = store.cell(result.key)
     tools_, instructions, refused, remaining = json.loads((folder / "agent.log").read_text())
-    assert tools_ == ["task", "simulate", "status", "finish"]
-    assert (instructions, refused, remaining) == ("Size a circuit", True, 1)
+    assert tools_ == ["simulate", "operating_point", "history", "finish"]
+    assert (instructions, refused, remaining) == ("You size", True, 1)
     record = json.loads((folder / "wire.json").read_text())
     assert record["finished_by"] == "exit" and record["mcp_revision"] == REVISIONS[-1]
     store.finish(result)

@@ -25,12 +25,14 @@ from acs_gym.session import BudgetExhausted, Session
 from acs_gym.simulation.engine import Outcome as Simulated
 from acs_gym.simulation.pool import Job, Simulator
 from acs_gym.task import Task
+from acs_gym.tools.answers import design_text
+from acs_gym.tools.definitions import SIMULATE, definitions
+from acs_gym.tools.toolbox import Toolbox
 from agents.llm import carry_out
 from agents.model import Reply, ToolCall
 from agents.openai_model import read_reply
 from agents.prompts import BEGIN, system_prompt
 from agents.text_format import write_calls
-from agents.tools import SIMULATE, Toolbox, definitions, design_text
 from tlgrpo.domain import Outcome, Problem, Split, State
 from tlgrpo.domains.circuits import Circuits
 from tlgrpo.tokens import CUT_OFF, write_conversation

@@ -20,18 +20,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from acs_gym.threads import ONE_THREAD
 from leaderboard.wire.isolation import leftovers
 from leaderboard.wire.isolation.visible import visible
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ")
 # One thread and one hash seed, as every other agent of a run has.
-_FIXED = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",
-}
+_FIXED = {**ONE_THREAD, "PYTHONHASHSEED": "0"}
 _END_S = 10.0
 
 

@@ -28,9 +28,9 @@ class Client:
         return self.receive()
 
     def tool(self, name, **arguments):
-        """The tool's result: what it gave, or the text of its error."""
-        result = self.ask("tools/call", name=name, arguments=arguments)["result"]
-        return result["content"][0]["text"] if result["isError"] else result["structuredContent"]
+        """What the tool answered, be it an error."""
+        answer = self.ask("tools/call", name=name, arguments=arguments)
+        return answer["result"]["structuredContent"]
 
     def close(self):
         """Leave, as clients do; the exit code of the server."""
@@ -57,4 +57,6 @@ def connect(name="adversary"):
 
 def smallest(client):
     """The task's smallest design, a poor one."""
-    return {p["name"]: p["low"] for p in client.tool("task")["task"]["parameters"]}
+    answer = client.ask("resources/read", uri="acs-gym://task.json")
+    record = json.loads(answer["result"]["contents"][0]["text"])
+    return {p["name"]: p["low"] for p in record["task"]["parameters"]}

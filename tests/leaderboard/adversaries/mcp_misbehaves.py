@@ -13,10 +13,14 @@ from raw import say
 def sound():
     client = connect("sound")
     design = smallest(client)
-    remaining = client.tool("status")["remaining"]
+    remaining = client.tool("history")["simulations_left"]
     while remaining:
-        remaining = client.tool("simulate", designs=[design] * min(2, remaining))["remaining"]
-    client.tool("finish", recommendation=design, usage={"tokens": 5, "money": 0.25})
+        answer = client.tool("simulate", designs=[design] * min(2, remaining))
+        remaining = answer["simulations_left"]
+    client.ask(
+        "tools/call", name="finish", arguments={"summary": "all spent"},
+        _meta={"acs-gym/usage": {"tokens": 5, "money": 0.25}},
+    )  # fmt: skip
     client.close()
 
 
@@ -40,9 +44,8 @@ def bad_lines():
 def unknown_tool():
     client = connect()
     design = smallest(client)
-    say(client.ask("tools/call", name="simulte", arguments={})["error"])
-    say(client.tool("simulate", designs=[design], score=1.0))
-    say(client.tool("finish", best={"score": 1.0}))
+    say(client.tool("simulte"))
+    say(client.tool("simulate", designs=[design | {"score": 1.0}]))
     client.tool("simulate", designs=[design])
     client.tool("finish")
 
@@ -95,7 +98,7 @@ def notifies():
     """Calls a tool in a notification, which is answered by nothing, for ever."""
     client = connect()
     while True:
-        client.send(b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"status"}}')
+        client.send(b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"history"}}')
 
 
 def exits():
@@ -144,7 +147,7 @@ def two_at_once():
     design = smallest(first)
     first.tool("simulate", designs=[design])
     again = connect_again(first)
-    say(again.tool("simulate", designs=[design])["remaining"])
+    say(again.tool("simulate", designs=[design])["simulations_left"])
     again.tool("finish")
 
 
@@ -153,8 +156,8 @@ def all_at_once():
     client = Client()
     hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "pipe"}}
     for line in (
-        request("initialize", **hello), request("tools/call", name="task"),
-        request("tools/call", name="status"), request("tools/call", name="finish"),
+        request("initialize", **hello), request("tools/call", name="history"),
+        request("tools/call", name="history"), request("tools/call", name="finish"),
     ):  # fmt: skip
         client.process.stdin.write(line + b"\n")
     client.process.stdin.close()

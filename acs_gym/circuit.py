@@ -12,12 +12,13 @@ import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FiniteFloat,
     PositiveFloat,
     StringConstraints,
     TypeAdapter,
@@ -36,6 +37,9 @@ from acs_gym.targets import AnchorTable
 from acs_gym.tiers import TIERS, TierKind
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
+# Of each kind of table; beyond it nobody reads the file that says so.
+_MOST = 200
+_Numbers = dict[Name, FiniteFloat]
 _T = TypeVar("_T")
 _LONGEST_TARGETS = 2_000_000
 _REFERENCES = TypeAdapter(dict[str, dict[TierKind, dict[str, float]]])
@@ -87,7 +91,7 @@ class AnalysisEntry(_Record):
 
 class BenchEntry(_Record):
     netlist: Annotated[str, StringConstraints(pattern=r"^bench_[a-z0-9_]+\.spice$")]
-    analysis: tuple[AnalysisEntry, ...] = Field(min_length=1)
+    analysis: tuple[AnalysisEntry, ...] = Field(min_length=1, max_length=_MOST)
 
 
 class MetricEntry(_Record):
@@ -139,7 +143,7 @@ class SpecEntry(_Record):
 
     metric: Name
     direction: Direction
-    target: float
+    target: FiniteFloat
     tolerance: PositiveFloat | None = None
     weight: PositiveFloat = 1.0
     fixed: bool = False
@@ -149,15 +153,15 @@ class SpecEntry(_Record):
 class TierEntry(_Record):
     """A tier beside `tt` that the circuit ships a reference for, and what it asks there."""
 
-    targets: dict[str, float] = {}
+    targets: _Numbers = {}
 
 
 class PdkEntry(_Record):
     """What physics makes different on one PDK."""
 
-    conditions: dict[str, float] = {}
-    targets: dict[str, float] = {}
-    parameters: dict[str, dict[str, float]] = {}
+    conditions: _Numbers = {}
+    targets: _Numbers = {}
+    parameters: dict[Name, dict[Literal["low", "high", "step"], float]] = {}
     tier: dict[TierKind, TierEntry] = {}
 
 
@@ -168,14 +172,14 @@ class CircuitFile(_Record):
     split: Literal["training", "held-out", "custom"] = "custom"
     figure_of_merit: Name | None = None
     leaves_out: str = ""
-    conditions: dict[str, float] = Field(min_length=1)
-    parameter: tuple[ParameterEntry, ...] = Field(min_length=1)
-    bench: tuple[BenchEntry, ...] = Field(min_length=1)
-    metric: tuple[MetricEntry, ...] = Field(min_length=1)
-    gate: tuple[GateEntry, ...] = ()
-    spec: tuple[SpecEntry, ...] = Field(min_length=1)
+    conditions: _Numbers = Field(min_length=1, max_length=_MOST)
+    parameter: tuple[ParameterEntry, ...] = Field(min_length=1, max_length=_MOST)
+    bench: tuple[BenchEntry, ...] = Field(min_length=1, max_length=_MOST)
+    metric: tuple[MetricEntry, ...] = Field(min_length=1, max_length=_MOST)
+    gate: tuple[GateEntry, ...] = Field(default=(), max_length=_MOST)
+    spec: tuple[SpecEntry, ...] = Field(min_length=1, max_length=_MOST)
     tier: dict[TierKind, TierEntry] = {}
-    pdk: dict[str, PdkEntry] = Field(min_length=1)
+    pdk: dict[Name, PdkEntry] = Field(min_length=1, max_length=_MOST)
 
 
 _FILE = TypeAdapter(CircuitFile)
@@ -183,12 +187,14 @@ _TABLES: dict[str | int, type[_Record]] = {
     "parameter": ParameterEntry, "bench": BenchEntry, "analysis": AnalysisEntry,
     "metric": MetricEntry, "gate": GateEntry, "spec": SpecEntry, "tier": TierEntry, "pdk": PdkEntry,
 }  # fmt: skip
+_LETTERS = "; a name is a letter, then letters, digits and _"
 _FORMS = {
+    "name": _LETTERS, "[key]": _LETTERS,
     "id": "; write Yours-Circuit-v0",
     "netlist": "; name a file bench_NAME.spice of the folder itself, without a path",
     "command": "; an analysis is op, ac, loop, dc, noise or tran with its numbers and {conditions}, and "
     "no other command of the simulator",
-}
+}  # fmt: skip
 
 
 class Circuit(_Record):
@@ -226,7 +232,10 @@ class Circuit(_Record):
 
     def space(self, pdk: str) -> DesignSpace:
         """The design space on a PDK (its overrides applied)."""
-        overrides = self._pdk(pdk).parameters
+        overrides: dict[str, dict[str, Any]] = {
+            name: {str(key): number for key, number in numbers.items()}
+            for name, numbers in self._pdk(pdk).parameters.items()
+        }
         return DesignSpace(
             tuple(
                 Parameter(**(entry.model_dump() | overrides.get(entry.name, {})))

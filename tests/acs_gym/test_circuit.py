@@ -61,7 +61,7 @@ def test_bundled_circuits_load_and_tie_matched_devices(path: Path) -> None:
         ("circuit.toml", "[pdk.generic]", '[tier.fast]\n[pdk.generic]', r"tier\.fast"),
         ("circuit.toml", "[pdk.generic]", "[pdk.generic]\ntier.tt.targets = {gian = 1}", "gian"),
         ("reference.toml", "[generic.tt]", "[generic.xy]", r"generic\.xy"),
-        ("circuit.toml", 'signal = "v(out)-v_cm"', 'signal = "__import__"', "unknown name"),
+        ("circuit.toml", 'signal = "v(out)-v_cm"', 'signal = "__import__"', "Python's own"),
         ("circuit.toml", 'command = "op"', 'command = "shell ls"', r"bench\.0\.analysis\.0\.command"),
         ("circuit.toml", 'command = "op"', 'command = "op; quit"', r"bench\.0\.analysis\.0\.command"),
         ("circuit.toml", 'excite = ["vin", "vfb"]', 'excite = ["vx"]', "excites vx"),

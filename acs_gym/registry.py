@@ -25,7 +25,8 @@ def register_circuit(path: str | Path) -> str:
     Registering a folder again takes up what was edited in it. Raises CircuitError when the folder
     is unusable or its id is taken by another folder.
     """
-    from acs_gym.circuit import CircuitError, load_circuit
+    from acs_gym.circuit import CircuitError
+    from acs_gym.circuit_reading import load_circuit
     from acs_gym.envs.registration import register_task
 
     folder = Path(path).resolve()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acs_gym.circuit import Circuit, CircuitError, load_circuit
+from acs_gym.circuit import Circuit, CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.design import Design, DesignSpace
 from acs_gym.evaluation import AtCondition, Evaluation, Status
 from acs_gym.pdks import Pdk, get_pdk

@@ -20,10 +20,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from acs_gym.circuit import load_circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.expressions import Expression
 from acs_gym.pdks import get_pdk
-from acs_gym.simulation.driver import open_driver
+from acs_gym.simulation.driver_choice import open_driver
 from acs_gym.simulation.netlist import Primitive
 from acs_gym.simulation.placement import Placed
 from acs_gym.simulation.pool import InProcessSimulator

@@ -43,7 +43,8 @@ from acs_gym.design import Design
 from acs_gym.expressions import Expression
 from acs_gym.pdks.base import PASSIVES, Bin, Device, Pdk
 from acs_gym.simulation.deck import RELTOL, TRANSIENT_RELTOL, build_program
-from acs_gym.simulation.driver import NgSpice, open_driver
+from acs_gym.simulation.driver import NgSpice
+from acs_gym.simulation.driver_choice import open_driver
 from acs_gym.simulation.engine import TEMPERATURE
 from acs_gym.simulation.pool import InProcessSimulator, Job
 from acs_gym.simulation.program import Deck, Program

@@ -21,7 +21,8 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.registry import circuit_folders
 from leaderboard.cell_figures import paid
 from leaderboard.errors import LeaderboardError, unknown

@@ -116,7 +116,7 @@ def _noise(wanted: list[str] | None) -> Iterator[Check]:
 
 def _references(wanted: list[str] | None) -> Iterator[Check]:
     """Every reference sizing, twice, in fresh processes and in opposite orders."""
-    from acs_gym.circuit import load_circuit
+    from acs_gym.circuit_reading import load_circuit
     from acs_gym.registry import circuit_folders
     from acs_gym.task import make_task
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import acs_gym
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
 from acs_gym.circuit_lint import suspicions
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.cli import main
 from acs_gym.cli.new import TEMPLATE
 from acs_gym.registry import BUNDLED

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import acs_gym
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.pdks import get_pdk
 from acs_gym.registry import BUNDLED
 from acs_gym.simulation.deck import build_program

@@ -194,7 +194,9 @@ class Task:
         """The metered door to the simulator; see `Session`."""
         from acs_gym.session import Session
 
-        return Session(self, budget, seed, workers, simulator, on_call)
+        return Session(
+            self, budget, seed=seed, workers=workers, simulator=simulator, on_call=on_call
+        )
 
     def job(self, design: Design, condition: int = 0, *, waveforms: bool = False) -> Job:
         """What to simulate for the tier's condition of that number; `design` must be canonical."""

@@ -102,7 +102,7 @@ def pathological(task: acs_gym.Task, count: int) -> dict[str, object]:
             for design, evaluation in zip(part, session.simulate(part), strict=True):  # type: ignore[arg-type]
                 check(consistent(evaluation), f"{design}: {evaluation}")
                 found[str(evaluation.status)] += 1
-        check(session.budget.used == count, "a strange design was not charged")
+        check(session.meter.used == count, "a strange design was not charged")
         after = repr(task.session(simulator=pool).simulate(task.reference or {}))
         check(after == before, "the reference sizing changed")
     return {"designs": count, "statuses": dict(found)}

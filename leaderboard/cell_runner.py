@@ -42,7 +42,7 @@ from leaderboard.records import (
     Usage,
 )  # fmt: skip
 from leaderboard.registry import build, origin
-from leaderboard.replay import CellSession, recall
+from leaderboard.replay import recall
 from leaderboard.store import Store, TraceWriter
 
 VERIFY_RTOL = 1e-6
@@ -88,8 +88,13 @@ def run_cell(spec: CellSpec, key: str, store: Store, on_progress: Progress) -> R
     with store.begin(key, spec) as trace:
         recorder = Recorder(trace, on_progress, time.perf_counter())
         known = recall(task.specs, trace.recorded)
-        with CellSession(
-            task, spec.budget, session_seed(spec), on_call=recorder, recall=known
+        with Session(
+            task,
+            spec.budget,
+            seed=session_seed(spec),
+            one_by_one=True,
+            on_call=recorder,
+            recall=known,
         ) as session:
             verdict = _run_agent(agent, session)
             if (failure := recorder.failure) is not None:
@@ -267,7 +272,7 @@ def _attempts(kept: Sequence[Path]) -> str:
 def _usage(session: Session) -> Usage:
     failed = Counter(str(e.status) for e in session.history if e.status is not Status.OK)
     return Usage(
-        simulations=session.budget.used,
+        simulations=session.meter.used,
         calls=len(session.history),
         duplicates=session.usage.duplicates,
         failed=dict(sorted(failed.items())),

@@ -172,10 +172,10 @@ class Exchange:
 
     def _left(self) -> dict[str, int]:
         session = self.session
-        return {"remaining": int(session.remaining), "simulations": int(session.budget.remaining)}
+        return {"remaining": int(session.remaining), "simulations": int(session.meter.remaining)}
 
     def _simulate(self, params: m.Simulate) -> dict[str, Any]:
-        before = self.session.budget.used
+        before = self.session.meter.used
         try:
             self.session.task.conditions.numbers(params.conditions)
         except ValueError as error:
@@ -185,14 +185,14 @@ class Exchange:
         except BudgetExhausted:
             left = int(self.session.remaining)
             if params.conditions is not None:
-                left = int(self.session.budget.remaining) // len(params.conditions)
+                left = int(self.session.meter.remaining) // len(params.conditions)
             raise Refused(
                 m.OVER_BUDGET,
                 f"{len(params.designs)} designs asked for, {left} remain; nothing was simulated or "
                 f"charged. Ask for at most {left}" + ("" if left else ": that is, send finish"),
             ) from None
         self._idle = 0
-        self._uncharged = self._uncharged + 1 if self.session.budget.used == before else 0
+        self._uncharged = self._uncharged + 1 if self.session.meter.used == before else 0
         if self._uncharged >= _UNCHARGED_ALLOWED:
             raise AgentFailed(f"the simulator failed: {evaluations[-1].message}")
         return {

@@ -113,7 +113,7 @@ def test_a_result_is_text_and_structured_alike_and_keeps_to_the_tools_schema(tal
         assert not result["isError"]
         assert json.loads(result["content"][0]["text"]) == result["structuredContent"]
         jsonschema.validate(result["structuredContent"], schemas[name])
-    assert talk.exchange.session.budget.used == 2
+    assert talk.exchange.session.meter.used == 2
 
 
 def test_the_task_is_what_stdio_says_in_initialize_and_a_resource_too(talk):
@@ -144,7 +144,7 @@ def test_a_call_that_is_not_carried_out_is_a_tools_error_and_not_charged(
     result = call(talk, name, **arguments)
     assert result["isError"] and says in result["content"][0]["text"]
     assert "structuredContent" not in result
-    assert talk.exchange.session.budget.used == 0 and len(talk.exchange.failures) == 1
+    assert talk.exchange.session.meter.used == 0 and len(talk.exchange.failures) == 1
 
 
 def test_what_a_revision_adds_to_a_request_is_let_pass(talk):
@@ -200,7 +200,7 @@ def test_whatever_is_sent_is_answered_once_and_charges_nothing(method, params):
     request = {"jsonrpc": "2.0", "id": 3, "method": method, "params": params}
     answer = json.loads(talk.reply(json.dumps(request).encode()))
     assert ("result" in answer) != ("error" in answer)
-    assert talk.exchange.session.budget.used == 0
+    assert talk.exchange.session.meter.used == 0
 
 
 # Through the bridge
@@ -209,7 +209,7 @@ def test_whatever_is_sent_is_answered_once_and_charges_nothing(method, params):
 def test_a_sound_client_spends_its_budget_and_reports_its_usage(tmp_path):
     run = client("sound", tmp_path)
     assert run.error is None, run.error
-    assert run.session.budget.used == 6
+    assert run.session.meter.used == 6
     assert (run.session.usage.tokens, run.session.usage.money) == (5, 0.25)
     assert run.record["agent"] == {"name": "sound", "version": "1"}
     assert run.record["transport"] == "mcp" and run.record["mcp_revision"] == "2025-06-18"
@@ -222,7 +222,7 @@ def test_lines_that_are_no_strict_json_rpc_are_answered_and_the_run_goes_on(tmp_
     run = client("bad_lines", tmp_path)
     assert run.error is None, run.error
     assert run.said == [[-32700] * 7 + [-32600] * 3]
-    assert run.session.budget.used == 1
+    assert run.session.meter.used == 1
 
 
 def test_tools_that_are_not_there_and_scores_of_its_own_are_refused(tmp_path):
@@ -231,19 +231,19 @@ def test_tools_that_are_not_there_and_scores_of_its_own_are_refused(tmp_path):
     unknown, *claims = run.said
     assert unknown["code"] == -32602 and "did you mean simulate?" in unknown["message"]
     assert all("(-32602)" in claim for claim in claims)
-    assert run.session.budget.used == 1 and run.session.best.score < 1
+    assert run.session.meter.used == 1 and run.session.best.score < 1
 
 
 def test_asking_for_more_gets_nothing_more_and_ends_the_run(tmp_path):
     run = client("overspends", tmp_path)
     assert "9 designs asked for, 6 remain; nothing was simulated" in run.said[0]
     assert isinstance(run.error, BudgetExhausted)
-    assert run.session.budget.used == 6
+    assert run.session.meter.used == 6
 
 
 def test_one_that_leaves_over_a_refusal_is_over_budget(tmp_path):
     run = client("lets_a_refusal_through", tmp_path)
-    assert isinstance(run.error, BudgetExhausted) and run.session.budget.used == 0
+    assert isinstance(run.error, BudgetExhausted) and run.session.meter.used == 0
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_client_that_does_not_do_its_part_is_ended(tmp_path, does, message, si
     run = client(does, tmp_path, patience=SHORT if "did not say" in message else PATIENT)
     assert isinstance(run.error, AgentFailed) and message in str(run.error)
     assert message in run.record["error"] and run.record["finished_by"] == ""
-    assert run.session.budget.used == simulated
+    assert run.session.meter.used == simulated
 
 
 @pytest.mark.parametrize("does", ["never_connects", "never_speaks"])
@@ -274,7 +274,7 @@ def test_a_command_that_is_no_client_is_ended(tmp_path, does):
 def test_ending_after_a_simulation_is_finishing(tmp_path, namespaces):
     run = client("exits", tmp_path, isolation=Isolation(namespaces=namespaces))
     assert run.error is None, run.error
-    assert run.session.budget.used == 1
+    assert run.session.meter.used == 1
     assert run.record["finished_by"] == "exit" and run.record["finish"] is None
 
 
@@ -293,7 +293,7 @@ def test_one_that_leaves_without_hearing_its_answer_may_come_again(tmp_path):
     assert run.error is None, run.error
     assert run.record["clients"] == 2 and run.record["finished_by"] == "finish"
     # Whether its last request got through is its own affair; if so, it is charged.
-    assert run.session.budget.used in (1, 2)
+    assert run.session.meter.used in (1, 2)
 
 
 def test_tools_wait_for_the_handshake(tmp_path):
@@ -312,13 +312,13 @@ def test_what_is_asked_after_finish_is_not_simulated(tmp_path):
     run = client("goes_on_after_finish", tmp_path)
     assert run.error is None, run.error
     assert run.said == [["the run has finished; nothing more is simulated"] * 3]
-    assert run.session.budget.used == 0 and run.record["lines_after_finish"] == 3
+    assert run.session.meter.used == 0 and run.record["lines_after_finish"] == 3
 
 
 def test_one_that_removes_its_socket_harms_nobody(tmp_path):
     run = client("tampers_with_its_door", tmp_path)
     assert run.error is None, run.error
-    assert run.session.budget.used == 1
+    assert run.session.meter.used == 1
 
 
 def test_a_long_path_of_the_folder_is_no_obstacle_and_nothing_is_left(tmp_path, monkeypatch):

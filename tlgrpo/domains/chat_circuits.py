@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -121,11 +120,12 @@ class ChatCircuits(Circuits):
         self, state: State, text: str, simulator: Simulator
     ) -> tuple[str, Evaluation | None]:
         task = self.task_of(state.problem)
-        session = _OneAReply(task, self.budget * task.cost, simulator=simulator)
+        grant = _OneAReply()
+        session = Session(task, self.budget * task.cost, simulator=simulator, admit=grant)
         toolbox = Toolbox(session)
         for earlier, _ in state.turns:
-            _replied(toolbox, session, earlier)
-        return _replied(toolbox, session, text)
+            _replied(toolbox, grant, earlier)
+        return _replied(toolbox, grant, text)
 
 
 def opening(task: Task, budget: int) -> str:
@@ -152,8 +152,8 @@ def read_action(text: str) -> Reply:
     return read_reply({"choices": [choice]}, ())
 
 
-def _replied(toolbox: Toolbox, session: _OneAReply, text: str) -> tuple[str, Evaluation | None]:
-    session.begin_reply()
+def _replied(toolbox: Toolbox, grant: _OneAReply, text: str) -> tuple[str, Evaluation | None]:
+    grant.used = 0
     reply = read_action(text)
     (message,), answers = carry_out(reply, toolbox)
     evaluations = [e for answer in answers for e in answer.evaluations]
@@ -166,18 +166,15 @@ def _outcome(observation: str, evaluation: Evaluation | None) -> Outcome:
     return Outcome(evaluation.score, evaluation.feasible, observation)
 
 
-class _OneAReply(Session):
-    """A session that grants each reply one design."""
+class _OneAReply:
+    """What a session admits: one design a reply, at whose beginning `used` is 0."""
 
-    _before = 0
+    used = 0
 
-    def begin_reply(self) -> None:
-        self._before = len(self.history)
-
-    def simulate(self, designs: Any) -> Any:
-        if len(self.history) - self._before + len(designs) > 1:
+    def __call__(self, designs: int) -> None:
+        if self.used + designs > 1:
             raise BudgetExhausted("one design a reply; nothing was simulated")
-        return super().simulate(designs)
+        self.used += designs
 
 
 _Key = tuple[object, ...]

@@ -3,6 +3,13 @@
 Nobody has a shortcut. The meter counts designs as they are handed in, before anything runs, so no
 failure, duplicate, exception or interrupt gives budget back; only our own `infra_error` is not
 charged.
+
+What is simulated without a session is simulated by `simulation.uncharged.simulate_uncharged`, whose page
+says who does so and why: operating points and pictures of designs that were paid for (`operating_points`,
+`render`, `acs-gym plot`, the circuits' pages), measurements of a task before anybody is given it
+(difficulty, references), checks of the installation (`acs-gym doctor`), what is looked at after a run
+(the second simulator, robustness), training (`tlgrpo`), and benchmarks of the simulator. A test finds any
+other way to it.
 """
 
 from __future__ import annotations
@@ -20,6 +27,7 @@ from acs_gym.evaluation import Evaluation, Status
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.operating_point import OperatingPoint
 from acs_gym.simulation.pool import Simulator, shared_pool
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task
 
 DesignLike = Mapping[str, float]
@@ -230,7 +238,8 @@ class Session:
                 "this design was not simulated in this session; simulate it first, which is charged"
             )
         start = time.perf_counter()
-        (outcome,) = self._simulator.run([self.task.operating_point_job(canonical)])
+        job = self.task.operating_point_job(canonical)
+        (outcome,) = simulate_uncharged([job], self._simulator)
         self.usage.simulator_seconds += time.perf_counter() - start
         return self.task.operating_points(outcome)
 

@@ -27,6 +27,7 @@ from acs_gym.simulation.driver_choice import open_driver
 from acs_gym.simulation.netlist import Primitive
 from acs_gym.simulation.placement import Placed
 from acs_gym.simulation.pool import InProcessSimulator
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task, make_task, task_ids, task_of
 
 ROUNDS = 40
@@ -59,7 +60,7 @@ def cost_of_passives(name: str, pdk: str) -> dict[str, float | str] | None:
         for _ in range(ROUNDS):
             for which, job in jobs.items():
                 begun = time.process_time()
-                simulator.run([job])
+                simulate_uncharged([job], simulator)
                 times[which].append(time.process_time() - begun)
     medians = {which: statistics.median(found[4:]) for which, found in times.items()}
     return {

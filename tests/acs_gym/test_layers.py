@@ -1,8 +1,9 @@
-"""The modules of `acs_gym` stand in layers: no circle of imports, those inside functions included."""
+"""The modules of `acs_gym` stand in layers, without a circle; and there is one way past the meter."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,3 +47,43 @@ def test_modules_do_not_import_each_other() -> None:
         if a in there
     }
     assert circles == KNOWN
+
+
+# Beside simulators themselves: the door, a simulator of its own that passes jobs on, and the benchmark of
+# how quick the others are.
+RUN_SIMULATORS = {
+    "acs_gym/session.py",
+    "leaderboard/cell_runner.py",
+    "benchmarks/simulation.py",
+}
+
+
+def test_nobody_has_a_private_shortcut_to_the_simulator() -> None:
+    """All else is charged by a session, or stands in the list of `simulate_uncharged`."""
+    repository = PACKAGE.parent
+    rooms = (
+        "acs_gym",
+        "baselines",
+        "agents",
+        "leaderboard",
+        "tlgrpo",
+        "benchmarks",
+        "docs",
+        "scripts",
+    )
+    found = {
+        path.relative_to(repository).as_posix()
+        for room in rooms
+        for path in (repository / room).rglob("*.py")
+        if any(map(runs_a_simulator, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
+    }
+    inside = {name for name in found if name.startswith("acs_gym/simulation/")}
+    assert found - inside == RUN_SIMULATORS
+
+
+def runs_a_simulator(node: ast.AST) -> bool:
+    """`simulator.run(...)`, `self._pool.run(...)`, `shared_pool(1).run(...)`."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    whose = ast.unparse(node.func.value)
+    return node.func.attr == "run" and re.search("simulator|pool", whose, re.I) is not None

@@ -23,6 +23,7 @@ from acs_gym.evaluation import Evaluation
 from acs_gym.session import BudgetExhausted, Session
 from acs_gym.simulation.engine import Outcome as Simulated
 from acs_gym.simulation.pool import Job, Simulator
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task
 from agents.llm import carry_out
 from agents.model import Reply, ToolCall
@@ -111,7 +112,8 @@ class ChatCircuits(Circuits):
                 except _Unknown:
                     continue
             if jobs := lookup.missing:
-                self._simulated |= zip(jobs, self._simulator.run(list(jobs.values())), strict=True)
+                outcomes = simulate_uncharged(list(jobs.values()), self._simulator)
+                self._simulated |= zip(jobs, outcomes, strict=True)
         while len(self._simulated) > _REMEMBERED:
             del self._simulated[next(iter(self._simulated))]
         return [found[k] for k in range(len(tries))]

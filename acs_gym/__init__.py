@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from acs_gym.evaluation import AtCondition, Evaluation, Status
     from acs_gym.pdks import PdkError, PdkNotFound, available_pdks, get_pdk, pdk_names
     from acs_gym.registry import register_circuit
-    from acs_gym.session import BudgetExhausted, Session, SimulationBudget
+    from acs_gym.session import BudgetExhausted, Session, SimulationMeter
     from acs_gym.simulation.driver import SimulatorNotFound
     from acs_gym.simulation.pool import InProcessSimulator, Simulator, WorkerPool
     from acs_gym.specs import InvalidSpec, Spec, SpecSheet
@@ -40,7 +40,7 @@ _HOME = {
     "AtCondition": "evaluation", "Evaluation": "evaluation", "Status": "evaluation",
     "PdkError": "pdks", "PdkNotFound": "pdks", "available_pdks": "pdks", "get_pdk": "pdks",
     "pdk_names": "pdks",
-    "BudgetExhausted": "session", "Session": "session", "SimulationBudget": "session",
+    "BudgetExhausted": "session", "Session": "session", "SimulationMeter": "session",
     "SimulatorNotFound": "simulation.driver",
     "InProcessSimulator": "simulation.pool", "Simulator": "simulation.pool",
     "WorkerPool": "simulation.pool",
@@ -53,7 +53,7 @@ __all__ = [
     "Anchor", "AtCondition", "BudgetExhausted", "CircuitError", "DeltaAction", "Design", "DesignSpace",
     "Discrete", "EnvState", "Evaluation", "GoalConditioned", "InProcessSimulator",
     "InvalidDesign", "InvalidSpec", "Parameter", "PdkError", "PdkNotFound", "Session",
-    "SimulationBudget", "Simulator", "SimulatorNotFound", "SizingEnv", "SizingVectorEnv", "Spec",
+    "SimulationMeter", "Simulator", "SimulatorNotFound", "SizingEnv", "SizingVectorEnv", "Spec",
     "SpecSheet", "Status", "TargetsNotFound", "Task", "TaskNotFound", "WorkerPool",
     "available_pdks", "get_pdk", "make_task", "pdk_names", "register_circuit", "task_ids",
 ]  # fmt: skip

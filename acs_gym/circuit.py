@@ -1,45 +1,40 @@
 """A circuit folder as a record: `circuit.toml`, `dut.spice`, `bench_*.spice`, `reference.toml`,
 and `targets.json` where there is one.
 
-Everything about a circuit is data, so anyone can add one without touching Python; this module
-validates it at the door and names file and field when something is wrong. What the numbers mean
-to the simulator is decided in `simulation/deck.py`.
+Everything about a circuit is data, so anyone can add one without touching Python. This module says what
+form the data has; `circuit_consistency` whether its parts fit together, and `circuit_reading` makes the
+record of a folder. What the numbers mean to the simulator is decided in `simulation/deck.py`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FiniteFloat,
     PositiveFloat,
     StringConstraints,
-    TypeAdapter,
-    ValidationError,
     model_validator,
 )  # fmt: skip
 
-from acs_gym.circuit_consistency import inconsistencies
-from acs_gym.circuit_files import Location, Problem, TomlFile, Unreadable, read_text, unreadable
+from acs_gym.circuit_files import Problem
 from acs_gym.design import Design, DesignSpace, Parameter
 from acs_gym.pdks import get_pdk, pdk_names
 from acs_gym.simulation.measures import MEASURES
-from acs_gym.simulation.netlist import Bench, Dut, NetlistError, read_bench, read_dut
+from acs_gym.simulation.netlist import Bench, Dut
 from acs_gym.specs import Direction, Spec, SpecSheet
 from acs_gym.targets import AnchorTable
 from acs_gym.tiers import TIERS, TierKind
-from acs_gym.wording import did_you_mean
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
-_T = TypeVar("_T")
-_LONGEST_TARGETS = 2_000_000
-_REFERENCES = TypeAdapter(dict[str, dict[TierKind, dict[str, float]]])
-_ANCHORS = TypeAdapter(dict[str, AnchorTable])
+# Of each kind of table; beyond it nobody reads the file that says so.
+_MOST = 200
+_Numbers = dict[Name, FiniteFloat]
 TaskId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*-[A-Za-z0-9]+-v\d+$")]
 
 
@@ -87,7 +82,7 @@ class AnalysisEntry(_Record):
 
 class BenchEntry(_Record):
     netlist: Annotated[str, StringConstraints(pattern=r"^bench_[a-z0-9_]+\.spice$")]
-    analysis: tuple[AnalysisEntry, ...] = Field(min_length=1)
+    analysis: tuple[AnalysisEntry, ...] = Field(min_length=1, max_length=_MOST)
 
 
 class MetricEntry(_Record):
@@ -139,7 +134,7 @@ class SpecEntry(_Record):
 
     metric: Name
     direction: Direction
-    target: float
+    target: FiniteFloat
     tolerance: PositiveFloat | None = None
     weight: PositiveFloat = 1.0
     fixed: bool = False
@@ -149,15 +144,15 @@ class SpecEntry(_Record):
 class TierEntry(_Record):
     """A tier beside `tt` that the circuit ships a reference for, and what it asks there."""
 
-    targets: dict[str, float] = {}
+    targets: _Numbers = {}
 
 
 class PdkEntry(_Record):
     """What physics makes different on one PDK."""
 
-    conditions: dict[str, float] = {}
-    targets: dict[str, float] = {}
-    parameters: dict[str, dict[str, float]] = {}
+    conditions: _Numbers = {}
+    targets: _Numbers = {}
+    parameters: dict[Name, dict[Literal["low", "high", "step"], float]] = {}
     tier: dict[TierKind, TierEntry] = {}
 
 
@@ -168,27 +163,14 @@ class CircuitFile(_Record):
     split: Literal["training", "held-out", "custom"] = "custom"
     figure_of_merit: Name | None = None
     leaves_out: str = ""
-    conditions: dict[str, float] = Field(min_length=1)
-    parameter: tuple[ParameterEntry, ...] = Field(min_length=1)
-    bench: tuple[BenchEntry, ...] = Field(min_length=1)
-    metric: tuple[MetricEntry, ...] = Field(min_length=1)
-    gate: tuple[GateEntry, ...] = ()
-    spec: tuple[SpecEntry, ...] = Field(min_length=1)
+    conditions: _Numbers = Field(min_length=1, max_length=_MOST)
+    parameter: tuple[ParameterEntry, ...] = Field(min_length=1, max_length=_MOST)
+    bench: tuple[BenchEntry, ...] = Field(min_length=1, max_length=_MOST)
+    metric: tuple[MetricEntry, ...] = Field(min_length=1, max_length=_MOST)
+    gate: tuple[GateEntry, ...] = Field(default=(), max_length=_MOST)
+    spec: tuple[SpecEntry, ...] = Field(min_length=1, max_length=_MOST)
     tier: dict[TierKind, TierEntry] = {}
-    pdk: dict[str, PdkEntry] = Field(min_length=1)
-
-
-_FILE = TypeAdapter(CircuitFile)
-_TABLES: dict[str | int, type[_Record]] = {
-    "parameter": ParameterEntry, "bench": BenchEntry, "analysis": AnalysisEntry,
-    "metric": MetricEntry, "gate": GateEntry, "spec": SpecEntry, "tier": TierEntry, "pdk": PdkEntry,
-}  # fmt: skip
-_FORMS = {
-    "id": "; write Yours-Circuit-v0",
-    "netlist": "; name a file bench_NAME.spice of the folder itself, without a path",
-    "command": "; an analysis is op, ac, loop, dc, noise or tran with its numbers and {conditions}, and "
-    "no other command of the simulator",
-}
+    pdk: dict[Name, PdkEntry] = Field(min_length=1, max_length=_MOST)
 
 
 class Circuit(_Record):
@@ -226,7 +208,10 @@ class Circuit(_Record):
 
     def space(self, pdk: str) -> DesignSpace:
         """The design space on a PDK (its overrides applied)."""
-        overrides = self._pdk(pdk).parameters
+        overrides: dict[str, dict[str, Any]] = {
+            name: {str(key): number for key, number in numbers.items()}
+            for name, numbers in self._pdk(pdk).parameters.items()
+        }
         return DesignSpace(
             tuple(
                 Parameter(**(entry.model_dump() | overrides.get(entry.name, {})))
@@ -267,113 +252,3 @@ class Circuit(_Record):
         raise CircuitError(
             f"{self.id} has no sizing on PDK {pdk!r}; it supports: {', '.join(self.file.pdk)}"
         )
-
-
-def load_circuit(folder: Path) -> Circuit:
-    """Read and check a circuit folder. Raises CircuitError with file, line and field."""
-    circuit, problems = read_circuit(folder)
-    if circuit is None or problems:
-        more = len(problems) - 1
-        hint = f" (and {more} more; acs-gym check {folder} lists them)" if more else ""
-        raise CircuitError(f"{folder}{os.sep}{problems[0]}{hint}", problems)
-    return circuit
-
-
-def read_circuit(folder: Path) -> tuple[Circuit | None, list[Problem]]:
-    """The circuit of a folder, or None where some file cannot be read, and every problem found."""
-    problems: list[Problem] = []
-    toml = _toml(folder / "circuit.toml", problems)
-    references = _toml(folder / "reference.toml", problems)
-    file = None if toml is None else _validated(_FILE, toml, problems)
-    sizings = None if references is None else _validated(_REFERENCES, references, problems)
-    dut: Dut | None = None
-    benches: list[Bench] = []
-    try:
-        dut = read_dut(folder / "dut.spice")
-    except NetlistError as error:
-        problems += error.problems
-    # Where circuit.toml is of no use, the testbenches that are there are looked at all the same.
-    there = sorted(p.name for p in folder.glob("bench_*.spice"))
-    for name in there if file is None else dict.fromkeys(b.netlist for b in file.bench):
-        try:
-            benches.append(read_bench(folder / name, dut))
-        except NetlistError as error:
-            problems += error.problems
-    anchors = _anchors(folder / "targets.json", problems)
-    if problems or toml is None or file is None or references is None or sizings is None:
-        return None, problems
-    assert dut is not None
-    by_name = dict(zip(dict.fromkeys(b.netlist for b in file.bench), benches, strict=True))
-    circuit = Circuit(
-        name=folder.name, folder=folder, file=file, dut=dut,
-        benches=tuple(by_name[b.netlist] for b in file.bench),
-        references=sizings, anchors=anchors,
-    )  # fmt: skip
-    problems = inconsistencies(circuit, toml, references)
-    return circuit, problems or _misfits(circuit)
-
-
-def _misfits(circuit: Circuit) -> list[Problem]:
-    """Tables of `targets.json` that are of another circuit, or not whole.
-
-    Their anchors are not looked at: a task that draws no targets does not wait for that. The first
-    draw does, and `acs-gym check`.
-    """
-    problems = []
-    for pdk, table in circuit.anchors.items():
-        try:
-            table.check_form(circuit.space(pdk), circuit.specs(pdk))
-        except ValueError as error:
-            problems.append(Problem("targets.json", f"{pdk}.{error}"))
-    return problems
-
-
-def _toml(path: Path, problems: list[Problem]) -> TomlFile | None:
-    try:
-        return TomlFile.read(path)
-    except Unreadable as error:
-        problems.append(unreadable(path.name, error))
-        return None
-
-
-def _validated(adapter: TypeAdapter[_T], toml: TomlFile, problems: list[Problem]) -> _T | None:
-    try:
-        return adapter.validate_python(toml.data)
-    except ValidationError as error:
-        errors = error.errors()
-        # A key that is misspelt first: it is why another one is missing.
-        for entry in sorted(errors, key=lambda e: e["type"] == "missing"):
-            if entry["type"] == "too_short" and any(
-                e["loc"][: len(entry["loc"])] == entry["loc"] for e in errors if e is not entry
-            ):
-                continue  # Empty only because everything in it was refused.
-            message = entry["msg"] + _hint(toml.name, entry["type"], entry["loc"])
-            problems.append(toml.problem(*entry["loc"], message=message))
-        return None
-
-
-def _hint(file: str, kind: str, location: Location) -> str:
-    """What to write instead, where that can be said."""
-    if file == "reference.toml":
-        return "; expected [PDK.TIER] tables of parameters, the tier one of: " + ", ".join(TIERS)
-    field = str(location[-1]) if location else ""
-    if kind == "extra_forbidden":
-        table = next((_TABLES[t] for t in reversed(location[:-1]) if t in _TABLES), CircuitFile)
-        return did_you_mean(field, table.model_fields, "; did you mean {}?")
-    return _FORMS.get(field, "") if kind == "string_pattern_mismatch" else ""
-
-
-def _anchors(path: Path, problems: list[Problem]) -> dict[str, AnchorTable]:
-    """The tables of `targets.json`; none where there is no such file."""
-    if not path.exists():
-        return {}
-    try:
-        return _ANCHORS.validate_json(read_text(path, _LONGEST_TARGETS))
-    except Unreadable as error:
-        problems.append(unreadable(path.name, error))
-    except ValidationError as error:
-        problems += [
-            Problem(path.name, e["msg"], ".".join(map(str, e["loc"])) or "file")
-            for e in error.errors()
-        ]
-    return {}

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from acs_gym.circuit import AnalysisEntry, Circuit, MetricEntry
 from acs_gym.circuit_files import Location, Problem, TomlFile
 from acs_gym.design import InvalidDesign, Parameter
 from acs_gym.expressions import Expression, ExpressionError
@@ -17,9 +17,6 @@ from acs_gym.simulation.measures import MEASURES, Option, options_of
 from acs_gym.simulation.netlist import expressions_in
 from acs_gym.specs import Spec
 from acs_gym.wording import did_you_mean
-
-if TYPE_CHECKING:
-    from acs_gym.circuit import AnalysisEntry, Circuit, MetricEntry
 
 _AREA = "area"
 _MEANT = ", did you mean {}?"

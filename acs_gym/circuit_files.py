@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 LONGEST_FILE = 200_000
+DEEPEST = 16
 Location = tuple[str | int, ...]
 Level = Literal["error", "warning", "info"]
 
@@ -64,6 +65,46 @@ def read_text(path: Path, longest: int = LONGEST_FILE) -> str:
         raise Unreadable(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
+# Strings and comments of a TOML text, whether or not they end, so that each character is read once.
+_TEXTS = re.compile(
+    r'"""(?:[^\\]|\\.?)*?(?:"{3,5}|\Z)|"(?:[^"\\\n]|\\.)*+"?'
+    r"|'''.*?(?:'{3,5}|\Z)|'[^'\n]*'?|#[^\n]*",
+    re.DOTALL,
+)
+_DEEP_KEY = re.compile(rf'(?<![\w"-])(?:[\w"-]++[ \t]*+\.[ \t]*+){{{DEEPEST}}}')
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The data of a TOML text that may come from anybody. Raises Unreadable.
+
+    Keys and brackets go at most `DEEPEST` deep. That is seen to first: for what is deeper, reading it
+    and finding its lines take time with the square of the depth, and a parser runs out of stack.
+    """
+    bare = _TEXTS.sub(_without_text, text)
+    if key := _DEEP_KEY.search(bare):
+        raise _too_deep(f"a key has more than {DEEPEST} parts", bare, key.start())
+    depth = 0
+    for bracket in re.finditer(r"[\[{\]}]", bare):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > DEEPEST:
+            raise _too_deep(f"brackets more than {DEEPEST} deep", bare, bracket.start())
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # A number of thousands of digits is no TOMLDecodeError.
+        raise Unreadable(f"not TOML: {error}") from None
+
+
+def _without_text(match: re.Match[str]) -> str:
+    """A string without what it says, or nothing for a comment; lines stay lines."""
+    return ('""' if match[0][0] in "\"'" else "") + "\n" * match[0].count("\n")
+
+
+def _too_deep(what: str, bare: str, position: int) -> Unreadable:
+    return Unreadable(
+        f"{what} (at line {bare.count(chr(10), 0, position) + 1}); none needs so many"
+    )
+
+
 @dataclass(frozen=True)
 class TomlFile:
     """A TOML file that was read: its data, and where in its text a field stands."""
@@ -76,10 +117,7 @@ class TomlFile:
     def read(cls, path: Path) -> TomlFile:
         """Raises Unreadable; for a syntax error its message ends in the line, as tomllib gives it."""
         text = read_text(path)
-        try:
-            return cls(path.name, tomllib.loads(text), locate(text))
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise Unreadable(f"not TOML: {error}") from None
+        return cls(path.name, parse_toml(text), locate(text))
 
     def where(self, *location: str | int) -> str:
         """`circuit.toml:12`: the line of a field, or of the nearest table that it belongs to."""

@@ -35,6 +35,7 @@ from acs_gym.evaluation import Evaluation, Status
 from acs_gym.session import available_cores
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, Simulator, shared_pool
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task
 from acs_gym.wording import first_problem
 
@@ -212,7 +213,7 @@ class _Run:
         self._progress(self._done, self._done)
 
     def _simulate(self, jobs: Sequence[Job], expected: int) -> list[Outcome]:
-        outcomes = self._simulator.run(jobs)
+        outcomes = simulate_uncharged(jobs, self._simulator)
         self._done += len(jobs)
         self._progress(self._done, max(expected, self._done))
         return outcomes

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,16 +18,26 @@ from typing import Any
 
 import numpy as np
 
+
+def _whole(x: Any) -> Any:
+    """The whole number below; of a phasor there is none."""
+    return math.nan if np.iscomplexobj(x) else np.floor(x)
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": np.abs, "sqrt": np.sqrt, "log": np.log, "log10": np.log10, "exp": np.exp,
-    "min": np.minimum, "max": np.maximum, "real": np.real, "imag": np.imag, "int": np.floor,
+    "min": np.minimum, "max": np.maximum, "real": np.real, "imag": np.imag, "int": _whole,
 }  # fmt: skip
+# Of all others it is one. Numpy would take a second or third argument for where the result is written.
+_OF_TWO = ("min", "max")
 _ALLOWED = (
     ast.Expression, ast.BinOp, ast.UnaryOp, ast.Constant, ast.Name, ast.Call, ast.Load,
     ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UAdd, ast.USub,
 )  # fmt: skip
 # `v(out)`, `i(vdd)`, `loop(vfb)` and `@m.xdut.x1[gm]` are vectors of the simulator, not calls.
 _VECTOR = re.compile(r"(?<![\w.])((?:[vi]|loop)\([\w.#+-]+\)|@[\w.]+\[\w+\])", re.IGNORECASE)
+# Names that are Python's and this module's own.
+_PRIVATE = re.compile(r"(?<![\w.])_(?:_|vector)\w*")
 _LONGEST = 10_000
 
 
@@ -126,6 +137,12 @@ def _function(body: ast.expr, names: tuple[str, ...]) -> Callable[..., Any]:
 def _parse(text: str) -> tuple[ast.Expression, tuple[str, ...], tuple[str, ...]]:
     if len(text) > _LONGEST:
         raise ExpressionError(f"expression of {len(text)} characters; at most {_LONGEST}")
+    # Python reads several letters as one and the same, so a name would not be the one that is written.
+    if not text.isascii():
+        foreign = next(c for c in text if not c.isascii())
+        raise ExpressionError(f"{text!r}: {foreign!r} is not allowed; write names in ASCII letters")
+    if private := _PRIVATE.search(_VECTOR.sub(" ", text)):
+        raise ExpressionError(f"{text!r}: {private[0]!r} is a name of Python's own; choose another")
     vectors: list[str] = []
 
     def name_vector(match: re.Match[str]) -> str:
@@ -154,15 +171,28 @@ def _parse(text: str) -> tuple[ast.Expression, tuple[str, ...], tuple[str, ...]]
                 raise ExpressionError(f"{text!r}: only these functions are allowed: {allowed}")
             if node.keywords:
                 raise ExpressionError(f"{text!r}: keyword arguments are not allowed")
+            _check_arity(text, node.func.id, len(node.args))
             called.add(id(node.func))
     for node in ast.walk(tree):
         if not isinstance(node, ast.Name) or id(node) in called or node.id in names:
             continue
+        if node.id in FUNCTIONS:
+            raise ExpressionError(
+                f"{text!r}: {node.id} is a function; write {node.id}(...), and no name is the same"
+            )
         if not node.id.startswith("_vector"):
             names.append(node.id)
     # Integers become floats: `9**9**9` then overflows at once instead of filling the memory.
     tree = ast.fix_missing_locations(_Floats().visit(tree))
     return tree, tuple(names), tuple(vectors)
+
+
+def _check_arity(text: str, function: str, given: int) -> None:
+    takes = 2 if function in _OF_TWO else 1
+    if given != takes:
+        number = "two arguments" if takes == 2 else "one argument"
+        nest = f"; nest it for more: {function}(a, {function}(b, c))" if takes == 2 < given else ""
+        raise ExpressionError(f"{text!r}: {function} takes {number}, got {given}{nest}")
 
 
 class _Floats(ast.NodeTransformer):

@@ -7,11 +7,12 @@ validated when a task is made of it.
 from __future__ import annotations
 
 import importlib.metadata
-import tomllib
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+
+from acs_gym.circuit_files import parse_toml, read_text
 
 BUNDLED = Path(__file__).parent / "circuits"
 _ENTRY_POINTS = "acs_gym.circuits"
@@ -24,7 +25,8 @@ def register_circuit(path: str | Path) -> str:
     Registering a folder again takes up what was edited in it. Raises CircuitError when the folder
     is unusable or its id is taken by another folder.
     """
-    from acs_gym.circuit import CircuitError, load_circuit
+    from acs_gym.circuit import CircuitError
+    from acs_gym.circuit_reading import load_circuit
     from acs_gym.envs.registration import register_task
 
     folder = Path(path).resolve()
@@ -79,9 +81,9 @@ def _discovered() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in (*(p.parent for p in sorted(BUNDLED.glob("*/circuit.toml"))), *_plugged_in()):
         try:
-            text = (folder / "circuit.toml").read_text(encoding="utf-8")
-            found.setdefault(str(tomllib.loads(text)["id"]), folder)
-        except (OSError, ValueError, KeyError) as error:
+            data = parse_toml(read_text(folder / "circuit.toml"))
+            found.setdefault(str(data["id"]), folder)
+        except (ValueError, KeyError) as error:
             # Somebody else's broken folder must not take the package down with it.
             warnings.warn(f"circuit folder {folder} is left out: {error!r}", stacklevel=2)
     return found

@@ -3,6 +3,13 @@
 Nobody has a shortcut. The meter counts designs as they are handed in, before anything runs, so no
 failure, duplicate, exception or interrupt gives budget back; only our own `infra_error` is not
 charged.
+
+What is simulated without a session is simulated by `simulation.uncharged.simulate_uncharged`, whose page
+says who does so and why: operating points and pictures of designs that were paid for (`operating_points`,
+`render`, `acs-gym plot`, the circuits' pages), measurements of a task before anybody is given it
+(difficulty, references), checks of the installation (`acs-gym doctor`), what is looked at after a run
+(the second simulator, robustness), training (`tlgrpo`), and benchmarks of the simulator. A test finds any
+other way to it.
 """
 
 from __future__ import annotations
@@ -10,7 +17,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import overload
 
 import numpy as np
@@ -20,6 +27,7 @@ from acs_gym.evaluation import Evaluation, Status
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.operating_point import OperatingPoint
 from acs_gym.simulation.pool import Simulator, shared_pool
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task
 
 DesignLike = Mapping[str, float]
@@ -33,8 +41,8 @@ class BudgetExhausted(RuntimeError):
 
 
 @dataclass(slots=True)
-class SimulationBudget:
-    """A meter that only goes up. `limit` None means unlimited."""
+class SimulationMeter:
+    """What was spent of a budget, in simulations; it only goes up. `limit` None means unlimited."""
 
     limit: int | None
     used: int = 0
@@ -66,12 +74,20 @@ class SimulationBudget:
 
 @dataclass(slots=True)
 class Usage:
-    """What an agent says it spent beside simulations, and what the session measured."""
+    """What an agent says it spent beside simulations, and what the session measured.
+
+    Attributes:
+        tokens, money: of a model, as the agent says.
+        simulator_seconds: waited for the simulator.
+        duplicates: designs that the session knew.
+        refused: batches that were not granted, or were larger than what remained.
+    """
 
     tokens: int = 0
     money: float = 0.0
     simulator_seconds: float = 0.0
     duplicates: int = 0
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,31 +120,42 @@ class Session:
 
     Args:
         task: what is being sized.
-        budget: simulations allowed, or None for unlimited (environments, exploration).
+        budget: simulations allowed, or None for unlimited (environments, exploration); `meter` says what
+            of them is used.
         seed: of `rng`.
         workers: simulation processes (shared within this Python process).
         simulator: another simulator than the shared pool; the session does not close it.
-        on_call: called with each `Call`, in order, as soon as its batch is done.
+        one_by_one: whether a batch, charged as a whole, is simulated and told of design by design, so
+            that one who records them loses a single design when killed.
+        admit: asked with the number of designs of a batch before they are charged; refuses them all by
+            raising BudgetExhausted.
         recall: asked before a design is simulated, for what an interrupted session was answered;
             that is charged as if it had been simulated now.
+        on_call: called with each `Call`, in order, as soon as its batch is done.
+
+    Whoever wants another rule for what is granted or another record of it gives one of these functions;
+    a subclass is never needed.
     """
 
     task: Task
-    budget_limit: int | None = None
+    budget: int | None = None
+    _: KW_ONLY
     seed: int = 0
     workers: int = 1
     simulator: Simulator | None = None
-    on_call: Callable[[Call], None] | None = None
+    one_by_one: bool = False
+    admit: Callable[[int], None] | None = None
     recall: Recall | None = None
-    usage: Usage = field(default_factory=Usage)
+    on_call: Callable[[Call], None] | None = None
+    usage: Usage = field(init=False, default_factory=Usage)
     rng: np.random.Generator = field(init=False)
-    budget: SimulationBudget = field(init=False)
+    meter: SimulationMeter = field(init=False)
     history: list[Evaluation] = field(init=False, default_factory=list)
     _known: dict[tuple[float, ...], Evaluation] = field(init=False, default_factory=dict)
     _closed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self.budget = SimulationBudget(self.budget_limit)
+        self.meter = SimulationMeter(self.budget)
         self.rng = np.random.default_rng(self.seed)
 
     def __enter__(self) -> Session:
@@ -145,9 +172,9 @@ class Session:
     def remaining(self) -> float:
         """Designs that can still be simulated at every condition (inf when unlimited).
 
-        Of simulations, one a condition, `budget.remaining` are left.
+        Of simulations, one a condition, `meter.remaining` are left.
         """
-        left = self.budget.remaining
+        left = self.meter.remaining
         return left if left == float("inf") else left // self.task.cost
 
     @property
@@ -182,8 +209,8 @@ class Session:
 
         Returns one Evaluation or a list in the same order. An invalid design is an evaluation
         with status `invalid_design` and is charged, as are failures and duplicates. Raises
-        BudgetExhausted, charging nothing, when the whole batch does not fit the budget, and
-        ValueError for conditions that the tier has not.
+        BudgetExhausted, charging nothing, when the whole batch does not fit the budget or is not
+        granted, and ValueError for conditions that the tier has not.
         """
         wanted = self.task.conditions.numbers(conditions)
         if isinstance(designs, Mapping):
@@ -211,7 +238,8 @@ class Session:
                 "this design was not simulated in this session; simulate it first, which is charged"
             )
         start = time.perf_counter()
-        (outcome,) = self._simulator.run([self.task.operating_point_job(canonical)])
+        job = self.task.operating_point_job(canonical)
+        (outcome,) = simulate_uncharged([job], self._simulator)
         self.usage.simulator_seconds += time.perf_counter() - start
         return self.task.operating_points(outcome)
 
@@ -229,7 +257,18 @@ class Session:
     def _simulate(self, designs: list[DesignLike], wanted: tuple[int, ...]) -> list[Evaluation]:
         if self._closed:
             raise RuntimeError("this session is closed")
-        self.budget.charge(len(wanted) * len(designs))
+        try:
+            if self.admit is not None:
+                self.admit(len(designs))
+            self.meter.charge(len(wanted) * len(designs))
+        except BudgetExhausted:
+            self.usage.refused += 1
+            raise
+        batches = [[d] for d in designs] if self.one_by_one else [designs]
+        return [e for batch in batches for e in self._answer(batch, wanted)]
+
+    def _answer(self, designs: list[DesignLike], wanted: tuple[int, ...]) -> list[Evaluation]:
+        """The evaluations of designs that were charged."""
         slots = [self._slot(d, wanted) for d in designs]
         fresh: dict[tuple[float, ...], _Slot] = {}
         for slot in slots:
@@ -249,7 +288,7 @@ class Session:
             assert slot.evaluation is not None
             if slot.evaluation.status is Status.INFRA_ERROR:
                 slot.evaluation = replace(slot.evaluation, cost=0)
-            self.budget.refund(len(wanted) - slot.evaluation.cost)
+            self.meter.refund(len(wanted) - slot.evaluation.cost)
             self.usage.duplicates += slot.duplicate
             self.history.append(slot.evaluation)
             results.append(slot.evaluation)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acs_gym.circuit import Circuit, CircuitError, load_circuit
+from acs_gym.circuit import Circuit, CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.design import Design, DesignSpace
 from acs_gym.evaluation import AtCondition, Evaluation, Status
 from acs_gym.pdks import Pdk, get_pdk
@@ -193,7 +194,9 @@ class Task:
         """The metered door to the simulator; see `Session`."""
         from acs_gym.session import Session
 
-        return Session(self, budget, seed, workers, simulator, on_call)
+        return Session(
+            self, budget, seed=seed, workers=workers, simulator=simulator, on_call=on_call
+        )
 
     def job(self, design: Design, condition: int = 0, *, waveforms: bool = False) -> Job:
         """What to simulate for the tier's condition of that number; `design` must be canonical."""

@@ -124,7 +124,7 @@ def carry_out(reply: Reply, toolbox: Toolbox) -> tuple[list[Message], list[ToolA
 def _turns(session: Session, settings: LlmConfig) -> int:
     if settings.max_turns is not None:
         return settings.max_turns
-    limit = session.budget.limit
+    limit = session.budget
     return 10_000 if limit is None else 4 * limit + 10
 
 

@@ -136,7 +136,7 @@ def _run(agent: Any, session: Session, path: Path) -> int:
     used = session.usage
     money = f", {used.money:.4f} $" if used.money else ""
     console.print(
-        f"{session.budget.used} simulations, {used.tokens} tokens{money}. Transcript: {path}\n"
+        f"{session.meter.used} simulations, {used.tokens} tokens{money}. Transcript: {path}\n"
         f"To read it: python -m agents.transcript {path}",
         markup=False, soft_wrap=True,
     )  # fmt: skip

@@ -90,7 +90,7 @@ class AskTellAgent:
         ValueError for a session without a budget, which would never end, and for a sizing to start from
         that is not one of this circuit.
         """
-        if session.budget.limit is None:
+        if session.budget is None:
             raise ValueError("an optimiser needs a session with a budget; this one has no limit")
         seeds = split_seed(session.seed)
         initial = self.initial(session.task, session.remaining, seeds.initial)

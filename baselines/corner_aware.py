@@ -87,7 +87,7 @@ class CornerAwareAgent:
         Raises SimulatorUnavailable after three calls in a row that were not charged, and ValueError
         for a session without a budget, which would never end.
         """
-        if session.budget.limit is None:
+        if session.budget is None:
             raise ValueError("an optimiser needs a session with a budget; this one has no limit")
         if session.task.cost == 1:  # Nothing to be aware of.
             self._plain.run(session)
@@ -114,7 +114,7 @@ class _Search:
         self._worst: dict[str, float] = dict.fromkeys(self._names, math.inf)
         self._seeds = split_seed(session.seed)
         self._uncharged = 0
-        initial = agent.initial(self._task, session.budget.remaining, self._seeds.initial)
+        initial = agent.initial(self._task, session.meter.remaining, self._seeds.initial)
         self._method = method.for_task(self._task, seed=self._seeds.method, initial=initial)
 
     def step(self) -> bool:
@@ -158,11 +158,11 @@ class _Search:
 
     def complete_the_best(self) -> None:
         """What is left of the budget goes to the most promising designs, so that one counts."""
-        if not self._known and self._session.budget.remaining >= len(self._names):
+        if not self._known and self._session.meter.remaining >= len(self._names):
             self._simulate(self._method.ask(1), self._names)
         for best in sorted(self._known.values(), key=lambda e: -self._estimate(e).score):
             rest = [n for n in self._names if n not in best.by_condition]
-            if len(rest) > self._session.budget.remaining:
+            if len(rest) > self._session.meter.remaining:
                 break
             if rest:
                 self._simulate([best.design], rest)
@@ -178,7 +178,7 @@ class _Search:
         size = len(rest) if unseen and not self._draws else _CHUNK
         for k in range(0, len(rest), size):
             chunk = rest[k : k + size]
-            if len(chunk) > self._session.budget.remaining:
+            if len(chunk) > self._session.meter.remaining:
                 raise _NotCovered
             [evaluation] = self._simulate([evaluation.design], chunk)
             if not all(evaluation.by_condition[n].feasible for n in chunk):
@@ -257,14 +257,14 @@ class _Search:
 
     def _spare(self) -> int:
         """Simulations beyond those that one design at every condition costs: those are kept for it."""
-        return int(self._session.budget.remaining) - len(self._names)
+        return int(self._session.meter.remaining) - len(self._names)
 
     def _simulate(
         self, designs: Sequence[Mapping[str, float]], names: Sequence[str]
     ) -> list[Evaluation]:
-        before = self._session.budget.used
+        before = self._session.meter.used
         evaluations = self._session.simulate(list(designs), conditions=list(names))
-        self._uncharged = self._uncharged + 1 if self._session.budget.used == before else 0
+        self._uncharged = self._uncharged + 1 if self._session.meter.used == before else 0
         if self._uncharged >= UNCHARGED_CALLS_ALLOWED:
             raise SimulatorUnavailable(f"the simulator failed: {evaluations[-1].message}")
         for evaluation in evaluations:

@@ -20,13 +20,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from acs_gym.circuit import load_circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.expressions import Expression
 from acs_gym.pdks import get_pdk
-from acs_gym.simulation.driver import open_driver
+from acs_gym.simulation.driver_choice import open_driver
 from acs_gym.simulation.netlist import Primitive
 from acs_gym.simulation.placement import Placed
 from acs_gym.simulation.pool import InProcessSimulator
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task, make_task, task_ids, task_of
 
 ROUNDS = 40
@@ -59,7 +60,7 @@ def cost_of_passives(name: str, pdk: str) -> dict[str, float | str] | None:
         for _ in range(ROUNDS):
             for which, job in jobs.items():
                 begun = time.process_time()
-                simulator.run([job])
+                simulate_uncharged([job], simulator)
                 times[which].append(time.process_time() - begun)
     medians = {which: statistics.median(found[4:]) for which, found in times.items()}
     return {

@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 import acs_gym
-from acs_gym.circuit import Circuit, load_circuit
+from acs_gym.circuit import Circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.difficulty import Difficulty, known_difficulty, measure_difficulty, write_difficulty
 from acs_gym.registry import BUNDLED, circuit_folders
 from acs_gym.simulation.pool import WorkerPool

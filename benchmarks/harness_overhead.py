@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acs_gym.design import Design
+from acs_gym.session import Session
 from acs_gym.simulation.version import simulator_version
 from acs_gym.task import Task, make_task, task_ids
-from leaderboard.cells.replay import CellSession, recall
+from leaderboard.cells.replay import recall
 from leaderboard.cells.runner import Recorder
 from leaderboard.cells.spec import CellSpec
 from leaderboard.cells.store import Store
@@ -46,7 +47,7 @@ def take_turns(task: Task, designs: list[Design], first: int) -> NDArray[np.floa
         recorder = Recorder(trace, Events(nobody).progress, time.perf_counter())
         known = recall(task.specs, trace.recorded)
         plain = task.session(len(designs), seed=0)
-        cell = CellSession(task, len(designs), 0, on_call=recorder, recall=known)
+        cell = Session(task, len(designs), one_by_one=True, on_call=recorder, recall=known)
         with plain, cell:
             for session in (plain, cell):
                 session.simulate(designs[0])  # The decks are loaded by then.

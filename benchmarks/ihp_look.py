@@ -43,11 +43,13 @@ from acs_gym.design import Design
 from acs_gym.expressions import Expression
 from acs_gym.pdks.base import PASSIVES, Bin, Device, Pdk
 from acs_gym.simulation.deck import RELTOL, TRANSIENT_RELTOL, build_program
-from acs_gym.simulation.driver import NgSpice, open_driver
+from acs_gym.simulation.driver import NgSpice
+from acs_gym.simulation.driver_choice import open_driver
 from acs_gym.simulation.engine import TEMPERATURE
 from acs_gym.simulation.pool import InProcessSimulator, Job
 from acs_gym.simulation.program import Deck, Program
 from acs_gym.simulation.readout import read_metrics
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.vacask import find_vacask, simulate
 from acs_gym.vacask import process as vacask_process
 from acs_gym.vacask.compare import compare
@@ -289,7 +291,7 @@ class Commands:
 
 def in_ngspice(program: Program, designs: Sequence[Design]) -> list[dict[str, float]]:
     simulator = InProcessSimulator()
-    return [simulator.run([Job(program, design)])[0].metrics for design in designs]
+    return [simulate_uncharged([Job(program, design)], simulator)[0].metrics for design in designs]
 
 
 def near(task: acs_gym.Task, count: int) -> list[Design]:
@@ -556,7 +558,7 @@ def _after_heat(program: Program, design: Design) -> bool:
     """85 °C gives something else, and 27 °C after it exactly what it gave before."""
     simulator = InProcessSimulator()
     jobs = [Job(program, design, conditions={TEMPERATURE: t}) for t in (27.0, 85.0, 27.0)]
-    before, hot, after = (repr(simulator.run([job])[0].metrics) for job in jobs)
+    before, hot, after = (repr(simulate_uncharged([job], simulator)[0].metrics) for job in jobs)
     return before == after != hot
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from acs_gym.pdks import get_pdk
 from acs_gym.simulation.pool import Job, Simulator, WorkerPool
 from acs_gym.simulation.program import Program
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.simulation.version import simulator_version
 from acs_gym.task import make_task, task_ids
 from acs_gym.vacask.opinion import comparable
@@ -212,7 +213,7 @@ def measure() -> dict[str, Any]:
                 "tnoimod 0": QUIET | {"tnoimod": "0"},
             }
             programs = {k: one_transistor(pdk, bias, v) for k, v in variants.items()}
-            outcomes = pool.run([Job(p, {}) for p in programs.values()])
+            outcomes = simulate_uncharged([Job(p, {}) for p in programs.values()], pool)
             ngspice = dict(zip(programs, (o.metrics for o in outcomes), strict=True))
             theirs = {k: simulate(programs[k], {}).metrics for k in ("ngspice 4.5", "tnoimod 0")}
             op = ngspice["ngspice 4.5"]
@@ -261,7 +262,7 @@ def measure() -> dict[str, Any]:
 
 def _pins(pdk: str, pool: Simulator) -> dict[str, float]:
     """Noise of the drain current at Vgs = 0.8 V, A/sqrt(Hz), with the cards as they are served."""
-    (outcome,) = pool.run([Job(one_transistor(get_pdk(pdk), Bias()), {})])
+    (outcome,) = simulate_uncharged([Job(one_transistor(get_pdk(pdk), Bias()), {})], pool)
     return {k: outcome.metrics[k] for k in ("low", "high")}
 
 
@@ -277,7 +278,7 @@ def _circuits(pool: Simulator) -> Iterator[dict[str, Any]]:
             if metric.measure == "integrated_noise" and task.reference is not None:
                 served, right, charge = (
                     o.metrics[metric.name]
-                    for o in pool.run([Job(p, task.reference) for p in variants])
+                    for o in simulate_uncharged([Job(p, task.reference) for p in variants], pool)
                 )
                 yield {
                     "task": task_id, "metric": metric.name, "served": served, "4.8": right,

@@ -28,6 +28,7 @@ from acs_gym.design import Design
 from acs_gym.evaluation import Status
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import WorkerPool
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.specs import Spec
 
 SIGMA = 0.06  # Of the unit cube, where CMA-ES begins: near the old sizing.
@@ -59,7 +60,7 @@ class Bench:
     def rooms(self, designs: Sequence[Design], conditions: Sequence[int]) -> list[Rooms]:
         """The headroom of each design over these conditions (all, for mismatch: it takes the spread)."""
         jobs = [self.task.job(d, k) for d in designs for k in conditions]
-        outcomes = self.pool.run(jobs)
+        outcomes = simulate_uncharged(jobs, self.pool)
         self.simulations += len(jobs)
         n = len(conditions)
         return [self._least(d, outcomes[k * n : (k + 1) * n]) for k, d in enumerate(designs)]

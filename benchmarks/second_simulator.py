@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from acs_gym.circuit import load_circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.pdks import get_pdk
 from acs_gym.registry import circuit_folders
 from acs_gym.simulation.pool import Simulator, WorkerPool

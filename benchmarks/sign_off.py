@@ -51,7 +51,7 @@ def run(name: str, agent: str, seed: int, tier: str, pdk: str, budget: int) -> d
     with task.session(budget, seed=session_seed(cell), on_call=_stop_when_met) as session:
         with contextlib.suppress(_SignedOff):
             build(agent).run(session)
-        best, used = session.best, session.budget.used
+        best, used = session.best, session.meter.used
     signed = best is not None and best.feasible
     confirmed = False
     if signed and best is not None:

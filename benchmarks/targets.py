@@ -345,7 +345,7 @@ def make(task: acs_gym.Task, arguments: argparse.Namespace) -> AnchorTable:
             print(f"  {len(found)} designs of use, {len(pool_of)} to choose from, buffer "
                   f"{buffer:.2f} of margin; {searched:.0f} s of search")  # fmt: skip
     made = table(task, train, held_out, command)
-    print(f"{task.id} on {task.pdk_name}: {session.budget.used} evaluations, "
+    print(f"{task.id} on {task.pdk_name}: {session.meter.used} evaluations, "
           f"{time.monotonic() - start:.0f} s, {sum(map(len, made.rows()))} characters")  # fmt: skip
     describe(task, made)
     look_up(task, made)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.registry import circuit_folders, id_or_folder
 from acs_gym.task import task_ids
 from leaderboard.errors import LeaderboardError, unknown

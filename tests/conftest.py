@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import acs_gym
-from acs_gym.circuit import load_circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.registry import circuit_folders
 from acs_gym.simulation.pool import InProcessSimulator, Simulator, WorkerPool
 

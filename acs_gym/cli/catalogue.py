@@ -47,7 +47,7 @@ TaskArgument = Annotated[
 
 def list_tasks() -> None:
     """Every task: split, parameters, specs, tiers, how hard it is for blind search, PDKs."""
-    from acs_gym.circuit import load_circuit
+    from acs_gym.circuit_reading import load_circuit
     from acs_gym.registry import circuit_folders
 
     circuits = [load_circuit(folder) for _, folder in sorted(circuit_folders().items())]

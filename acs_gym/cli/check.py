@@ -92,9 +92,10 @@ def _folder(path: str) -> Path:
 
 def _read(folder: Path) -> tuple[Circuit | None, list[Problem]]:
     """The circuit, or None, and everything that reading its files tells."""
-    from acs_gym.circuit import CircuitError, read_circuit
+    from acs_gym.circuit import CircuitError
     from acs_gym.circuit_files import Problem
     from acs_gym.circuit_lint import suspicions
+    from acs_gym.circuit_reading import read_circuit
     from acs_gym.difficulty import FILE, read_difficulties
     from acs_gym.pdks import get_pdk
     from acs_gym.simulation.deck import build_program

@@ -92,14 +92,14 @@ def _here(wanted: list[str] | None) -> list[str]:
 def _noise(wanted: list[str] | None) -> Iterator[Check]:
     """One transistor's noise: the part of BSIM4 in which simulators differ, see docs/noise.md."""
     from acs_gym.pdks import get_pdk
-    from acs_gym.simulation.pool import Job, WorkerPool
+    from acs_gym.simulation.pool import Job
+    from acs_gym.simulation.uncharged import simulate_uncharged
     from acs_gym.vacask.transistor import PINNED_NOISE, PINNED_TO, Bias, one_transistor
 
     for name in _here(wanted):
         if name not in PINNED_NOISE:
             continue
-        with WorkerPool(1) as pool:
-            (outcome,) = pool.run([Job(one_transistor(get_pdk(name), Bias()), {})])
+        (outcome,) = simulate_uncharged([Job(one_transistor(get_pdk(name), Bias()), {})])
         found = (outcome.metrics["low"], outcome.metrics["high"])
         pinned = PINNED_NOISE[name]
         good = all(abs(a / b - 1.0) <= PINNED_TO for a, b in zip(found, pinned, strict=True))
@@ -116,7 +116,7 @@ def _noise(wanted: list[str] | None) -> Iterator[Check]:
 
 def _references(wanted: list[str] | None) -> Iterator[Check]:
     """Every reference sizing, twice, in fresh processes and in opposite orders."""
-    from acs_gym.circuit import load_circuit
+    from acs_gym.circuit_reading import load_circuit
     from acs_gym.registry import circuit_folders
     from acs_gym.task import make_task
 
@@ -132,11 +132,11 @@ def _references(wanted: list[str] | None) -> Iterator[Check]:
 
 
 def _simulated(tasks: list[Task]) -> dict[str, Evaluation]:
-    from acs_gym.simulation.pool import Job, WorkerPool
+    from acs_gym.simulation.pool import Job
+    from acs_gym.simulation.uncharged import simulate_uncharged
 
     designs = [task.reference or {} for task in tasks]
-    with WorkerPool(1) as pool:
-        outcomes = pool.run([Job(t.program, d) for t, d in zip(tasks, designs, strict=True)])
+    outcomes = simulate_uncharged([Job(t.program, d) for t, d in zip(tasks, designs, strict=True)])
     return {
         task.id: task.judge(design, outcome)
         for task, design, outcome in zip(tasks, designs, outcomes, strict=True)

@@ -90,9 +90,11 @@ def plot(
         raise typer.BadParameter(f"{output} must end in one of: {', '.join(_FORMATS)}")
     from acs_gym import plotting
     from acs_gym.simulation.pool import Job, shared_pool
+    from acs_gym.simulation.uncharged import simulate_uncharged
 
     task, design, filled = asked_for(task_id, values, pdk, spec)
-    outcome = shared_pool(1).run([Job(task.program, design, waveforms=True)])[0]
+    job = Job(task.program, design, waveforms=True)
+    (outcome,) = simulate_uncharged([job], shared_pool(1))
     evaluation = task.judge(design, outcome)
     plotting.draw(task, evaluation, outcome.waveforms).savefig(output)
     say_filled(task, filled)

@@ -48,7 +48,7 @@ class Door:
     @property
     def remaining(self) -> float:
         """Designs that can still be simulated; inf without a limit."""
-        unlimited = self.session.budget.limit is None
+        unlimited = self.session.budget is None
         return math.inf if unlimited else float(self.session.remaining)
 
     def check_open(self) -> None:
@@ -60,7 +60,7 @@ class Door:
         if len(designs) > self.remaining:
             raise BudgetExhausted(
                 f"this step simulates {len(designs)} and the budget of "
-                f"{self.session.budget.limit} simulations covers {self.remaining:g} more; neither "
+                f"{self.session.budget} simulations covers {self.remaining:g} more; neither "
                 "reset() nor restore() gives any back"
             )
         return self.session.simulate(list(designs))
@@ -74,10 +74,12 @@ class Door:
         """For drawing designs that were paid for: simulated once more, without charge."""
         if self._drawn[0] != list(designs):
             from acs_gym.simulation.pool import Job, shared_pool
+            from acs_gym.simulation.uncharged import simulate_uncharged
 
             simulator = self.session.simulator or shared_pool(self._workers)
             jobs = [Job(self._task.program, design, waveforms=True) for design in designs]
-            self._drawn = (list(designs), [outcome.waveforms for outcome in simulator.run(jobs)])
+            outcomes = simulate_uncharged(jobs, simulator)
+            self._drawn = (list(designs), [outcome.waveforms for outcome in outcomes])
         return self._drawn[1]
 
     def close(self) -> None:
@@ -98,12 +100,12 @@ class Door:
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but processes: the meter goes along as it stands, the simulator does not."""
-        budget = self.session.budget
+        meter = self.session.meter
         return {
             "task": self._task,
             "workers": self._workers,
             "metered": self._metered,
-            "meter": (budget.limit, budget.used),
+            "meter": (meter.limit, meter.used),
             "closed": self.closed,
         }
 
@@ -112,6 +114,6 @@ class Door:
         # The copy's meter is its own, even where the original's was somebody else's.
         self.__init__(state["task"], None, limit, state["workers"])  # type: ignore[misc]
         self._metered = state["metered"]
-        self.session.budget.used = used
+        self.session.meter.used = used
         if state["closed"]:
             self.close()

@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import acs_gym.circuit
-from acs_gym.circuit import CircuitError, load_circuit
+import acs_gym
+from acs_gym.circuit import CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.pyspice.netlist import Written, bench_lines, dut_lines
 
 Toml = Mapping[str, Any] | str | Path

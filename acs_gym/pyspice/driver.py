@@ -56,7 +56,7 @@ class _Pipe(NgSpiceShared):  # type: ignore[misc]
 
 
 class PySpiceDriver(NgSpice):
-    """libngspice through PySpice; get it with `acs_gym.simulation.driver.open_driver("pyspice")`."""
+    """libngspice through PySpice; get it with `simulation.driver_choice.open_driver`."""
 
     name = "pyspice"
 

@@ -203,11 +203,6 @@ def _bind(element: Element, full_name: str) -> list[Setting]:
     if scalar:
         attribute = _SCALAR[element.name[0]]
         found.append(Setting(f"{full_name}[{attribute}]", (_value(scalar[1]),)))
-    if value.count("{") != (scalar is not None):
-        raise CircuitError(
-            f"{element.where}: an expression may stand as an element's value, after dc, "
-            "or inside pulse(...)"
-        )
     return found
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import ctypes as C
 import ctypes.util
-import importlib.util
 import os
 import re
 import sys
@@ -28,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIBRARY_VARIABLE = "NGSPICE_LIBRARY_PATH"
-DRIVERS = ("ctypes", "pyspice")
 _COMPLEX_FLAG = 2  # VF_COMPLEX
 _HOUSEKEEPING_EVERY = 50
 _SETTINGS = ("set num_threads=1", "set nomoremode", "set filetype=ascii", "unset askquit")
@@ -82,39 +80,8 @@ def find_library() -> str:
     )
 
 
-def check_driver(name: str) -> None:
-    """Raises ValueError for a driver that does not exist, SimulatorNotFound for one not installed."""
-    if name not in DRIVERS:
-        raise ValueError(f"driver must be one of: {', '.join(DRIVERS)}; got {name!r}")
-    if name == "pyspice" and importlib.util.find_spec("PySpice") is None:
-        raise SimulatorNotFound(
-            "driver 'pyspice' needs PySpice; install it with: pip install 'acs-gym[pyspice]'"
-        )
-
-
-def open_driver(name: str = "ctypes") -> NgSpice:
-    """This process's libngspice through the named driver, initialised on first use.
-
-    Raises what `check_driver` raises, and RuntimeError when this process already runs its
-    libngspice through the other driver: there is one initialisation per process, ever.
-    """
-    check_driver(name)
-    kind = NgSpice
-    if name == "pyspice":
-        from acs_gym.pyspice.driver import PySpiceDriver
-
-        kind = PySpiceDriver
-    opened = kind.shared()
-    if type(opened) is not kind:
-        raise RuntimeError(
-            f"this process already runs libngspice through driver {opened.name!r} and cannot "
-            f"change to {name!r}; use WorkerPool(driver={name!r}), whose workers are new processes"
-        )
-    return opened
-
-
 class NgSpice:
-    """The one libngspice of this process; get it with `NgSpice.shared()`.
+    """The one libngspice of this process; get it with `open_driver` of `simulation.driver_choice`.
 
     Only the five methods at the end touch the library; another binding overrides those.
     """

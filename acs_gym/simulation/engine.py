@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from acs_gym.evaluation import Status
 from acs_gym.pdks.base import NoCard
-from acs_gym.simulation.driver import NgSpice, open_driver
+from acs_gym.simulation.driver import NgSpice
+from acs_gym.simulation.driver_choice import open_driver
 from acs_gym.simulation.loop import loop_gain
 from acs_gym.simulation.program import (
     Analysis,

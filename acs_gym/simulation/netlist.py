@@ -20,10 +20,11 @@ from acs_gym.circuit_files import Problem, Unreadable, read_text, unreadable
 from acs_gym.expressions import Expression, ExpressionError
 from acs_gym.pdks import Signature, signatures
 from acs_gym.pdks.base import NEUTRAL, NO_SIZE
+from acs_gym.simulation.element_values import KINDS, NO_CONTROL_NODES, checked_value
 from acs_gym.units import parse
 from acs_gym.wording import did_you_mean
 
-_ELEMENT_NODES = {"v": 2, "i": 2, "r": 2, "c": 2, "l": 2, "e": 4, "g": 4, "f": 2, "h": 2}
+_ELEMENT_NODES = {kind: 4 if kind in "eg" else 2 for kind in KINDS}
 # ngspice ties every node called gnd to node 0. In a bench that is what SPICE says it is; inside a
 # circuit it may be a port with a potential of its own, and gets a name that ngspice leaves alone.
 _GROUND, _OWN_GROUND = "gnd", "gnd__dut"
@@ -35,9 +36,10 @@ _NODE = re.compile(r"[A-Za-z0-9_]+")
 _QUOTES = re.compile(r"(?<==)\s*(?:'([^'{}]*)'|\"([^\"{}]*)\")")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _VOLTAGE = re.compile(r"v\(([a-z0-9_.]+)\)\s*=\s*(\{[^{}]*\}|[a-z0-9.+-]+)", re.I)
-_VALUE = re.compile(r"[A-Za-z0-9_ \t.,+*/()=-]*")
 # A shell's substitutions; `$` followed by a blank begins a comment, anything else is refused.
 _SUBSTITUTION = re.compile(r"`|\$(?=\S)")
+# Of a line with its continuations, and of the problems of one file; beyond it nobody wrote them by hand.
+_LONGEST_LINE, _MOST_PROBLEMS = 20_000, 100
 _COMMENTED_COMMAND = re.compile(r";\s*(shell|system|exec)\b", re.I)
 
 # Why the best known of what is not in the dialect is not. Only the message depends on this list.
@@ -235,20 +237,23 @@ def expressions_in(text: str) -> list[Expression]:
 
 
 class _Problems:
-    """Collects what the lines of a file are refused for; `with` goes on after a refusal."""
+    """What the lines of a file are refused for, up to a limit; `with` goes on after a refusal."""
 
     def __init__(self) -> None:
         self._found: list[Problem] = []
 
     def add(self, where: str, message: str) -> None:
         self._found.append(Problem(where, message))
+        if len(self._found) >= _MOST_PROBLEMS:
+            self.stop()
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> bool:
         if isinstance(error, NetlistError):
-            self._found += error.problems
+            for problem in error.problems:
+                self.add(problem.where, problem.message)
             return True
         return False
 
@@ -281,13 +286,17 @@ def _logical_lines(path: Path, found: _Problems) -> list[tuple[str, str]]:
         if _SUBSTITUTION.search(re.sub(r";.*", "", raw)):
             found.add(where, "'`' and '$(' are refused: a circuit runs no programs")
             continue
-        line = re.split(r"[;$]", raw, maxsplit=1)[0].strip()
+        line = " ".join(re.split(r"[;$]", raw, maxsplit=1)[0].split())
         if line.startswith("+"):
-            if lines:
-                lines[-1] = (lines[-1][0], f"{lines[-1][1]} {line[1:].strip()}")
-            else:
+            if not lines:
                 found.add(where, "a continuation line continues nothing")
-        elif line:
+                continue
+            where, before = lines.pop()
+            line = f"{before} {line[1:].strip()}"
+        if len(line) > _LONGEST_LINE:
+            found.add(where, f"a line of {len(line)} characters; at most {_LONGEST_LINE} are read")
+            found.stop()
+        if line:
             lines.append((where, line))
     return lines
 
@@ -486,8 +495,14 @@ def _element(line: str, where: str) -> Element:
     plain = _BRACES.sub("", value)
     if '"' in plain or "'" in plain:
         raise _refused(where, "quotes are not allowed; write expressions in braces")
-    if not _VALUE.fullmatch(plain):
-        raise _refused(where, f"cannot read the value {value[:80]!r}")
+    if kind in "eg" and (word := next((n for n in nodes if n in NO_CONTROL_NODES), "")):
+        raise _refused(
+            where, f"a node of {words[0]} called {word!r}: ngspice would read a formula; rename it"
+        )
+    try:
+        value = checked_value(kind, value)
+    except ValueError as error:
+        raise _refused(where, str(error)) from None
     return Element(_label(words[0], where), nodes, value, where)
 
 

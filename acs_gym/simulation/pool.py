@@ -24,7 +24,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from acs_gym.evaluation import Status
-from acs_gym.simulation.driver import SimulatorNotFound, check_driver
+from acs_gym.simulation.driver import SimulatorNotFound
+from acs_gym.simulation.driver_choice import check_driver
 from acs_gym.simulation.engine import Engine, Order, Outcome
 from acs_gym.simulation.program import Program
 from acs_gym.simulation.scratch import Scratch, remove_left_over

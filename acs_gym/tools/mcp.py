@@ -39,7 +39,7 @@ class McpTools:
         self.instructions = statement(task, budget)
         self.record: dict[str, Any] = {
             "task": task_record(task),
-            "budget": None if session.budget.limit is None else int(budget),
+            "budget": None if session.meter.limit is None else int(budget),
             "seed": session.seed % SEEDS,
         }
         self._toolbox = Toolbox(session)

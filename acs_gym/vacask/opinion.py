@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from acs_gym.evaluation import Status
 from acs_gym.simulation.engine import Outcome
-from acs_gym.simulation.pool import Job, Simulator, WorkerPool
+from acs_gym.simulation.pool import Job, Simulator
 from acs_gym.simulation.program import Program
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.vacask.compare import Row, compare
 from acs_gym.vacask.simulate import simulate
 
@@ -68,11 +69,7 @@ def second_opinions(
     """
     program = comparable(task.program)
     jobs = [Job(program, design) for design in designs]
-    if simulator is not None:
-        ours = simulator.run(jobs)
-    else:
-        with WorkerPool(1) as pool:
-            ours = pool.run(jobs)
+    ours = simulate_uncharged(jobs, simulator)
     return [
         _opinion(task, program, one, simulate(program, design))
         for design, one in zip(designs, ours, strict=True)

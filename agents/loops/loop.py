@@ -229,7 +229,7 @@ class LoopAgent(ABC, Generic[S]):
         Raises ModelError when the model cannot be talked to, SimulatorUnavailable when the simulator
         cannot, and ValueError for a session without a budget.
         """
-        if session.budget.limit is None:
+        if session.budget is None:
             raise ValueError(f"{self.id} needs a session with a budget; this one has no limit")
         with Dialogue(
             self.id, self.settings, session,

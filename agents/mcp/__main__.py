@@ -227,7 +227,7 @@ def _start(session: Session) -> Start:
     task = session.task
     return Start(
         agent="mcp", task=task.id, task_digest=task.digest, pdk=task.pdk_name, tier=task.tier,
-        specs=task.specs.targets, budget=session.budget.limit, seed=session.seed, config={},
+        specs=task.specs.targets, budget=session.budget, seed=session.seed, config={},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
 
@@ -236,7 +236,7 @@ def _end(session: Session, reason: str, seconds: float) -> End:
     best = session.best
     return End(
         reason=reason, score=None if best is None else best.score,
-        feasible=best is not None and best.feasible, simulations=session.budget.used,
+        feasible=best is not None and best.feasible, simulations=session.meter.used,
         replies=0, prompt_tokens=0, completion_tokens=0, usd=0.0, seconds=round(seconds, 3),
     )  # fmt: skip
 
@@ -257,7 +257,7 @@ def _writer(path: Path | None) -> TranscriptWriter:
 
 def _summary(session: Session, name: str) -> str:
     """How far it came, and a command that simulates the best design again."""
-    used = f"{session.budget.used} of {session.budget.limit} simulations used"
+    used = f"{session.meter.used} of {session.budget} simulations used"
     best = session.best
     if best is None:
         return f"{used}; no design was simulated"

@@ -222,7 +222,7 @@ def _differences(
     now = {
         "score": None if best is None else best.score,
         "feasible": best is not None and best.feasible,
-        "simulations": session.budget.used,
+        "simulations": session.meter.used,
     }
     for name, value in now.items():
         if getattr(end, name) != value:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.registry import circuit_folders
 from acs_gym.specs import InvalidSpec, Spec
 from acs_gym.tiers import get_tier

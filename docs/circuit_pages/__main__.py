@@ -7,7 +7,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from acs_gym.circuit import Circuit, load_circuit
+from acs_gym.circuit import Circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.registry import BUNDLED
 from docs.circuit_pages import numbers, page
 from docs.circuit_pages.sheet import Sheet

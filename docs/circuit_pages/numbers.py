@@ -20,6 +20,7 @@ from acs_gym.circuit import Circuit
 from acs_gym.evaluation import Status
 from acs_gym.plotting.panels import Picture, panels
 from acs_gym.simulation.pool import shared_pool
+from acs_gym.simulation.uncharged import simulate_uncharged
 
 # Beyond these digits a result may depend on the machine; a page shows one less.
 _DIGITS = 4
@@ -121,7 +122,8 @@ def stale(circuit: Circuit, numbers: Numbers) -> list[str]:
 def _draw(task: acs_gym.Task, path: Path) -> tuple[str, ...]:
     """Write the reference's waveforms as a picture; the metrics that show in it."""
     assert task.reference is not None
-    outcome = shared_pool(1).run([task.job(task.reference, waveforms=True)])[0]
+    job = task.job(task.reference, waveforms=True)
+    (outcome,) = simulate_uncharged([job], shared_pool(1))
     evaluation = task.judge(task.reference, outcome)
     figure = plotting.draw_waveforms(task, evaluation, outcome.waveforms)
     # Text stays text and ids do not change: a small file that is the same every time.

@@ -9,14 +9,14 @@ from __future__ import annotations
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from acs_gym.evaluation import Evaluation, Status
-from acs_gym.session import BudgetExhausted, DesignLike, Session
+from acs_gym.session import Session
 from acs_gym.task import make_task
 from leaderboard.agents.analytic import AnalyticSimulator
 from leaderboard.agents.registry import build
@@ -66,26 +66,6 @@ class TookTooLong(BaseException):
     """Raised in an agent of this process; a BaseException, because agents catch the others."""
 
 
-@dataclass(slots=True)
-class _WatchedSession(Session):
-    """Counts the batches that were refused."""
-
-    refused: int = 0
-
-    def simulate(  # type: ignore[override]
-        self,
-        designs: DesignLike | list[DesignLike],
-        *,
-        conditions: Sequence[str] | None = None,
-    ) -> Evaluation | list[Evaluation]:
-        try:
-            # By name, because a dataclass with slots is another class than `super` was told of.
-            return Session.simulate(self, designs, conditions=conditions)
-        except BudgetExhausted:
-            self.refused += 1
-            raise
-
-
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One run of the agent.
@@ -97,7 +77,6 @@ class Trial:
     """
 
     session: Session
-    refused: int
     ended: str = ""
     exchange: Exchange | None = None
     transport: str = ""
@@ -128,7 +107,7 @@ def try_agent(
         command.patience = replace(command.patience, start_s=timeout_s, answer_s=timeout_s)
     agent_config(agent)
     agent_track(agent)
-    session = _WatchedSession(task, budget, SEED, simulator=AnalyticSimulator(task, failing))
+    session = Session(task, budget, seed=SEED, simulator=AnalyticSimulator(task, failing))
     ended = ""
     with tempfile.TemporaryDirectory(prefix="acs-gym-check-") as folder, session:
         offer_folder(agent, keep or Path(folder))
@@ -141,8 +120,8 @@ def try_agent(
         except BaseException as error:  # noqa: BLE001 - whatever it is, the author is to hear of it
             ended = f"{type(error).__name__}: {error}"[:_WORDS]
     if command is None:
-        return Trial(session, session.refused, ended)
-    return Trial(session, session.refused, ended, command.exchange, command.transport)
+        return Trial(session, ended)
+    return Trial(session, ended, command.exchange, command.transport)
 
 
 @contextmanager
@@ -300,15 +279,15 @@ def _survives_refusal(trials: list[Trial]) -> Finding:
         if trial.ended:
             return Finding(
                 check, Verdict.PROBLEM,
-                f"with a budget of {trial.session.budget.limit}: {trial.ended}",
+                f"with a budget of {trial.session.budget}: {trial.ended}",
                 "a batch larger than what remains is refused whole; ask for at most what remains",
             )  # fmt: skip
-    refused = sum(t.refused for t in trials)
+    refused = sum(t.session.usage.refused for t in trials)
     idle = [t for t in trials if not t.history]
     if idle:
         return Finding(
             check, Verdict.NOTE, f"refused {refused} times, it gave up with a budget of "
-            f"{idle[0].session.budget.limit} unspent", "ask again, for at most what remains",
+            f"{idle[0].session.budget} unspent", "ask again, for at most what remains",
         )  # fmt: skip
     said = (
         f"refused {refused} times, it went on" if refused else "it never asks for more than remains"

@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import overload
 
 from acs_gym.evaluation import Evaluation, Status
-from acs_gym.session import DesignLike, Recall, Session
+from acs_gym.session import Recall
 from acs_gym.specs import SpecSheet
 from leaderboard.cells.records import EvaluationRecord, TraceLine
 
@@ -39,36 +37,3 @@ def recall(specs: SpecSheet, recorded: Sequence[TraceLine]) -> Recall:
         return answers[key, asked].popleft() if answers.get((key, asked)) else None
 
     return answer
-
-
-@dataclass(slots=True)
-class CellSession(Session):
-    """A session that loses one design if it is killed.
-
-    A batch is simulated and recorded design by design; a cell has one simulator anyway.
-    """
-
-    @overload
-    def simulate(
-        self, designs: DesignLike, *, conditions: Sequence[str] | None = None
-    ) -> Evaluation: ...
-    @overload
-    def simulate(
-        self, designs: Sequence[DesignLike], *, conditions: Sequence[str] | None = None
-    ) -> list[Evaluation]: ...
-
-    def simulate(
-        self,
-        designs: DesignLike | Sequence[DesignLike],
-        *,
-        conditions: Sequence[str] | None = None,
-    ) -> Evaluation | list[Evaluation]:
-        if not isinstance(designs, (list, tuple)):
-            # `super()` fails in a class with slots.
-            return Session.simulate(self, designs, conditions=conditions)
-        whole = len(self.task.conditions.numbers(conditions)) * len(designs)
-        self.budget.charge(whole)  # All of them or none.
-        self.budget.refund(whole)
-        return [
-            e for design in designs for e in Session.simulate(self, [design], conditions=conditions)
-        ]

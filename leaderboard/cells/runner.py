@@ -34,7 +34,7 @@ from leaderboard.cells.records import (
     Timing,
     Usage,
 )  # fmt: skip
-from leaderboard.cells.replay import CellSession, recall
+from leaderboard.cells.replay import recall
 from leaderboard.cells.spec import CellSpec, run_key, session_seed
 from leaderboard.cells.store import Store, TraceWriter
 from leaderboard.contract import (
@@ -104,8 +104,13 @@ def run_cell(
     with store.begin(key, spec) as trace:
         recorder = Recorder(trace, on_progress, time.perf_counter())
         known = recall(task.specs, trace.recorded)
-        with CellSession(
-            task, spec.budget, session_seed(spec), on_call=recorder, recall=known
+        with Session(
+            task,
+            spec.budget,
+            seed=session_seed(spec),
+            one_by_one=True,
+            on_call=recorder,
+            recall=known,
         ) as session:
             verdict = _run_agent(agent, session)
             if (failure := recorder.failure) is not None:
@@ -290,7 +295,7 @@ def _attempts(kept: Sequence[Path]) -> str:
 def _usage(session: Session) -> Usage:
     failed = Counter(str(e.status) for e in session.history if e.status is not Status.OK)
     return Usage(
-        simulations=session.budget.used,
+        simulations=session.meter.used,
         calls=len(session.history),
         duplicates=session.usage.duplicates,
         failed=dict(sorted(failed.items())),

@@ -18,7 +18,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.registry import circuit_folders
 from leaderboard.cells.fingerprint import CONTAINER
 from leaderboard.cells.records import Result

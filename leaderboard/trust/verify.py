@@ -23,6 +23,7 @@ from acs_gym.evaluation import Evaluation, Status
 from acs_gym.pdks import PdkError
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, WorkerPool
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task, TaskNotFound, make_task
 from acs_gym.vacask import VacaskNotFound, find_vacask, second_opinions
 from leaderboard.cells.fingerprint import simulator_version
@@ -338,8 +339,7 @@ def _robust_scores(cell: StoredCell, task: Task, salt: Salt) -> tuple[list[float
 
 def _run_afresh(jobs: Sequence[Job]) -> list[Outcome]:
     for _ in range(_ATTEMPTS):
-        with WorkerPool(1) as pool:
-            outcomes = pool.run(jobs)
+        outcomes = simulate_uncharged(jobs)
         if all(o.status is not Status.INFRA_ERROR for o in outcomes):
             break
     return outcomes

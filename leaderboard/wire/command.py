@@ -131,7 +131,7 @@ class CommandAgent(ABC):
         """
 
     def _begin(self, session: Session) -> Exchange:
-        if session.budget.limit is None:
+        if session.budget is None:
             raise ValueError(
                 f"a {self.transport} agent needs a session with a budget; this one has no limit"
             )

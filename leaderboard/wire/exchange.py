@@ -126,7 +126,7 @@ class Exchange:
 
     def use(self, tools: McpTools, name: str, arguments: object) -> ToolAnswer:
         """What a tool gives, which is charged and counted as `call` is. Raises as `reply` does."""
-        used = self.session.budget.used
+        used = self.session.meter.used
         answer = tools.call(name, arguments)
         if answer.refused:
             code = m.OVER_BUDGET if answer.over_budget else m.INVALID_PARAMS
@@ -189,10 +189,10 @@ class Exchange:
 
     def _left(self) -> dict[str, int]:
         session = self.session
-        return {"remaining": int(session.remaining), "simulations": int(session.budget.remaining)}
+        return {"remaining": int(session.remaining), "simulations": int(session.meter.remaining)}
 
     def _simulate(self, params: m.Simulate) -> dict[str, Any]:
-        before = self.session.budget.used
+        before = self.session.meter.used
         try:
             self.session.task.conditions.numbers(params.conditions)
         except ValueError as error:
@@ -202,7 +202,7 @@ class Exchange:
         except BudgetExhausted:
             left = int(self.session.remaining)
             if params.conditions is not None:
-                left = int(self.session.budget.remaining) // len(params.conditions)
+                left = int(self.session.meter.remaining) // len(params.conditions)
             raise Refused(
                 m.OVER_BUDGET,
                 f"{len(params.designs)} designs asked for, {left} remain; nothing was simulated or "
@@ -217,7 +217,7 @@ class Exchange:
     def _count_simulated(self, used: int, evaluations: Sequence[Evaluation]) -> None:
         """A call simulated; `used` is what was charged before it. Raises AgentFailed."""
         self._idle = 0
-        self._uncharged = self._uncharged + 1 if self.session.budget.used == used else 0
+        self._uncharged = self._uncharged + 1 if self.session.meter.used == used else 0
         if self._uncharged >= _UNCHARGED_ALLOWED:
             raise AgentFailed(f"the simulator failed: {evaluations[-1].message}")
 

@@ -49,7 +49,7 @@ def test_a_hit_is_charged_like_any_simulation(task: acs_gym.Task, tmp_path: Path
         task.session(simulator=simulator).simulate(DESIGN)
         session = task.session(budget=6, simulator=simulator)
         session.simulate(DESIGN)
-        assert session.budget.used == 3 and simulator.hits == 3
+        assert session.meter.used == 3 and simulator.hits == 3
         session.simulate(DESIGN)
         with pytest.raises(acs_gym.BudgetExhausted):
             session.simulate(DESIGN)

@@ -6,13 +6,15 @@ import json
 import math
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 import acs_gym
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
 from acs_gym.circuit_lint import suspicions
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.cli import main
 from acs_gym.cli.new import TEMPLATE
 from acs_gym.registry import BUNDLED
@@ -125,7 +127,19 @@ SMUGGLED = {
     "a variable": (BENCH, "dc {v_cm}", "dc $HOME", "a circuit runs no programs"),
     "a second command": (BENCH, "dc {v_cm}", "dc 1 ; shell rm -rf ~", "a circuit runs no programs"),
     "quotes": (BENCH, "dc {v_cm}", "dc \"x\"", "quotes are not allowed"),
-    "a value that is a command": (BENCH, "{c_load}", "1p | sh", "cannot read the value"),
+    "a value that is a command": (BENCH, "{c_load}", "1p | sh", "'sh' is not allowed"),
+    "a random source": (BENCH, "dc {v_cm}", "dc 1 trnoise(1m 1n 0 0)", "'trnoise' is not allowed"),
+    "samples from a file": (BENCH, "dc {v_cm}", "pwl file=/etc/passwd", "'file' is not allowed"),
+    "samples of a program": (BENCH, "dc {v_cm}", "dc 0 external", "come from outside the circuit"),
+    "a formula of voltages": (BENCH, "rout out", "e1 a 0 poly(1) b 0 1\nrout out", "'poly(1)' is not"),
+    "a node that is a word": (BENCH, "rout out", "ex out 0 value 0 5\nrout out", "would read a formula"),
+    "a resistor's formula": (BENCH, "{c_load}", "1p vol=1", "'vol' is not allowed"),
+    "an expression too many": (BENCH, "dc {v_cm}", "sin(0 {v_cm} 1k)", "or inside pulse(...)"),
+    "a gain that is an expression": (BENCH, "rout out", "e1 a 0 b 0 {v_cm}\nrout out", "cannot read"),
+    "two waveforms": (BENCH, "dc {v_cm}", "pulse(0 1) sin(0 1 1k)", "cannot read the value"),
+    "a line without end": (BENCH, "vcm ", "vx 0 0 pwl(0" + " 1" * 12_000 + ")\nvcm ", "at most 20000"),
+    "Python's own name": ("circuit.toml", "vdd = 1.8", "__debug__ = 1\nvdd = 1", "a name is a letter"),
+    "no number": ("circuit.toml", "vdd = 1.8", "vdd = nan", "should be a finite number"),
     "a behavioural source": (BENCH, "rout out", "bx out 0 v=1\nrout out", "may compute anything"),
     "compiled code": (BENCH, "rout out", "afile out 0 filesrc\nrout out", "compiled code"),
     "a transistor of its own": (BENCH, "rout out", "m1 out 0 0 0 x\nrout out", "belong to the PDK"),
@@ -179,6 +193,30 @@ def test_a_file_that_is_no_small_text_file_of_the_folder_is_not_read(
     refused(f"{len(original) + 400_000} bytes long; at most")
     (folder / file).write_bytes(original + b"\xff\xfe")
     refused(f"not UTF-8 text (byte {len(original)})")
+
+
+@pytest.mark.parametrize("file", ["circuit.toml", "reference.toml"])
+@pytest.mark.parametrize(
+    "text",
+    ["a." * 60_000 + "a = 1", "[" + '"a".' * 40_000 + "a]", "a = " + "[" * 120_000,
+     "a = " + "{a = " * 30_000],
+    ids=["key", "table", "array", "inline"],
+)  # fmt: skip
+def test_what_is_nested_without_end_is_refused_before_it_is_read(
+    folder: Path, file: str, text: str
+) -> None:
+    path = folder / file
+    path.write_text('# "a.b" [[[\ntitle = """[[[\n"""\n' + text)
+    start = time.perf_counter()
+    with pytest.raises(CircuitError, match=rf"{file}:4: .* 16 (parts|deep)"):
+        load_circuit(folder)
+    assert time.perf_counter() - start < 1.0
+
+
+def test_a_json_file_nested_without_end_is_refused(folder: Path) -> None:
+    (folder / "targets.json").write_text("[" * 1_000_000)
+    with pytest.raises(CircuitError, match=r"targets\.json: file: .*recursion limit"):
+        load_circuit(folder)
 
 
 def test_a_link_within_the_folder_is_fine(folder: Path) -> None:

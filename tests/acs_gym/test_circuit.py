@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import acs_gym
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.pdks import get_pdk
 from acs_gym.registry import BUNDLED
 from acs_gym.simulation.deck import build_program
@@ -61,7 +62,7 @@ def test_bundled_circuits_load_and_tie_matched_devices(path: Path) -> None:
         ("circuit.toml", "[pdk.generic]", '[tier.fast]\n[pdk.generic]', r"tier\.fast"),
         ("circuit.toml", "[pdk.generic]", "[pdk.generic]\ntier.tt.targets = {gian = 1}", "gian"),
         ("reference.toml", "[generic.tt]", "[generic.xy]", r"generic\.xy"),
-        ("circuit.toml", 'signal = "v(out)-v_cm"', 'signal = "__import__"', "unknown name"),
+        ("circuit.toml", 'signal = "v(out)-v_cm"', 'signal = "__import__"', "Python's own"),
         ("circuit.toml", 'command = "op"', 'command = "shell ls"', r"bench\.0\.analysis\.0\.command"),
         ("circuit.toml", 'command = "op"', 'command = "op; quit"', r"bench\.0\.analysis\.0\.command"),
         ("circuit.toml", 'excite = ["vin", "vfb"]', 'excite = ["vx"]', "excites vx"),

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import acs_gym
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.difficulty import (
     Difficulty,
     known_difficulty,

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import acs_gym
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
 from acs_gym.circuit_lint import suspicions
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.cli import main
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.pdks import get_pdk

@@ -175,14 +175,14 @@ def test_the_turn_that_uses_up_the_budget_truncates() -> None:
     env.reset(seed=0)
     zero = np.zeros(len(env.task.space))
     ends = [env.step(zero)[3] for _ in range(3)]
-    assert ends == [False, False, True] and env.session.budget.used == 3
+    assert ends == [False, False, True] and env.session.meter.used == 3
     with pytest.raises(ResetNeeded, match="over"):
         env.step(zero)
     _, info = env.reset()  # A new episode costs nothing, but has nothing to spend either.
     assert info["remaining_budget"] == 0
     with pytest.raises(acs_gym.BudgetExhausted, match="budget of 3"):
         env.step(zero)
-    assert env.session.budget.used == 3
+    assert env.session.meter.used == 3
 
 
 def test_a_given_session_is_the_meter_and_stays_open() -> None:
@@ -261,8 +261,8 @@ def test_a_copy_makes_no_budget() -> None:
     env.step(zero)
     twin, stored = copy.deepcopy(env), pickle.loads(pickle.dumps(env))
     twin.step(zero)
-    assert env.session.budget.used == 2 and env.session is twin.session
-    assert stored.session.budget.used == 1 and stored.session.remaining == 2
+    assert env.session.meter.used == 2 and env.session is twin.session
+    assert stored.session.meter.used == 1 and stored.session.remaining == 2
 
 
 def test_a_given_session_does_not_hinder_pickling() -> None:
@@ -272,9 +272,9 @@ def test_a_given_session_does_not_hinder_pickling() -> None:
         env.reset(seed=0)
         env.step(np.zeros(len(task.space), np.float32))
         stored = pickle.loads(pickle.dumps(env))
-        assert stored.unwrapped.session.budget.used == 1
+        assert stored.unwrapped.session.meter.used == 1
         stored.step(np.zeros(len(task.space), np.float32))
-        assert session.budget.used == 1
+        assert session.meter.used == 1
 
 
 # --- wrong use ----------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ def test_an_action_that_is_none_is_refused_and_free(action: object, said: str) -
     env.reset(seed=0)
     with pytest.raises(ValueError, match=said):
         env.step(action)  # type: ignore[arg-type]
-    assert env.session.budget.used == 0 and env.snapshot().turn == 0
+    assert env.session.meter.used == 0 and env.snapshot().turn == 0
 
 
 def test_stepping_outside_an_episode(env: SizingEnv) -> None:

@@ -39,6 +39,31 @@ def test_refuses_everything_but_arithmetic(text: str) -> None:
         Expression(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sqrt(w, l)", "sqrt takes one argument, got 2"),
+        ("abs()", "abs takes one argument, got 0"),
+        ("min(w)", "min takes two arguments, got 1"),
+        (
+            "max(1, w, l)",
+            r"max takes two arguments, got 3; nest it for more: max\(a, max\(b, c\)\)",
+        ),
+        ("w*sqrt", r"sqrt is a function; write sqrt\(...\)"),
+        ("v(_vector) + _vector0", "'_vector0' is a name of Python's own"),
+        ("__debug__", "'__debug__' is a name of Python's own"),
+        ("ﬁ + 1", "'ﬁ' is not allowed; write names in ASCII letters"),
+    ],
+)
+def test_what_is_wrong_is_said_when_it_is_read(text: str, said: str) -> None:
+    with pytest.raises(ExpressionError, match=said):
+        Expression(text)
+
+
+def test_a_phasor_has_no_whole_part() -> None:
+    assert np.isnan(Expression("int(v(out))")({"v(out)": np.array([1 + 1j])}))
+
+
 def test_a_missing_name_is_named_with_the_known_ones() -> None:
     with pytest.raises(ExpressionError, match="uses 'q', which is not one of: w"):
         Expression("q*2")({"w": 1.0})

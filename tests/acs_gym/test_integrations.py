@@ -141,7 +141,7 @@ def test_conditions_are_charged_as_ever(told: Told) -> None:
     task = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="mc3")
     session = task.session(budget=3)
     (score,), _ = told(session, task.space.to_unit(task.reference or {})[None])
-    assert session.budget.used == task.cost == 3 and score == session.history[0].score
+    assert session.meter.used == task.cost == 3 and score == session.history[0].score
 
 
 def test_slacks_are_finite_and_keep_every_margin() -> None:
@@ -259,7 +259,7 @@ def test_a_test_problem_has_the_shapes_and_options_of_botorch_s_own(ota: acs_gym
     assert not problem.is_minimization_problem
     x = torch.rand(2, 3, n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert problem(x).shape == (2, 3) and problem.evaluate_slack(x).shape == (2, 3, k)
-    assert problem.is_feasible(x).shape == (2, 3) and session.budget.used == 6
+    assert problem.is_feasible(x).shape == (2, 3) and session.meter.used == 6
     assert problem(x[:0]).shape == (0, 3)
     assert torch.equal(SizingProblem(session, negate=True)(x), -problem(x))
     assert problem(x[0, 0].float()).dtype == torch.float32

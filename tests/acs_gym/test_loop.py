@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import acs_gym
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.design import Design
 from acs_gym.evaluation import Status
 from acs_gym.registry import BUNDLED

@@ -21,7 +21,7 @@ def test_every_transistor_has_one_and_none_is_charged(points):
         p.name.lower(): p.kind for p in task.circuit.dut.primitives if p.kind in ("nfet", "pfet")
     }
     assert {p.name: p.kind for p in found.values()} == wanted
-    assert session.budget.used == 1 and len(session.history) == 1
+    assert session.meter.used == 1 and len(session.history) == 1
 
 
 @pytest.mark.parametrize("pdk", ["generic"])

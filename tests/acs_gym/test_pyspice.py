@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import acs_gym
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.evaluation import Status
 from acs_gym.registry import BUNDLED
 from acs_gym.simulation.engine import Outcome
@@ -92,7 +93,7 @@ def test_both_drivers_give_the_same_bits(task: acs_gym.Task) -> None:
 def test_the_driver_really_is_pyspice_and_notes_on_stderr_are_no_errors() -> None:
     said = run_python(
         "import logging, acs_gym; logging.basicConfig()\n"
-        "from acs_gym.simulation.driver import NgSpice, open_driver\n"
+        "from acs_gym.simulation.driver_choice import open_driver\n"
         "driver = open_driver('pyspice')\n"
         "from PySpice.Spice.NgSpice.Shared import NgSpiceShared\n"
         "print(isinstance(driver._pipe, NgSpiceShared), open_driver('pyspice') is driver)\n"

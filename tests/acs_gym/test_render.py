@@ -87,7 +87,7 @@ def test_drawing_is_not_charged() -> None:
     env.reset(seed=0)
     env.step(np.zeros(len(env.task.space)))
     env.render()
-    assert env.session.budget.used == 1
+    assert env.session.meter.used == 1
 
 
 def test_every_spec_is_in_the_picture(task: acs_gym.Task, in_process: Simulator) -> None:

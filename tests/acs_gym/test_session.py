@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import acs_gym
-from acs_gym import BudgetExhausted, SimulationBudget, Status
-from acs_gym.session import Call
+from acs_gym import BudgetExhausted, SimulationMeter, Status
+from acs_gym.session import Call, Session
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, Simulator
 
@@ -58,7 +58,7 @@ def test_duplicates_are_charged_and_served_without_simulating(ota: acs_gym.Task)
     reference = ota.reference or {}
     session.simulate([reference, reference])
     session.simulate(reference)
-    assert simulator.ran == 1 and session.budget.used == 3 and session.usage.duplicates == 2
+    assert simulator.ran == 1 and session.meter.used == 3 and session.usage.duplicates == 2
     assert [c.duplicate for c in calls] == [False, True, True]
 
 
@@ -71,7 +71,7 @@ def test_invalid_designs_are_evaluations_and_are_charged(ota: acs_gym.Task) -> N
         evaluation = session.simulate([design])[0]  # type: ignore[list-item]
         assert evaluation.status is Status.INVALID_DESIGN and evaluation.score == 0.0
         assert evaluation.message
-    assert simulator.ran == 0 and session.budget.used == len(bad)
+    assert simulator.ran == 0 and session.meter.used == len(bad)
 
 
 def test_a_name_that_no_file_can_hold_is_written_as_its_escape(ota: acs_gym.Task) -> None:
@@ -94,7 +94,7 @@ def test_what_is_recalled_is_charged_and_not_simulated(ota: acs_gym.Task) -> Non
     session.recall = recall
     first, second, third = session.simulate([reference, other, reference])
     assert first is told and third is told and simulator.ran == 1
-    assert session.budget.used == 3 and session.usage.duplicates == 1
+    assert session.meter.used == 3 and session.usage.duplicates == 1
     assert session.history == [first, second, third] and len(keys) == 2
     session.simulate([other, reference])
     assert len(keys) == 2 and simulator.ran == 1  # Both are known now.
@@ -107,8 +107,8 @@ def test_a_failure_of_ours_that_is_recalled_is_simulated_when_it_is_asked_for_ag
     lost = ota.session(budget=1, simulator=Counting(broken=0.0)).simulate(reference)
     session, answers = ota.session(budget=2, simulator=Counting()), [lost]
     session.recall = lambda _key, _asked: answers.pop() if answers else None
-    assert session.simulate(reference) == lost and session.budget.used == 0
-    assert session.simulate(reference).status is Status.OK and session.budget.used == 1
+    assert session.simulate(reference) == lost and session.meter.used == 0
+    assert session.simulate(reference).status is Status.OK and session.meter.used == 1
 
 
 def test_a_batch_that_does_not_fit_is_refused_whole(ota: acs_gym.Task) -> None:
@@ -121,6 +121,47 @@ def test_a_batch_that_does_not_fit_is_refused_whole(ota: acs_gym.Task) -> None:
     with pytest.raises(BudgetExhausted):
         session.simulate(ota.reference or {})
     assert len(session.history) == 3
+
+
+def test_everything_after_the_budget_is_named(ota: acs_gym.Task) -> None:
+    session = Session(ota, budget=3, seed=7)
+    assert session.budget == 3 == session.meter.limit and session.seed == 7
+    assert Session(ota, 3).budget == 3 and Session(ota).budget is None
+    with pytest.raises(TypeError, match="positional"):
+        Session(ota, 3, 7)  # type: ignore[misc]
+
+
+def test_a_batch_that_is_not_admitted_is_refused_whole_and_counted(ota: acs_gym.Task) -> None:
+    def admit(designs: int) -> None:
+        if designs > 1:
+            raise BudgetExhausted("one design at a time here")
+
+    reference, simulator = ota.reference or {}, Counting()
+    session = Session(ota, 2, simulator=simulator, admit=admit)
+    with pytest.raises(BudgetExhausted, match="one design at a time here"):
+        session.simulate([reference] * 2)
+    assert session.remaining == 2 and simulator.ran == 0 and session.usage.refused == 1
+    assert session.simulate([reference])[0].status is Status.OK
+    session.simulate(reference)
+    with pytest.raises(BudgetExhausted, match="0 of 2 left"):
+        session.simulate(reference)
+    assert session.usage.refused == 2 and len(session.history) == 2
+
+
+def test_one_by_one_tells_of_each_design_before_the_next_is_simulated(ota: acs_gym.Task) -> None:
+    rng, simulator = np.random.default_rng(1), Counting()
+    first, second = (ota.space.sample(rng) for _ in range(2))
+    seen: list[tuple[int, bool, int]] = []
+    session = Session(
+        ota, 4, simulator=simulator, one_by_one=True,
+        on_call=lambda c: seen.append((simulator.ran, c.duplicate, session.meter.used)),
+    )  # fmt: skip
+    batch = session.simulate([first, second, first])
+    assert seen == [(1, False, 3), (2, False, 3), (2, True, 3)], "charged as a whole, first"
+    assert batch == session.history and batch[0] == batch[2]
+    with pytest.raises(BudgetExhausted, match="2 simulations asked for, 1 of 4 left"):
+        session.simulate([first, second])
+    assert session.simulate({**first, "w_pair": math.inf}).status is Status.INVALID_DESIGN
 
 
 def test_only_our_own_failures_are_not_charged(ota: acs_gym.Task) -> None:
@@ -156,22 +197,22 @@ def test_usage_only_adds_up(ota: acs_gym.Task) -> None:
 
 @given(st.integers(0, 30), st.lists(st.integers(0, 6), max_size=20))
 def test_the_meter_never_exceeds_its_limit(limit: int, costs: list[int]) -> None:
-    budget = SimulationBudget(limit)
+    meter = SimulationMeter(limit)
     spent = 0
     for cost in costs:
         if spent + cost <= limit:
-            budget.charge(cost)
+            meter.charge(cost)
             spent += cost
         else:
             with pytest.raises(BudgetExhausted):
-                budget.charge(cost)
-        assert budget.used == spent <= limit and budget.remaining == limit - spent
+                meter.charge(cost)
+        assert meter.used == spent <= limit and meter.remaining == limit - spent
 
 
 @pytest.mark.parametrize("limit", [-1, True])
 def test_a_budget_that_makes_no_sense_is_refused(limit: int) -> None:
     with pytest.raises(ValueError, match="a budget is a number of simulations"):
-        SimulationBudget(limit)
+        SimulationMeter(limit)
 
 
 def test_batches_over_two_workers_equal_one_at_a_time(ota: acs_gym.Task) -> None:

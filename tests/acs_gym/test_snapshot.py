@@ -102,7 +102,7 @@ def test_restoring_shows_the_same_observation_and_costs_nothing() -> None:
     again, info_again = env.restore(state)
     assert all((again[k] == observation[k]).all() for k in observation)
     assert info_again == {**info, "remaining_budget": 1.0}
-    assert env.session.budget.used == 2
+    assert env.session.meter.used == 2
 
 
 def test_restoring_gives_no_budget_back() -> None:
@@ -116,7 +116,7 @@ def test_restoring_gives_no_budget_back() -> None:
     env.restore(state)
     with pytest.raises(acs_gym.BudgetExhausted):
         env.step(np.zeros(N))
-    assert env.session.budget.used == 3
+    assert env.session.meter.used == 3
 
 
 def test_the_end_of_an_episode_is_part_of_its_state() -> None:

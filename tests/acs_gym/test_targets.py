@@ -23,8 +23,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import acs_gym
-from acs_gym.circuit import CircuitError, load_circuit
+from acs_gym.circuit import CircuitError
 from acs_gym.circuit_lint import suspicions
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.cli import main
 from acs_gym.design import DesignSpace, Parameter
 from acs_gym.envs.sizing import SizingEnv

@@ -213,16 +213,16 @@ def test_a_design_costs_its_conditions_or_those_up_to_the_first_failing_one() ->
     session = full.session(budget=100, simulator=simulator)
     assert session.remaining == 4
     evaluation = session.simulate(reference)
-    assert evaluation.cost == 25 and session.budget.used == 25 and not evaluation.feasible
+    assert evaluation.cost == 25 and session.meter.used == 25 and not evaluation.feasible
     early = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="pvt", stop_at_first_failure=True)
     assert early.digest != full.digest
     simulator = Scripted(good=7)
     session = early.session(budget=100, simulator=simulator)
     evaluation = session.simulate(reference)
-    assert evaluation.cost == 8 and session.budget.used == 8 and simulator.seen == 8
+    assert evaluation.cost == 8 and session.meter.used == 8 and simulator.seen == 8
     assert not evaluation.feasible
     assert session.simulate(reference).cost == 8, "a duplicate costs the same again"
-    assert session.budget.used == 16
+    assert session.meter.used == 16
 
 
 def test_a_tier_through_workers_equals_the_same_in_process(pdk: str) -> None:
@@ -322,13 +322,13 @@ def test_some_conditions_are_charged_and_judged_and_the_rest_may_follow() -> Non
     session = task.session(budget=60, simulator=simulator)
     reference = ota("tt").reference or {}
     part = session.simulate(reference, conditions=names(task, 24, 3))
-    assert part.cost == 2 == session.budget.used == simulator.seen
+    assert part.cost == 2 == session.meter.used == simulator.seen
     assert list(part.by_condition) == names(task, 3, 24), "in the tier's order"
     assert not part.complete and part.unknown == 23 and not part.feasible
     assert part.score == 2 / 25, "what is not simulated is not met"
     rest = [c.name for c in task.conditions.conditions if c.name not in part.by_condition]
     whole = session.simulate(reference, conditions=rest)
-    assert whole.cost == 23 and session.budget.used == 25 == simulator.seen
+    assert whole.cost == 23 and session.meter.used == 25 == simulator.seen
     assert whole.complete and whole.feasible and whole.score == 1.0
     at_once = task.session(simulator=Scripted(good=100)).simulate(reference)
     assert replace(whole, cost=25) == at_once, "and the same as in one call"
@@ -342,7 +342,7 @@ def test_what_is_known_is_charged_again_and_not_simulated_again() -> None:
     first = session.simulate(reference, conditions=names(task, 0, 1))
     again = session.simulate(reference, conditions=names(task, 1))
     more = session.simulate([reference, reference], conditions=names(task, 1, 2))
-    assert simulator.seen == 3 and session.budget.used == 2 + 1 + 4
+    assert simulator.seen == 3 and session.meter.used == 2 + 1 + 4
     assert again == replace(first, cost=1), "all that is known of it"
     assert more[0] == more[1] and list(more[0].by_condition) == names(task, 0, 1, 2)
     assert [c.duplicate for c in calls] == [False, True, False, True]
@@ -402,7 +402,7 @@ def test_conditions_that_the_tier_has_not_are_named(conditions: Any, why: str) -
     session = ota("pvt").session(budget=50, simulator=Scripted(good=9))
     with pytest.raises(ValueError, match=re.escape(why)):
         session.simulate(ota("tt").reference or {}, conditions=conditions)
-    assert session.budget.used == 0 and not session.history
+    assert session.meter.used == 0 and not session.history
 
 
 @given(st.integers(1, 200), st.data())
@@ -425,7 +425,7 @@ def test_part_of_a_batch_that_does_not_fit_is_charged_nothing() -> None:
     with pytest.raises(BudgetExhausted):
         session.simulate([ota("tt").reference or {}] * 2, conditions=names(task, 0, 1, 2))
     assert session.simulate({"w_pair": 1.0}, conditions=names(task, 0, 1)).cost == 2
-    assert session.budget.used == 2
+    assert session.meter.used == 2
 
 
 ENDS = st.sampled_from(Status)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from acs_gym.circuit import load_circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.pdks import get_pdk
 from acs_gym.simulation.deck import build_program
 from acs_gym.simulation.engine import Outcome

@@ -14,7 +14,7 @@ import pytest
 
 import acs_gym
 import acs_gym.vacask.compare as compare_module
-from acs_gym.circuit import load_circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.cli import main as acs_gym_command
 from acs_gym.evaluation import Status
 from acs_gym.expressions import Expression

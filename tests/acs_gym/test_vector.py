@@ -124,7 +124,7 @@ def test_without_autoreset_the_caller_resets() -> None:
         ours.step(zeros(2))
     ours.reset(options={"reset_mask": np.array([False, True])})
     theirs.reset()
-    assert ours.session.budget.used == 4
+    assert ours.session.meter.used == 4
     assert_same(ours.step(zeros(2))[:3], theirs.step(zeros(2))[:3])
 
 
@@ -204,22 +204,14 @@ def test_same_seed_and_actions_give_the_same_bits() -> None:
 
 
 def test_a_step_is_one_batch() -> None:
-    with acs_gym.make_task(SMALL, pdk="generic").session() as session:
-        batches: list[int] = []
-        simulate = type(session).simulate
-
-        class Counting(acs_gym.Session):
-            def simulate(self, designs: Any) -> Any:
-                batches.append(len(designs))
-                return simulate(self, designs)
-
-        counting = Counting(session.task)
-        envs = started(4, session=counting)
+    batches: list[int] = []
+    with acs_gym.Session(acs_gym.make_task(SMALL, pdk="generic"), admit=batches.append) as session:
+        envs = started(4, session=session)
         for _ in range(5):
             envs.step(envs.action_space.sample())
         assert batches == [4, 4, 4, 4]  # The fourth step reset every episode.
         envs.close()
-        counting.simulate([])  # Still open.
+        session.simulate([])  # Still open.
 
 
 def test_an_unmetered_session_does_not_remember_for_ever() -> None:
@@ -253,7 +245,7 @@ def test_rendering() -> None:
     frames = drawn.render()
     assert frames is not None and empty is not None and len(frames) == 2
     assert (frames[0] != frames[1]).any() and (frames[0] != empty[0]).any()
-    assert drawn.session.budget.used == 2
+    assert drawn.session.meter.used == 2
     with pytest.raises(ResetNeeded):
         make(render_mode="ansi").render()
 
@@ -276,7 +268,7 @@ def test_the_budget_is_shared_and_the_step_that_uses_it_up_truncates(mode: Autor
     before = envs.snapshot()
     with pytest.raises(acs_gym.BudgetExhausted, match=r"simulates 3 .*budget of 8 .*covers 2 more"):
         envs.step(zeros())
-    assert envs.session.budget.used == 6 and envs.snapshot() == before
+    assert envs.session.meter.used == 6 and envs.snapshot() == before
     assert {state.turn for state in before} == {0}
 
 
@@ -292,7 +284,7 @@ def test_a_sub_environment_that_only_resets_costs_nothing() -> None:
     envs = started(2, budget=5, stop_when_feasible=True)
     envs.step(np.stack([reference_action(envs.task), np.zeros(N)]))
     _, rewards, *_, infos = envs.step(zeros(2))
-    assert envs.session.budget.used == 3 and rewards[0] == 0.0
+    assert envs.session.meter.used == 3 and rewards[0] == 0.0
     assert infos["turn"].tolist() == [0, 2]
     assert infos["_evaluation"].tolist() == [False, True] and infos["evaluation"][0] is None
 
@@ -301,7 +293,7 @@ def test_a_budget_smaller_than_a_batch_buys_nothing() -> None:
     envs = started(3, budget=2)
     with pytest.raises(acs_gym.BudgetExhausted, match="simulates 3"):
         envs.step(zeros())
-    assert envs.session.budget.used == 0
+    assert envs.session.meter.used == 0
 
 
 def test_a_given_session_is_the_meter() -> None:
@@ -321,7 +313,7 @@ def test_a_copy_makes_no_budget() -> None:
     envs = started(2, budget=4)
     twin = copy.deepcopy(envs)
     twin.step(zeros(2))
-    assert envs.session.budget.used == 2
+    assert envs.session.meter.used == 2
     assert [s.turn for s in (*envs.snapshot(), *twin.snapshot())] == [0, 0, 1, 1]
 
 
@@ -331,4 +323,4 @@ def test_a_budget_counts_simulations_and_a_design_may_cost_several() -> None:
     envs = started(2, tier="mc2", budget=4 * cost + 3)
     *_, truncated, infos = envs.step(zeros(2))
     assert not truncated.any() and infos["remaining_budget"].tolist() == [3.0, 3.0]
-    assert envs.step(zeros(2))[3].all() and envs.session.budget.used == 4 * cost
+    assert envs.step(zeros(2))[3].all() and envs.session.meter.used == 4 * cost

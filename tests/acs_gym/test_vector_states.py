@@ -128,7 +128,7 @@ def test_actions_that_are_none_are_refused_and_free(actions: Any, said: str) -> 
     before = envs.snapshot()
     with pytest.raises(ValueError, match=said):
         envs.step(actions)
-    assert envs.session.budget.used == 0 and envs.snapshot() == before
+    assert envs.session.meter.used == 0 and envs.snapshot() == before
 
 
 @pytest.mark.parametrize(

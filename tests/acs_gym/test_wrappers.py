@@ -457,4 +457,4 @@ def test_an_action_that_is_none_is_refused_and_free(wrap: Wrap, action: Any, sai
     with pytest.raises(ValueError, match=said):
         env.step(action)
     assert env.snapshot() == before
-    assert env.unwrapped.session.budget.used == 0  # type: ignore[attr-defined]
+    assert env.unwrapped.session.meter.used == 0  # type: ignore[attr-defined]

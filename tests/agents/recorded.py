@@ -95,7 +95,7 @@ def record_mcp(path: Path, task: Task) -> Path:
         session.on_call = lambda c: writer.write(Simulated.of(len(session.history), c.evaluation))
         session.simulate(task.reference or {})
         session.simulate([task.space.sample(np.random.default_rng(k)) for k in range(6)])
-        best, used = session.best, session.budget.used
+        best, used = session.best, session.meter.used
     assert best is not None
     writer.write(
         End(

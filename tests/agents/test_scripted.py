@@ -66,7 +66,7 @@ def run(
 ) -> list[Evaluation]:
     with task.session(budget=budget, simulator=simulator) as session:
         (agent or ScriptedAgent()).run(session)
-        assert session.budget.used <= budget
+        assert session.meter.used <= budget
         return list(session.history)
 
 

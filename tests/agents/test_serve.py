@@ -108,7 +108,7 @@ def test_a_random_model_talks_nonsense_and_the_run_ends_in_order(
         LlmAgent(config, transcript=tmp_path / "t").run(session)
     records = read_transcript(tmp_path / "t")
     replies = [r for r in records if r.type == "reply"]
-    assert len(replies) == IDLE_TURNS_ALLOWED and session.budget.used == 0
+    assert len(replies) == IDLE_TURNS_ALLOWED and session.meter.used == 0
     assert "simulated nothing" in records[-1].reason
     assert session.usage.tokens > 0 and not any(r.tokens_estimated for r in replies)
     assert all(0 < r.completion_tokens <= 12 for r in replies)

@@ -63,7 +63,7 @@ def test_several_designs_in_one_call_are_charged_each(toolbox, task):
     designs = [task.space.from_unit([u] * len(task.space)) for u in (0.4, 0.5, 0.6)]
     answer = json.loads(toolbox.call("simulate", {"designs": designs}).text)
     assert [r["design"] for r in answer["results"]] == [1, 2, 3]
-    assert toolbox.session.budget.used == 3 and answer["simulations_left"] == 1
+    assert toolbox.session.meter.used == 3 and answer["simulations_left"] == 1
 
 
 @pytest.mark.parametrize("form", ["bare", "single", "under design"])
@@ -77,7 +77,7 @@ def test_a_design_without_the_list_around_it_is_understood(toolbox, task, form):
 def test_what_is_no_design_is_refused_and_not_charged(toolbox, arguments, says):
     answer = toolbox.call("simulate", arguments)
     assert answer.refused and says in json.loads(answer.text)["error"]
-    assert toolbox.session.budget.used == 0
+    assert toolbox.session.meter.used == 0
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_is_no_design_is_refused_and_not_charged(toolbox, arguments, says):
 def test_a_wrong_value_is_answered_with_what_is_allowed(toolbox, task, change, says):
     answer = toolbox.call("simulate", {"designs": [task.reference | change]})
     assert answer.refused and says in json.loads(answer.text)["error"]
-    assert toolbox.session.budget.used == 0
+    assert toolbox.session.meter.used == 0
 
 
 def test_every_mistake_is_named_at_once(toolbox, task):
@@ -110,7 +110,7 @@ def test_one_bad_design_refuses_the_whole_call(toolbox, task):
 def test_more_designs_than_are_left_are_refused_whole(toolbox, task):
     answer = toolbox.call("simulate", {"designs": [task.reference] * 5})
     assert answer.refused and "4 can still be simulated" in answer.text
-    assert toolbox.session.budget.used == 0
+    assert toolbox.session.meter.used == 0
 
 
 def test_an_unknown_tool_is_answered_with_the_tools(toolbox):
@@ -123,7 +123,7 @@ def test_the_operating_point_is_free_and_of_every_transistor(toolbox, task):
     toolbox.call("simulate", {"designs": [task.reference]})
     answer = json.loads(toolbox.call("operating_point", {"design": None}).text)
     names = {p.name.lower() for p in task.circuit.dut.primitives if p.kind in ("nfet", "pfet")}
-    assert set(answer["transistors"]) == names and toolbox.session.budget.used == 1
+    assert set(answer["transistors"]) == names and toolbox.session.meter.used == 1
     pair = answer["transistors"]["pair_p"]
     assert pair["region"] == "saturation" and 5 < pair["gm/id"] < 30
 
@@ -186,4 +186,4 @@ _JSON = st.recursive(
 def test_whatever_a_model_writes_is_answered(toolbox, name, arguments):
     answer = toolbox.call(name, arguments)
     assert isinstance(json.loads(answer.text), dict)
-    assert toolbox.session.budget.used == 0
+    assert toolbox.session.meter.used == 0

@@ -60,7 +60,7 @@ def test_what_it_signs_off_was_simulated_everywhere(tier: str, method: str) -> N
     best = session.best
     assert best is not None and best.feasible and best.complete
     assert len(best.by_condition) == task.cost
-    assert session.budget.used == simulator.jobs < 3000, "nothing is paid for twice"
+    assert session.meter.used == simulator.jobs < 3000, "nothing is paid for twice"
 
 
 def test_most_of_its_simulations_are_not_of_every_condition() -> None:
@@ -71,7 +71,7 @@ def test_most_of_its_simulations_are_not_of_every_condition() -> None:
     whole = [e for e in session.history if e.complete]
     designs = {tuple(e.design.values()) for e in session.history}
     assert len(whole) <= 4 < len(designs)
-    assert session.budget.used < len(designs) * task.cost / 2
+    assert session.meter.used < len(designs) * task.cost / 2
 
 
 def test_a_bound_that_is_too_low_ends_a_design() -> None:
@@ -91,7 +91,7 @@ def test_a_budget_that_ends_early_leaves_a_design_that_counts(budget: int) -> No
     task = task_of("pvt")
     with task.session(budget, seed=0, simulator=Hard(task, 5.0)) as session:
         CornerAwareAgent(get_method("composite-ei")).run(session)
-    assert session.budget.used <= budget
+    assert session.meter.used <= budget
     assert session.best is not None and session.best.complete and not session.best.feasible
 
 
@@ -138,4 +138,4 @@ def test_a_real_ota_is_signed_off() -> None:
     task = task_of("pvt")
     with task.session(600, seed=0) as session:
         build("corner-aware").run(session)
-    assert session.best is not None and session.best.feasible and session.budget.used < 600
+    assert session.best is not None and session.best.feasible and session.meter.used < 600

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 import acs_gym
-from acs_gym.circuit import load_circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.design import Design
 from acs_gym.evaluation import Evaluation
 from acs_gym.registry import BUNDLED

@@ -8,7 +8,7 @@ import math
 import pytest
 
 import acs_gym
-from acs_gym.circuit import load_circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.evaluation import Status
 from acs_gym.registry import BUNDLED
 from acs_gym.simulation.pool import Simulator

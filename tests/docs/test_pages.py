@@ -7,7 +7,8 @@ import math
 import pytest
 
 import acs_gym
-from acs_gym.circuit import Circuit, load_circuit
+from acs_gym.circuit import Circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.registry import BUNDLED
 from acs_gym.simulation.pool import Simulator
 from docs.circuit_pages import numbers

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from acs_gym.circuit import Circuit, load_circuit
+from acs_gym.circuit import Circuit
+from acs_gym.circuit_reading import load_circuit
 from acs_gym.registry import BUNDLED
 from acs_gym.simulation.netlist import Dut, read_dut
 from docs.circuit_pages.__main__ import FOLDERS, draw

@@ -79,7 +79,7 @@ def test_an_example_spends_its_budget_within_bounds_and_repeats_by_seed_in_every
     assert second.record["isolation"]["level"] == HIGHEST.level
     for run in (first, second, other):
         assert run.error is None, run.error
-        assert run.session.budget.used == 6 and run.session.usage.duplicates == 0
+        assert run.session.meter.used == 6 and run.session.usage.duplicates == 0
         assert "invalid_design" not in {str(e.status) for e in run.session.history}
         assert run.record["errors"] == [] and run.record["exit_code"] == 0
     assert first.session.history == second.session.history != other.session.history

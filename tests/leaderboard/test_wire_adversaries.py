@@ -46,7 +46,7 @@ def test_asking_for_more_gets_nothing_more_and_ends_the_run(tmp_path):
     assert run.said[0]["code"] == -32000
     assert "9 designs asked for, 6 remain; nothing was simulated" in run.said[0]["message"]
     assert isinstance(run.error, BudgetExhausted)
-    assert run.session.budget.used == 6
+    assert run.session.meter.used == 6
 
 
 def test_what_an_agent_says_of_scores_is_refused_and_never_counts(tmp_path):
@@ -135,7 +135,7 @@ def test_an_agent_that_does_not_do_its_part_is_ended(tmp_path, command, message,
     run = drive(command, tmp_path, patience=SHORT)
     assert isinstance(run.error, AgentFailed) and message in str(run.error)
     assert message in run.record["error"]
-    assert len(run.session.history) == run.session.budget.used == simulated
+    assert len(run.session.history) == run.session.meter.used == simulated
 
 
 def test_an_agent_that_does_not_answer_initialize_is_ended(tmp_path):
@@ -147,14 +147,14 @@ def test_an_agent_that_does_not_answer_initialize_is_ended(tmp_path):
 def test_children_that_left_its_session_are_gone_with_it(tmp_path, isolation):
     token = f"bomb-{os.urandom(8).hex()}"
     run = drive(adversary("forks", token, ADVERSARIES), tmp_path, isolation=isolation)
-    assert run.error is None and run.session.budget.used == 1
+    assert run.error is None and run.session.meter.used == 1
     assert run.said == [50]
     assert running(token) == []
 
 
 def test_a_flood_of_output_is_cut_and_blocks_nobody(tmp_path):
     run = drive(adversary("floods_stdout"), tmp_path)
-    assert run.error is None and run.session.budget.used == 1
+    assert run.error is None and run.session.meter.used == 1
     assert len(run.log) < (1 << 20) + 100
     assert run.log.endswith("[the rest of the output was not kept]\n")
 
@@ -171,7 +171,7 @@ def test_lines_that_are_no_strict_json_rpc_are_answered_and_the_run_goes_on(tmp_
         "unknown method": -32601,
     }  # fmt: skip
     assert run.said == [expected]
-    assert run.session.budget.used == 1
+    assert run.session.meter.used == 1
     assert len(run.record["errors"]) == len(expected)
 
 
@@ -179,7 +179,7 @@ def test_parameters_named_like_paths_are_invalid_designs_and_charged(tmp_path):
     run = drive(adversary("path_names"), tmp_path, budget=7)
     assert run.error is None
     assert run.said == [["invalid_design"] * 7, -32602, -32602]
-    assert run.session.budget.used == 7
+    assert run.session.meter.used == 7
     assert {e.status for e in run.session.history} == {Status.INVALID_DESIGN}
 
 
@@ -188,13 +188,13 @@ def test_killing_its_parent_ends_the_agent_and_not_the_harness(tmp_path, isolati
     run = drive(adversary("kills_parent", ADVERSARIES), tmp_path, isolation=isolation)
     assert isinstance(run.error, AgentFailed)
     assert "closed the conversation before finish" in str(run.error)
-    assert run.session.budget.used == 1
+    assert run.session.meter.used == 1
 
 
 def test_what_is_asked_after_finish_is_not_simulated(tmp_path):
     run = drive(adversary("writes_after_finish"), tmp_path, patience=SHORT)
     assert run.error is None
-    assert run.session.budget.used == 1
+    assert run.session.meter.used == 1
     assert run.record["lines_after_finish"] == 3
 
 
@@ -254,5 +254,5 @@ def test_what_a_level_leaves_within_reach_is_recorded_as_within_reach():
     ways = {"sockets_hidden", "fifos_hidden", "terminal_hidden", "locks_refused", "files_hidden"}
     assert not any(probe(Isolation())[way] for way in ways)
     contained = probe(Isolation(container=True))
-    if contained["tier"] == "container":
+    if contained["level"] == "container":
         assert all(contained[way] for way in ways)

@@ -101,7 +101,7 @@ def test_a_batch_larger_than_what_remains_is_refused_whole(exchange):
     error = ask(exchange, "simulate", designs=[DESIGN] * 5)["error"]
     assert error["code"] == -32000
     assert "5 designs asked for, 4 remain" in error["message"]
-    assert exchange.session.budget.used == 0 and exchange.session.history == []
+    assert exchange.session.meter.used == 0 and exchange.session.history == []
     assert ask(exchange, "simulate", designs=[DESIGN] * 4)["result"]["remaining"] == 0
     assert "send finish" in ask(exchange, "simulate", designs=[DESIGN])["error"]["message"]
 
@@ -154,7 +154,7 @@ def test_a_request_that_is_none_is_answered_with_what_is_allowed(exchange, reque
 )
 def test_designs_of_the_wrong_type_are_an_error_and_not_charged(exchange, params):
     assert ask(exchange, "simulate", **params)["error"]["code"] == -32602
-    assert exchange.session.budget.used == 0
+    assert exchange.session.meter.used == 0
 
 
 @pytest.mark.parametrize("usage", [{"tokens": -1}, {"money": -0.1}, {"tokens": 1.5}, {"cost": 1}])
@@ -167,7 +167,7 @@ def test_before_initialize_is_answered_nothing_is_carried_out():
     exchange = Exchange(analytic_session(4))
     error = ask(exchange, "simulate", designs=[DESIGN])["error"]
     assert error["code"] == -32001 and "answer initialize first" in error["message"]
-    assert exchange.session.budget.used == 0
+    assert exchange.session.meter.used == 0
 
 
 def test_an_agent_may_decline():
@@ -230,8 +230,8 @@ def test_whatever_is_sent_is_answered_and_the_charge_is_what_was_simulated(metho
     assert ("result" in answer) != ("error" in answer)
     if "error" in answer:
         assert answer["error"]["code"] in ERRORS and len(answer["error"]["message"]) <= 300
-        assert exchange.session.budget.used == 0
-    assert exchange.session.budget.used == len(exchange.session.history)
+        assert exchange.session.meter.used == 0
+    assert exchange.session.meter.used == len(exchange.session.history)
 
 
 def test_the_published_schema_is_that_of_the_records():

@@ -109,7 +109,7 @@ def test_a_result_is_text_and_structured_alike(talk):
         result = call(talk, name, **arguments)
         assert result["isError"] is refused
         assert json.loads(result["content"][0]["text"]) == result["structuredContent"]
-    assert talk.exchange.session.budget.used == 1
+    assert talk.exchange.session.meter.used == 1
 
 
 def test_the_task_is_told_in_words_and_as_stdio_says_it_in_initialize(talk):
@@ -132,7 +132,7 @@ def test_an_operating_point_is_free_and_counts_as_a_call_that_simulates_nothing(
     point = call(talk, "operating_point", design=1)["structuredContent"]
     assert point["transistors"]["pair_p"]["region"] == "saturation"
     call(talk, "operating_point", design=None)
-    assert (session.budget.used, session.remaining) == (1, 3)
+    assert (session.meter.used, session.remaining) == (1, 3)
     with pytest.raises(AgentFailed, match="3 calls in a row that simulate nothing"):
         call(talk, "history")
 
@@ -154,7 +154,7 @@ def test_a_call_that_is_not_carried_out_is_a_tools_error_and_not_charged(
     result = call(talk, name, **arguments)
     assert result["isError"] and says in result["structuredContent"]["error"]
     assert result["structuredContent"]["simulations_left"] == 4
-    assert talk.exchange.session.budget.used == 0 and len(talk.exchange.failures) == 1
+    assert talk.exchange.session.meter.used == 0 and len(talk.exchange.failures) == 1
 
 
 def test_what_is_wrong_a_thousand_times_is_said_a_few_times(talk):
@@ -227,7 +227,7 @@ def test_whatever_is_sent_is_answered_once_and_charges_nothing(method, params):
     request = {"jsonrpc": "2.0", "id": 3, "method": method, "params": params}
     answer = json.loads(talk.reply(json.dumps(request).encode()))
     assert ("result" in answer) != ("error" in answer)
-    assert talk.exchange.session.budget.used == 0
+    assert talk.exchange.session.meter.used == 0
 
 
 # Through the bridge
@@ -236,7 +236,7 @@ def test_whatever_is_sent_is_answered_once_and_charges_nothing(method, params):
 def test_a_sound_client_spends_its_budget_and_reports_its_usage(tmp_path):
     run = client("sound", tmp_path)
     assert run.error is None, run.error
-    assert run.session.budget.used == 6
+    assert run.session.meter.used == 6
     assert (run.session.usage.tokens, run.session.usage.money) == (5, 0.25)
     assert run.record["agent"] == {"name": "sound", "version": "1"}
     assert run.record["transport"] == "mcp" and run.record["mcp_revision"] == "2025-06-18"
@@ -248,7 +248,7 @@ def test_lines_that_are_no_strict_json_rpc_are_answered_and_the_run_goes_on(tmp_
     run = client("bad_lines", tmp_path)
     assert run.error is None, run.error
     assert run.said == [[-32700] * 7 + [-32600] * 3]
-    assert run.session.budget.used == 1
+    assert run.session.meter.used == 1
 
 
 def test_tools_that_are_not_there_and_scores_of_its_own_are_refused(tmp_path):
@@ -257,19 +257,19 @@ def test_tools_that_are_not_there_and_scores_of_its_own_are_refused(tmp_path):
     unknown, claimed = run.said
     assert "Did you mean simulate?" in unknown["error"]
     assert "unknown parameter 'score'" in claimed["error"]
-    assert run.session.budget.used == 1 and run.session.best.score < 1
+    assert run.session.meter.used == 1 and run.session.best.score < 1
 
 
 def test_asking_for_more_gets_nothing_more_and_ends_the_run(tmp_path):
     run = client("overspends", tmp_path)
     assert "9 designs asked for, 6 can still be simulated; nothing" in run.said[0]["error"]
     assert isinstance(run.error, BudgetExhausted)
-    assert run.session.budget.used == 6
+    assert run.session.meter.used == 6
 
 
 def test_one_that_leaves_over_a_refusal_is_over_budget(tmp_path):
     run = client("lets_a_refusal_through", tmp_path)
-    assert isinstance(run.error, BudgetExhausted) and run.session.budget.used == 0
+    assert isinstance(run.error, BudgetExhausted) and run.session.meter.used == 0
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_a_client_that_does_not_do_its_part_is_ended(tmp_path, does, message, si
     run = client(does, tmp_path, patience=SHORT if "did not say" in message else PATIENT)
     assert isinstance(run.error, AgentFailed) and message in str(run.error)
     assert message in run.record["error"] and run.record["finished_by"] == ""
-    assert run.session.budget.used == simulated
+    assert run.session.meter.used == simulated
 
 
 @pytest.mark.parametrize("does", ["never_connects", "never_speaks"])
@@ -300,7 +300,7 @@ def test_a_command_that_is_no_client_is_ended(tmp_path, does):
 def test_ending_after_a_simulation_is_finishing(tmp_path, namespaces):
     run = client("exits", tmp_path, isolation=Isolation(namespaces=namespaces))
     assert run.error is None, run.error
-    assert run.session.budget.used == 1
+    assert run.session.meter.used == 1
     assert run.record["finished_by"] == "exit" and run.record["finish"] is None
 
 
@@ -319,7 +319,7 @@ def test_one_that_leaves_without_hearing_its_answer_may_come_again(tmp_path):
     assert run.error is None, run.error
     assert run.record["clients"] == 2 and run.record["finished_by"] == "finish"
     # Whether its last request got through is its own affair; if so, it is charged.
-    assert run.session.budget.used in (1, 2)
+    assert run.session.meter.used in (1, 2)
 
 
 def test_tools_wait_for_the_handshake(tmp_path):
@@ -339,13 +339,13 @@ def test_what_is_asked_after_finish_is_not_simulated(tmp_path):
     assert run.error is None, run.error
     (told,) = run.said
     assert all("the work was finished" in answer["error"] for answer in told) and len(told) == 3
-    assert run.session.budget.used == 0 and run.record["lines_after_finish"] == 3
+    assert run.session.meter.used == 0 and run.record["lines_after_finish"] == 3
 
 
 def test_one_that_removes_its_socket_harms_nobody(tmp_path):
     run = client("tampers_with_its_door", tmp_path)
     assert run.error is None, run.error
-    assert run.session.budget.used == 1
+    assert run.session.meter.used == 1
 
 
 def test_a_long_path_of_the_folder_is_no_obstacle_and_nothing_is_left(tmp_path, monkeypatch):

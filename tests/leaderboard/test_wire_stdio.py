@@ -113,7 +113,7 @@ def test_an_agent_that_lets_a_refusal_through_is_over_budget(tmp_path):
     failed = drive(f"{sys.executable} {script}", tmp_path)
     assert isinstance(failed.error, BudgetExhausted)
     assert "1 designs asked for, 0 remain" in str(failed.error)
-    assert failed.session.budget.used == 6
+    assert failed.session.meter.used == 6
 
 
 def test_a_program_that_the_system_cannot_execute_is_said(tmp_path):

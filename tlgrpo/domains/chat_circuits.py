@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from acs_gym.evaluation import Evaluation
 from acs_gym.session import BudgetExhausted, Session
 from acs_gym.simulation.engine import Outcome as Simulated
 from acs_gym.simulation.pool import Job, Simulator
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task
 from acs_gym.tools.answers import design_text
 from acs_gym.tools.definitions import SIMULATE, definitions
@@ -114,7 +114,8 @@ class ChatCircuits(Circuits):
                 except _Unknown:
                     continue
             if jobs := lookup.missing:
-                self._simulated |= zip(jobs, self._simulator.run(list(jobs.values())), strict=True)
+                outcomes = simulate_uncharged(list(jobs.values()), self._simulator)
+                self._simulated |= zip(jobs, outcomes, strict=True)
         while len(self._simulated) > _REMEMBERED:
             del self._simulated[next(iter(self._simulated))]
         return [found[k] for k in range(len(tries))]
@@ -123,11 +124,12 @@ class ChatCircuits(Circuits):
         self, state: State, text: str, simulator: Simulator
     ) -> tuple[str, Evaluation | None]:
         task = self.task_of(state.problem)
-        session = _OneAReply(task, self.budget * task.cost, simulator=simulator)
+        grant = _OneAReply()
+        session = Session(task, self.budget * task.cost, simulator=simulator, admit=grant)
         toolbox = Toolbox(session)
         for earlier, _ in state.turns:
-            _replied(toolbox, session, earlier)
-        return _replied(toolbox, session, text)
+            _replied(toolbox, grant, earlier)
+        return _replied(toolbox, grant, text)
 
 
 def opening(task: Task, budget: int) -> str:
@@ -154,8 +156,8 @@ def read_action(text: str) -> Reply:
     return read_reply({"choices": [choice]}, ())
 
 
-def _replied(toolbox: Toolbox, session: _OneAReply, text: str) -> tuple[str, Evaluation | None]:
-    session.begin_reply()
+def _replied(toolbox: Toolbox, grant: _OneAReply, text: str) -> tuple[str, Evaluation | None]:
+    grant.used = 0
     reply = read_action(text)
     (message,), answers = carry_out(reply, toolbox)
     evaluations = [e for answer in answers for e in answer.evaluations]
@@ -168,18 +170,15 @@ def _outcome(observation: str, evaluation: Evaluation | None) -> Outcome:
     return Outcome(evaluation.score, evaluation.feasible, observation)
 
 
-class _OneAReply(Session):
-    """A session that grants each reply one design."""
+class _OneAReply:
+    """What a session admits: one design a reply, at whose beginning `used` is 0."""
 
-    _before = 0
+    used = 0
 
-    def begin_reply(self) -> None:
-        self._before = len(self.history)
-
-    def simulate(self, designs: Any) -> Any:
-        if len(self.history) - self._before + len(designs) > 1:
+    def __call__(self, designs: int) -> None:
+        if self.used + designs > 1:
             raise BudgetExhausted("one design a reply; nothing was simulated")
-        return super().simulate(designs)
+        self.used += designs
 
 
 _Key = tuple[object, ...]

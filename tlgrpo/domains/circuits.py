@@ -19,6 +19,7 @@ from acs_gym.design import Design
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.simulation.engine import Outcome as SimulatorOutcome
 from acs_gym.simulation.pool import Job, Simulator, WorkerPool, shared_pool
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task
 from tlgrpo.domain import Outcome, Problem, Split, State
 from tlgrpo.domains.levels import (
@@ -100,7 +101,9 @@ class Circuits:
         """The outcome of every job, remembered or new; what was lost by our own fault is not kept."""
         found = {key: self._outcomes[key] for key in jobs if key in self._outcomes}
         missing = {key: job for key, job in jobs.items() if key not in found}
-        new = dict(zip(missing, self._simulator.run(list(missing.values())), strict=True))
+        new = dict(
+            zip(missing, simulate_uncharged(list(missing.values()), self._simulator), strict=True)
+        )
         self._outcomes |= {k: o for k, o in new.items() if o.status is not Status.INFRA_ERROR}
         while len(self._outcomes) > _REMEMBERED:
             del self._outcomes[next(iter(self._outcomes))]

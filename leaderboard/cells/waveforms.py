@@ -20,6 +20,7 @@ from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job
 from acs_gym.task import Task
 from acs_gym.wording import first_problem
+from leaderboard import files
 from leaderboard.cells.records import Result
 from leaderboard.cells.spec import canonical_json
 from leaderboard.files import write_atomically
@@ -147,16 +148,12 @@ def write(folder: Path, found: WaveformsRecord | None) -> None:
 def read(folder: Path, result: Result) -> WaveformsRecord | str:
     """The waveforms of a cell's winning design, or in words why there are none to show."""
     path = folder / WAVEFORMS
+    if not path.exists():
+        return "no waveforms were kept"
     try:
-        if not path.is_file():  # A pipe would never end.
-            return "no waveforms were kept"
-        with path.open("rb") as stream:
-            raw = stream.read(LARGEST_BYTES + 1)
-        if len(raw) > LARGEST_BYTES:
-            return f"{WAVEFORMS} is larger than {LARGEST_BYTES} bytes"
-        found = WaveformsRecord.model_validate_json(raw)
-    except OSError as error:
-        return f"{WAVEFORMS} cannot be read: {error.strerror}"
+        found = WaveformsRecord.model_validate_json(files.read(path, LARGEST_BYTES))
+    except files.Corrupt as error:
+        return f"{WAVEFORMS} {error.why}"
     except ValidationError as error:
         return f"{WAVEFORMS} is damaged: {first_problem(error, 'file')}"
     if found.key != result.key or result.verified is None or found.design != result.verified.design:

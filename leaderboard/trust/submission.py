@@ -10,7 +10,6 @@ and its row is marked `custom`: it is shown and not ranked with the others.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from acs_gym.circuit import CircuitError
+from acs_gym.circuit_files import parse_toml
 from acs_gym.circuit_reading import load_circuit
 from acs_gym.registry import circuit_folders
 from leaderboard.cells.fingerprint import CONTAINER
@@ -101,7 +101,7 @@ def load_submission(folder: Path) -> Submission:
     """The manifest of a folder. Raises LeaderboardError naming the file and every wrong field."""
     path = folder / MANIFEST
     try:
-        data = tomllib.loads(read(path, _LARGEST_MANIFEST).decode("utf-8"))
+        data = parse_toml(read(path, _LARGEST_MANIFEST).decode("utf-8"))
     except Corrupt as error:
         raise LeaderboardError(f"{error}; examples/submission has a template") from None
     except ValueError as error:

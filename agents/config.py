@@ -104,8 +104,8 @@ class LlmConfig(BaseModel):
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             if first["type"] == "extra_forbidden":
-                known = ", ".join(cls.model_fields)
-                raise ConfigError(f"{where}: no setting {place!r}; settings: {known}") from None
+                settings = ", ".join(cls.model_fields)
+                raise ConfigError(f"{where}: no setting {place!r}; settings: {settings}") from None
             if first["type"] == "missing":
                 raise ConfigError(f"{where}: {place} is missing") from None
             raise ConfigError(f"{where}: {place}: {first['msg']}") from None

@@ -280,7 +280,8 @@ class GaussianProcesses:
         square = (here * points).sum(-1)[:, :, None] + (self.x**2 @ self._inverse_squares.T).T[
             :, None
         ]
-        return np.exp(np.minimum(here @ self.x.T - 0.5 * square, 0.0))
+        exponent: Array = here @ self.x.T - 0.5 * square
+        return np.exp(np.minimum(exponent, 0.0))
 
     def append(self, point: Array) -> None:
         """One more observation at `point`: what is expected there."""
@@ -302,7 +303,7 @@ class GaussianProcesses:
         return self._mean(self._kernel(points) * self.mask[:, None, :])
 
     def _mean(self, cross: Array) -> Array:
-        mean = (cross @ self.weights[:, :, None])[..., 0] + self.mean[:, None]
+        mean: Array = (cross @ self.weights[:, :, None])[..., 0] + self.mean[:, None]
         return self.centre[:, None] + self.spread[:, None] * mean
 
     def slopes(self, point: Array) -> tuple[Array, Array, Array, Array]:

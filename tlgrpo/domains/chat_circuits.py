@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import overload
 
 import numpy as np
 
 from acs_gym.evaluation import Evaluation
-from acs_gym.session import BudgetExhausted, Session
+from acs_gym.session import BudgetExhausted, DesignLike, Session
 from acs_gym.simulation.engine import Outcome as Simulated
 from acs_gym.simulation.pool import Job, Simulator
 from acs_gym.task import Task
@@ -174,10 +174,25 @@ class _OneAReply(Session):
     def begin_reply(self) -> None:
         self._before = len(self.history)
 
-    def simulate(self, designs: Any) -> Any:
-        if len(self.history) - self._before + len(designs) > 1:
+    @overload
+    def simulate(
+        self, designs: DesignLike, *, conditions: Sequence[str] | None = None
+    ) -> Evaluation: ...
+    @overload
+    def simulate(
+        self, designs: Sequence[DesignLike], *, conditions: Sequence[str] | None = None
+    ) -> list[Evaluation]: ...
+
+    def simulate(
+        self,
+        designs: DesignLike | Sequence[DesignLike],
+        *,
+        conditions: Sequence[str] | None = None,
+    ) -> Evaluation | list[Evaluation]:
+        asked = 1 if isinstance(designs, Mapping) else len(designs)
+        if len(self.history) - self._before + asked > 1:
             raise BudgetExhausted("one design a reply; nothing was simulated")
-        return super().simulate(designs)
+        return super().simulate(designs, conditions=conditions)
 
 
 _Key = tuple[object, ...]

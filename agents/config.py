@@ -112,7 +112,7 @@ class LlmConfig(BaseModel):
 
     @classmethod
     def from_environment(cls) -> LlmConfig:
-        """Of an agent named without a file: ACS_GYM_LLM_MODEL and ACS_GYM_LLM_BASE_URL."""
+        """The settings of an agent named without a file: ACS_GYM_LLM_MODEL and ACS_GYM_LLM_BASE_URL."""
         model = os.environ.get(ENVIRONMENT_MODEL)
         if not model:
             raise ConfigError(

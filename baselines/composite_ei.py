@@ -451,7 +451,7 @@ class _Composite:
         return samples[..., :k] + cliff @ self._belongs, -np.expm1(cliff) / _EDGE
 
     def _utility(self, margins: Array) -> Array:
-        """Of bilog margins (..., m), shape (...,)."""
+        """The utility of bilog margins (..., m), shape (...,)."""
         score = np.exp(np.minimum(margins, 0.0)) @ self._weight
         if self._complete:
             least = margins.min(-1)

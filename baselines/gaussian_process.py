@@ -107,7 +107,7 @@ class GaussianProcesses(Model):
         return self._theta[:, : self._x.shape[1]].exp()
 
     def posterior(self, X: Tensor, *_: Any, **__: Any) -> IndependentPosterior:
-        """Of the values without noise at points of shape (..., q, d)."""
+        """The posterior of the values without noise at points of shape (..., q, d)."""
         mean, root, prior = self._parts(X, slice(None))
         covariance = prior - root @ root.mT
         return IndependentPosterior(mean.mT, covariance)
@@ -185,7 +185,7 @@ class GaussianProcesses(Model):
         return -log_likelihood / count
 
     def _covariance(self, theta: Tensor, mask: Tensor) -> Tensor:
-        """Of the noisy values, (m, n, n); an unmeasured one is independent of all others."""
+        """The covariance of the noisy values, (m, n, n); an unmeasured one depends on no other."""
         kernel = self._kernel(theta, self._x, self._x) * mask[:, :, None] * mask[:, None, :]
         noise = theta[:, -2].exp()[:, None] * mask + (1.0 - mask)
         return kernel + torch.diag_embed(noise)

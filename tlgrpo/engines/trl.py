@@ -163,8 +163,8 @@ class Rollout:
         return _columns(found) | {"numbers": [numbers] * len(found)}
 
     def _own_sampler(self, trainer: GRPOTrainer, seed: int) -> Sampler:
-        """Of the weights as they are now: the vLLM server that TRL has just sent them to, or the
-        model itself.
+        """A sampler of the weights as they are now: the vLLM server that TRL has just sent them to, or
+        the model itself.
         """
         config, arguments = self.config, cast(GRPOConfig, trainer.args)
         if arguments.use_vllm:

@@ -56,20 +56,28 @@ setup: $(VENV)/.installed ## create .venv, install ngspice and what the demo nee
 
 develop: $(VENV)/.developed ## the same with torch, every optimiser, pytest, ruff and mypy
 
-$(VENV)/.installed: pyproject.toml constraints.txt scripts/install_ngspice.sh
+# Each file of requirements/ is complete, versions and hashes, so pip resolves nothing (--no-deps) and
+# builds nothing (an archive's build would fetch its tools unhashed); the project is built with the
+# file's own setuptools.
+HASHED := --require-hashes --only-binary :all: --no-deps --requirement
+
+$(VENV)/.installed: pyproject.toml requirements/setup.txt scripts/install_ngspice.sh
 	@bash scripts/check_python.sh $(PYTHON)
 	@bash scripts/install_ngspice.sh
 	@echo "Installing the pinned packages into $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) install --constraint constraints.txt --editable '.[skopt]'
+	@$(PIP) install $(HASHED) requirements/setup.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# torch first, so that it alone decides where it comes from: TORCH_INDEX may name an index of builds
-# without CUDA, which are two gigabytes smaller.
-$(VENV)/.developed: $(VENV)/.installed
-	@echo "Installing torch, the optimisers and the development tools into $(VENV) ..."
-	@$(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
-	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+# torch's builds differ by machine, so it is apart, pinned by version: TORCH_INDEX may name an index of
+# builds without CUDA, which are two gigabytes smaller. All that torch requires but CUDA's libraries is
+# there by then, so that index answers for nothing else; and nothing hashed can bring another torch.
+$(VENV)/.developed: $(VENV)/.installed requirements/develop.txt constraints.txt
+	@echo "Installing the optimisers, the development tools and torch into $(VENV) ..."
+	@$(PIP) install $(HASHED) requirements/develop.txt
+	@$(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@$(PIP) check
 	@touch $@
 
 # A failed download is not an error here: the demo then runs on the bundled PDK and says so.
@@ -83,11 +91,12 @@ VERL := .venv-verl
 test-verl: $(VERL)/.installed ## the verl engine's tests, in an environment of its own (6 GB, no GPU)
 	$(VERL)/bin/python -m pytest tests/tlgrpo/verl
 
-# verl 0.9.1 needs Python below 3.13; TORCH_INDEX may name an index of builds without CUDA.
+# verl 0.9.1 needs Python below 3.13; TORCH_INDEX may name an index of builds without CUDA. Of that index
+# comes torch alone; the second command finds it there and brings what it requires.
 $(VERL)/.installed: tests/tlgrpo/verl/requirements.txt pyproject.toml
 	@test -x $(VERL)/bin/python || $(PYTHON) -m venv $(VERL)
-	@$(VERL)/bin/python -m pip --disable-pip-version-check --quiet install \
-	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.11.0
+	@$(if $(TORCH_INDEX),$(VERL)/bin/python -m pip --disable-pip-version-check --quiet install \
+	  --no-deps --index-url $(TORCH_INDEX) torch==2.11.0)
 	@$(VERL)/bin/python -m pip --disable-pip-version-check --quiet install \
 	  -r tests/tlgrpo/verl/requirements.txt --editable .
 	@touch $@

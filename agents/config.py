@@ -107,9 +107,9 @@ class LlmConfig(BaseModel):
             place = problem.place
             if problem.kind == "extra_forbidden":
                 hint = did_you_mean(place, cls.model_fields)
-                known = ", ".join(cls.model_fields)
+                settings = ", ".join(cls.model_fields)
                 raise ConfigError(
-                    f"{where}: no setting {place!r}; {hint}settings: {known}"
+                    f"{where}: no setting {place!r}; {hint}settings: {settings}"
                 ) from None
             if problem.kind == "missing":
                 raise ConfigError(f"{where}: {place} is missing") from None
@@ -117,7 +117,7 @@ class LlmConfig(BaseModel):
 
     @classmethod
     def from_environment(cls) -> LlmConfig:
-        """Of an agent named without a file: ACS_GYM_LLM_MODEL and ACS_GYM_LLM_BASE_URL."""
+        """The settings of an agent named without a file: ACS_GYM_LLM_MODEL and ACS_GYM_LLM_BASE_URL."""
         model = os.environ.get(ENVIRONMENT_MODEL)
         if not model:
             raise ConfigError(

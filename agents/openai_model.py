@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import tenacity
 
@@ -139,7 +139,7 @@ class OpenAIModel:
         raw = self._client.post(request, min(self.config.timeout_s, left), self._clean)
         if why := not_a_reply(raw):
             raise _TryAgain(why)
-        return raw
+        return cast(dict[str, Any], raw)
 
     def _clean(self, text: str) -> str:
         """Without the key, which some servers quote in their errors."""
@@ -168,8 +168,11 @@ class _Client:
 
     def post(
         self, request: Mapping[str, Any], seconds: float, clean: Callable[[str], str]
-    ) -> dict[str, Any]:
-        """The body of the server's answer. Raises _TryAgain, ModelError, ContextTooLong."""
+    ) -> object:
+        """The body of the server's answer, whatever JSON it is.
+
+        Raises _TryAgain, ModelError, ContextTooLong.
+        """
         openai = self._openai
         try:
             return self._within(seconds, request)
@@ -186,9 +189,9 @@ class _Client:
             ) from None
         raise AssertionError("not reached")
 
-    def _within(self, seconds: float, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _within(self, seconds: float, request: Mapping[str, Any]) -> object:
         """A request that is given up at a deadline, however slowly its answer dribbles in."""
-        done: Future[dict[str, Any]] = Future()
+        done: Future[object] = Future()
         client = self._open
 
         def work() -> None:
@@ -307,11 +310,15 @@ def _plain(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def _tokens(usage: object, messages: Sequence[Message], reply: str) -> TokenCount:
     if isinstance(usage, dict):
-        counts = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
-        if all(isinstance(c, int) and not isinstance(c, bool) and c >= 0 for c in counts):
-            return TokenCount(*counts)
+        read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if _is_count(read) and _is_count(written):
+            return TokenCount(read, written)
     return TokenCount(
         estimate_tokens(messages), math.ceil(len(reply) / CHARACTERS_PER_TOKEN), estimated=True
     )

@@ -45,7 +45,7 @@ class BotorchCEI(AcquisitionOptimizer):
             metrics.processes,
             best_f=max(feasible) if feasible else score.min(),
             sampler=sampler,
-            objective=GenericMCObjective(lambda samples, X=None: samples[..., -1]),
+            objective=GenericMCObjective(_score),
             constraints=metrics.constraints(),
             eta=torch.tensor([self._edge()] * len(metrics.specs) + [EDGE] * metrics.fallible),
         )
@@ -58,3 +58,8 @@ class BotorchCEI(AcquisitionOptimizer):
         """
         missed = [-min(o.margins.values()) for o in self._observations if o.measured]
         return min(max(min(missed, default=EDGE), _LEAST_EDGE), EDGE)
+
+
+def _score(samples: Tensor, X: Tensor | None = None) -> Tensor:
+    """The last of the modelled values; by the name `X` it is told of the points, which it needs not."""
+    return samples[..., -1]

@@ -280,7 +280,8 @@ class GaussianProcesses:
         square = (here * points).sum(-1)[:, :, None] + (self.x**2 @ self._inverse_squares.T).T[
             :, None
         ]
-        return np.exp(np.minimum(here @ self.x.T - 0.5 * square, 0.0))
+        exponent: Array = here @ self.x.T - 0.5 * square
+        return np.exp(np.minimum(exponent, 0.0))
 
     def append(self, point: Array) -> None:
         """One more observation at `point`: what is expected there."""
@@ -302,7 +303,7 @@ class GaussianProcesses:
         return self._mean(self._kernel(points) * self.mask[:, None, :])
 
     def _mean(self, cross: Array) -> Array:
-        mean = (cross @ self.weights[:, :, None])[..., 0] + self.mean[:, None]
+        mean: Array = (cross @ self.weights[:, :, None])[..., 0] + self.mean[:, None]
         return self.centre[:, None] + self.spread[:, None] * mean
 
     def slopes(self, point: Array) -> tuple[Array, Array, Array, Array]:
@@ -450,7 +451,7 @@ class _Composite:
         return samples[..., :k] + cliff @ self._belongs, -np.expm1(cliff) / _EDGE
 
     def _utility(self, margins: Array) -> Array:
-        """Of bilog margins (..., m), shape (...,)."""
+        """The utility of bilog margins (..., m), shape (...,)."""
         score = np.exp(np.minimum(margins, 0.0)) @ self._weight
         if self._complete:
             least = margins.min(-1)

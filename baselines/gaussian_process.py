@@ -107,7 +107,7 @@ class GaussianProcesses(Model):
         return self._theta[:, : self._x.shape[1]].exp()
 
     def posterior(self, X: Tensor, *_: Any, **__: Any) -> IndependentPosterior:
-        """Of the values without noise at points of shape (..., q, d)."""
+        """The posterior of the values without noise at points of shape (..., q, d)."""
         mean, root, prior = self._parts(X, slice(None))
         covariance = prior - root @ root.mT
         return IndependentPosterior(mean.mT, covariance)
@@ -170,7 +170,7 @@ class GaussianProcesses(Model):
         residual = (self._y[which] - self._mean(theta)) * mask
         white = torch.linalg.solve_triangular(cholesky, residual[..., None], upper=False)[..., 0]
         count = mask.sum(dim=1)
-        log_likelihood = (
+        log_likelihood: Tensor = (
             -0.5 * white.square().sum(dim=1)
             - cholesky.diagonal(dim1=-2, dim2=-1).log().sum(dim=1)
             - 0.5 * count * math.log(2 * math.pi)
@@ -185,7 +185,7 @@ class GaussianProcesses(Model):
         return -log_likelihood / count
 
     def _covariance(self, theta: Tensor, mask: Tensor) -> Tensor:
-        """Of the noisy values, (m, n, n); an unmeasured one is independent of all others."""
+        """The covariance of the noisy values, (m, n, n); an unmeasured one depends on no other."""
         kernel = self._kernel(theta, self._x, self._x) * mask[:, :, None] * mask[:, None, :]
         noise = theta[:, -2].exp()[:, None] * mask + (1.0 - mask)
         return kernel + torch.diag_embed(noise)
@@ -269,6 +269,7 @@ def _cholesky(covariance: Tensor) -> Tensor:
     """A root of a covariance that may be singular to rounding."""
     scale = covariance.detach().diagonal(dim1=-2, dim2=-1).amax(dim=-1).clamp(min=1e-12)
     eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
+    root: Tensor
     for jitter in _JITTERS:
         root, info = torch.linalg.cholesky_ex(covariance + jitter * scale[..., None, None] * eye)
         if not info.any():

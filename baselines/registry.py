@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from acs_gym.design import Design
 from acs_gym.task import Task
@@ -78,8 +79,13 @@ class Method:
         return self.load().for_task(task, seed=seed, initial=initial)
 
 
-_SKOPT = {"libraries": ("skopt",), "extras": ("skopt",)}
-_BOTORCH = {"libraries": ("torch", "botorch"), "extras": ("botorch",)}
+class _Needs(TypedDict):
+    libraries: tuple[str, ...]
+    extras: tuple[str, ...]
+
+
+_SKOPT: _Needs = {"libraries": ("skopt",), "extras": ("skopt",)}
+_BOTORCH: _Needs = {"libraries": ("torch", "botorch"), "extras": ("botorch",)}
 
 METHODS = (
     Method("random", "baselines.random_search:RandomSearch", "Uniform random search"),

@@ -156,10 +156,15 @@ class ConformanceTests:
         assert sum(e.status is Status.NONCONVERGED for e in evaluations) == 3
 
     def test_nothing_but_failures(self, method: OptimizerFactory) -> None:
-        """Of whatever kind: it goes on asking."""
+        """Whatever their kind, it goes on asking."""
         for status in (Status.NONCONVERGED, Status.INFRA_ERROR, Status.INVALID_DESIGN):
-            told = play(method, MIXED, judge=lambda _s, d, _i, status=status: failed(d, status))
-            assert len(told) == N_CALLS
+
+            def judge(
+                _space: DesignSpace, design: Design, _number: int, s: Status = status
+            ) -> Evaluation:
+                return failed(design, s)
+
+            assert len(play(method, MIXED, judge=judge)) == N_CALLS
 
     def test_metrics_that_could_not_be_measured(self, method: OptimizerFactory) -> None:
         """Some in every design, one of them always; and values beyond all measure."""

@@ -211,7 +211,7 @@ class _Prior:
 
     @classmethod
     def fitted(cls, best: Sequence[Observation], seed: int) -> Self:
-        """Of the best known designs and, as many, of the others at random."""
+        """The prior of the best known designs and, as many, of the others at random."""
         half = list(best[: _MOST // 2])
         rest = best[_MOST // 2 :]
         size = min(len(rest), _MOST - len(half))
@@ -268,7 +268,7 @@ class _Shifted:
         self.residual.append(point)
 
     def _known(self, values: Array) -> Array:
-        """Of the prior, (k, ...): what is known of each column, (m, ...)."""
+        """What the prior's values (k, ...) say of each column, (m, ...)."""
         shift = np.zeros((len(self.gains), *values.shape[1:]))
         gains = self.gains[: len(self.rows)].reshape(-1, *[1] * (values.ndim - 1))
         shift[: len(self.rows)] = gains * values[self.rows]

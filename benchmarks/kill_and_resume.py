@@ -94,7 +94,7 @@ class Run:
             self.log.close()
 
     def processes(self) -> list[int]:
-        """Of this run, itself included; those that wait to be reaped are not."""
+        """The processes of this run, itself included; those that wait to be reaped are not."""
         wanted = f"{_MARK}={self.mark}".encode()
         return [p for p in map(int, filter(str.isdecimal, os.listdir("/proc"))) if _has(p, wanted)]
 

@@ -183,7 +183,7 @@ def execute(run: Run) -> Finished:
 
 
 def peak_memory_mib() -> int:
-    """Of this process, by Linux's VmHWM (`ru_maxrss` would count the parent's before exec)."""
+    """The peak of this process, by Linux's VmHWM (`ru_maxrss` would count the parent's before exec)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 

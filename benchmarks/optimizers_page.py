@@ -197,7 +197,7 @@ def draw_shares(
 
 
 def draw_sign_off(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Of the tasks that all agents ran on."""
+    """Draw the share of runs signed off, over the tasks that all agents ran on."""
     agents = list(dict.fromkeys(r["agent"] for r in runs))
     shared = set.intersection(*({r["task"] for r in runs if r["agent"] == a} for a in agents))
     runs = [r for r in runs if r["task"] in shared]

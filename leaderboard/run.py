@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from acs_gym.import_names import shared_names
 from acs_gym.pdks import available_pdks, pdk_names
 from acs_gym.registry import circuit_folders
 from acs_gym.session import available_cores
@@ -146,6 +147,8 @@ def main(
     try:
         if list_agents:
             Console().print(_agent_table())
+            for sentence in shared_names():
+                print(f"warning: {sentence}", file=sys.stderr)
             return
         if list_tasks:
             Console().print(_task_table())

@@ -4,13 +4,28 @@ TL-GRPO (arXiv 2601.16480) samples a group of actions from each history, scores 
 compares each with its own group; trajectory-level GRPO (arXiv 2402.03300) is the control, on the
 same code.
 
-    domain, domains                 what is trained on: text in, scores and text out; circuits and
-        an example tokens, tree, packing           token-exact histories; episodes as trees; trees
-        as one sequence samplers, rollout               actions drawn; episodes made
-    advantage, credit, loss         pure: scores to advantages, advantages to the objective
-    policy, sft, learner, loop      the model, its warm start, an update, a run
-    checkpoint, distributed         resumed bit for bit; several processes
-    train, evaluate, agent          the commands, and the policy on the leaderboard
+    config                  everything that decides a run, one record
+    domain                  the protocol of what is trained on: text in, scores and text out
+    domains/                circuits, circuits as the `llm` agent talks of them, a throw at a target
+    tokens                  text to token ids and back, where that is exact
+    tree                    an episode as a tree of sampled actions
+    samplers/               who samples actions: the model here, a vLLM server, a script
+    rollout                 episodes: actions sampled, simulated and put into trees
+    advantage               scores to advantages
+    credit                  advantages put into trees: which actions are compared
+    packing                 a tree as one sequence, siblings apart
+    loss                    the clipped objective on log-probabilities
+    policy                  the model and the way it reads and writes
+    sft                     its warm start, from demonstrations
+    learner                 log-probabilities of packed trees, and an update
+    loop                    a run, from problems to updates, until the simulations are spent
+    alarms                  what says early that a run goes wrong
+    checkpoint              a run as files, resumed to the same bits
+    distributed             several processes that train one policy
+    engines/                the same training on TRL and on verl
+    train, evaluate         the two commands
+    agent                   a trained policy as an agent of the leaderboard
+    entry                   its factory, which imports no torch
 
 Importing this package imports no torch.
 """

@@ -54,10 +54,12 @@ def group_advantages(
         raise ValueError(f"a group has at least two members, got shape {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError("a reward is not finite")
-    centred = values - values.mean()
+    centred: NDArray[np.float64] = values - values.mean()
     if np.ptp(values) == 0:
         return np.zeros_like(values)
-    return centred / (values.std() + epsilon) if normalise == "std" else centred
+    if normalise == "std":
+        centred /= values.std() + epsilon
+    return centred
 
 
 def _with_bonus(score: float, bonus: float) -> float:

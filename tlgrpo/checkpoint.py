@@ -124,7 +124,7 @@ def begin(folder: Path, config: TrainConfig) -> None:
 
 
 def read_config(folder: Path) -> TrainConfig:
-    """Of a run's folder, or of a checkpoint in it. Raises CheckpointError."""
+    """The settings of a run's folder, or of a checkpoint in it. Raises CheckpointError."""
     for place in (folder, *folder.parents[:3]):
         if (place / CONFIG).exists() and (place / CONFIG).is_file():
             text = (place / CONFIG).read_text()

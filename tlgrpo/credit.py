@@ -14,7 +14,7 @@ from tlgrpo.tree import Episode
 
 @dataclass(frozen=True, slots=True)
 class GroupStatistics:
-    """Of the groups of a batch.
+    """How the groups of a batch turned out.
 
     Attributes:
         dead: share whose members were all worth the same, so that nothing is learnt from them.

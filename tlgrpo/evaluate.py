@@ -26,7 +26,7 @@ from tlgrpo.tree import Episode
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Of one policy on some problems.
+    """What one policy reached on some problems.
 
     Attributes:
         best_at: mean best score after 1, 2, ... turns.
@@ -68,7 +68,7 @@ def evaluate(
 
 
 def summarise(episodes: Sequence[Episode], turns: int) -> Evaluated:
-    """Of finished episodes; one that ended early keeps its best."""
+    """What finished episodes reached; one that ended early keeps its best."""
     curves = []
     for episode in episodes:
         scores = [n.outcome.score for n in episode.main_line]

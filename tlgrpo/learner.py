@@ -150,7 +150,7 @@ class _Sums:
         self.packed += int(batch.ids.numel())
 
     def statistics(self, norm: float) -> StepStatistics:
-        """Of all processes together."""
+        """The statistics of all processes together."""
         loss, clip, kl, entropy, tokens, packed = distributed.sum_numbers(
             [self.loss, self.clip, self.kl, self.entropy, self.tokens, self.packed]
         )

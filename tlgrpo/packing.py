@@ -89,9 +89,14 @@ def pack(episode: Episode) -> Packed:
         sources += [start - 1, *range(place, place + length - 1)]
         nodes += [number] * length
     return Packed(
-        *(np.array(x, dtype=np.int64) for x in (ids, positions, branch, reach)),
-        *(np.array(x, dtype=np.int64) for x in (targets, sources, nodes)),
-        tuple(actions),
+        ids=np.array(ids, dtype=np.int64),
+        positions=np.array(positions, dtype=np.int64),
+        branch=np.array(branch, dtype=np.int64),
+        reach=np.array(reach, dtype=np.int64),
+        targets=np.array(targets, dtype=np.int64),
+        sources=np.array(sources, dtype=np.int64),
+        nodes=np.array(nodes, dtype=np.int64),
+        actions=tuple(actions),
     )
 
 
@@ -184,7 +189,8 @@ def visible(packed: Packed) -> NDArray[np.bool_]:
     on_main = packed.branch == 0
     history = on_main[None, :] & (place[None, :] < packed.reach[:, None])
     own = (packed.branch[None, :] == packed.branch[:, None]) & ~on_main[None, :]
-    return history | (own & (place[None, :] <= place[:, None]))
+    seen: NDArray[np.bool_] = history | (own & (place[None, :] <= place[:, None]))
+    return seen
 
 
 def _sampled(rows: Sequence[Packed]) -> list[float]:

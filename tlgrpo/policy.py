@@ -29,7 +29,8 @@ class Policy:
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        parameter: Tensor = next(self.model.parameters())
+        return parameter.device
 
     @property
     def parameters(self) -> int:
@@ -74,7 +75,8 @@ def reference_of(model: Any) -> Callable[..., Any]:
     which takes no memory.
     """
     if not _adapted(model):
-        return copy.deepcopy(model).eval().requires_grad_(False)
+        frozen: Callable[..., Any] = copy.deepcopy(model).eval().requires_grad_(False)
+        return frozen
 
     @torch.no_grad()
     def without_adapter(**inputs: Any) -> Any:

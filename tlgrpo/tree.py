@@ -89,7 +89,7 @@ class Episode:
 
     @property
     def best(self) -> float:
-        """Of the main line: what the episode found."""
+        """The best score of the main line: what the episode found."""
         return max((n.outcome.score for n in self.main_line), default=0.0)
 
     @property

@@ -31,8 +31,11 @@ def doctor(
         typer.Option("--pdk", help="Check only these PDKs; repeat for several."),
     ] = None,
 ) -> None:
-    """Check ngspice, the PDKs, its noise, and that every reference sizing gives its known result."""
+    """Check ngspice, the packages' names, the PDKs, noise, and that every reference sizing gives its
+    known result.
+    """
     checks = [_ngspice()]
+    checks += _import_names()
     checks += _pdks(pdk)
     if checks[0].ok:
         checks += _noise(pdk)
@@ -58,6 +61,16 @@ def _ngspice() -> Check:
         return Check(False, "ngspice", "not found", str(error))
     found = f"{version.library}, version {version.number}; 1 thread, options {OPTIONS}"
     return Check(True, "ngspice", found)
+
+
+def _import_names() -> Iterator[Check]:
+    from acs_gym.import_names import GENERAL, shared_names
+
+    shared = shared_names()
+    for sentence in shared:
+        yield Check(False, "import names", "shared with another distribution", sentence)
+    if not shared:
+        yield Check(True, "import names", f"{', '.join(GENERAL)}: no other distribution's")
 
 
 def _pdks(wanted: list[str] | None) -> Iterator[Check]:

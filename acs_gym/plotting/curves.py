@@ -120,7 +120,7 @@ def phase_range(phase: Floats) -> tuple[float, float]:
 
 
 def sweep_unit(analysis: Analysis) -> str:
-    """Of the frequency, the time, or the source that a dc analysis sweeps."""
+    """The unit of what is swept: the frequency, the time, or the source of a dc analysis."""
     if analysis.kind in ("ac", "noise"):
         return "Hz"
     if analysis.kind == "tran":

@@ -230,7 +230,7 @@ class WorkerPool(Simulator):
 
     @property
     def process_ids(self) -> tuple[int, ...]:
-        """Of the workers running now."""
+        """The ids of the workers running now."""
         return tuple(m.process.pid for m in self._members)
 
 

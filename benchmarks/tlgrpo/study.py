@@ -158,7 +158,7 @@ def _curve(lines: Sequence[dict[str, Any]], points: int = 20) -> list[dict[str, 
 
 
 def warm_start(job: tuple[Run, str]) -> None:
-    """Of a seed, for all arms: it depends on the seed and not on the arm. In a process of its own."""
+    """Make the warm start of a seed, in a process of its own; it is the same for all arms."""
     from tlgrpo.config import TrainConfig
     from tlgrpo.loop import WARM, Trainer
 
@@ -180,7 +180,7 @@ def interquartile_mean(values: NDArray[np.float64], axis: int) -> Any:
 
 
 def statistic(scores: NDArray[np.float64], kind: str) -> Any:
-    """Of scores of shape (..., seeds, problems): shape (...)."""
+    """The statistic of scores of shape (..., seeds, problems), shape (...)."""
     flat = scores.reshape(*scores.shape[:-2], -1)
     return (flat >= 1.0).mean(-1) if kind == "success" else interquartile_mean(flat, -1)
 

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from acs_gym.import_names import shared_names
 from acs_gym.wording import did_you_mean
 from leaderboard.contract import Agent
 from leaderboard.errors import LeaderboardError, unknown
@@ -112,7 +113,7 @@ def _import(spec: str, location: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         raise LeaderboardError(
-            f"agent {spec}: cannot import {module_name}: {_words(error)}"
+            f"agent {spec}: cannot import {module_name}: {_words(error)}{_names_shared()}"
         ) from error
     target: Any = module
     for part in attribute.split("."):
@@ -121,13 +122,18 @@ def _import(spec: str, location: str) -> Callable[..., Any]:
         except AttributeError:
             hint = did_you_mean(part, dir(target), "; did you mean {}?")
             raise LeaderboardError(
-                f"agent {spec}: {module_name} has no {attribute!r}{hint}"
+                f"agent {spec}: {module_name} has no {attribute!r}{hint}{_names_shared()}"
             ) from None
     if not callable(target):
         raise LeaderboardError(
             f"agent {spec}: {attribute} is not callable; name a class or a function"
         )
     return target  # type: ignore[no-any-return]
+
+
+def _names_shared() -> str:
+    """A likely reason why something of ours cannot be imported; empty where it is none."""
+    return "".join(f"; {sentence}" for sentence in shared_names())
 
 
 def _build(spec: str, factory: Callable[..., Any], argument: str | None) -> Agent:

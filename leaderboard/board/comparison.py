@@ -141,7 +141,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def friedman(scores: Mapping[str, Mapping[str, float]]) -> Friedman | None:
-    """Of agent -> task -> score, over the agents that have every task.
+    """Friedman's test of agent -> task -> score, over the agents that have every task.
 
     None with fewer than three such agents or two tasks, and where all of them are level on every task.
     """

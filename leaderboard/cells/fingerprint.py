@@ -32,7 +32,7 @@ def simulator_version() -> str:
 
 
 def distribution_version() -> str:
-    """Of this package, as installed."""
+    """The version of this package, as installed."""
     return _version(DISTRIBUTION) or "unknown"
 
 

@@ -91,7 +91,7 @@ class Store:
         return result
 
     def finished(self) -> list[str]:
-        """Of every finished cell, sorted."""
+        """The keys of every finished cell, sorted."""
         if not self.folder.is_dir():
             return []
         return sorted(p.parent.name for p in self.folder.glob(f"*/{RESULT}"))

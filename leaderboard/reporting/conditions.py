@@ -18,7 +18,7 @@ from leaderboard.cells.records import TaskCard
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """Of a spec's column; all numbers below are in its unit."""
+    """The heading of a spec's column; all numbers below are in its unit."""
 
     metric: str
     unit: str

@@ -16,7 +16,7 @@ REPORT, STATIC_REPORT = "report.html", "report-static.html"
 
 
 def best_waveforms(board: Standings, chosen: Chosen) -> dict[str, WaveformsRecord | str]:
-    """Of each task's best design, as kept in its cell's folder, or why there are none."""
+    """The waveforms of each task's best design, as kept in its cell's folder, or why there are none."""
     results = {
         (c.result.spec.task, c.result.spec.agent, c.result.spec.repetition, c.result.task.digest): c
         for c in sorted(chosen.cells, key=lambda c: (c.result.timing.finished, c.result.key))

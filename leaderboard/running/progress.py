@@ -39,7 +39,7 @@ class RunningCell:
 
     @property
     def share(self) -> float:
-        """Of the budget, spent."""
+        """The share of the budget that is spent."""
         return min(self.simulations / self.cell.simulations, 1.0)
 
     def whole(self, now: float) -> float | None:

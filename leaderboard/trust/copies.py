@@ -22,7 +22,7 @@ _TOO_LONG_FOR_CHANCE = 10
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """Of one cell: whose it is, and what it simulated, as numbers to compare."""
+    """What matters of a cell: whose it is, and what it simulated as numbers to compare."""
 
     key: str
     agent: str

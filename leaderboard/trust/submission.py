@@ -141,7 +141,7 @@ def assess(folder: Path, how: Thoroughness, jobs: int = 1) -> Assessment:
 
 
 def _results(store: Store) -> list[Result]:
-    """Of the cells that can be read; the others are findings of their reports."""
+    """The results of the cells that can be read; the others are findings of their reports."""
     cells = (of_files(store, key)[0] for key in store.finished())
     return [cell.result for cell in cells if cell is not None]
 

@@ -27,7 +27,7 @@ _NOT_FOUND = -32002  # MCP's own code for a resource.
 
 
 class _Envelope(BaseModel):
-    """Of what each revision may add to, only what is looked at."""
+    """What is looked at of a message, to which each revision may add."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 

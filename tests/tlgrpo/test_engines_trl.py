@@ -43,7 +43,7 @@ BATCH = TURNS * GROUP * PROBLEMS
 
 @pytest.fixture(scope="module")
 def warm_weights() -> dict[str, torch.Tensor]:
-    """Of a policy that writes actions mostly, and solves some problems early."""
+    """The weights of a policy that writes actions mostly, and solves some problems early."""
     domain = Ballistics()
     policy = tiny_policy(SMALL, domain.grammar(), seed=0)
     rng = np.random.default_rng(0)

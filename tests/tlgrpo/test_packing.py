@@ -88,7 +88,7 @@ def test_parts_hold_every_row_once_and_no_more_than_fits(shapes, tokens):
 
 
 def naive_log_probs(policy, episode):
-    """Of each node's tokens, each row by itself without any padding."""
+    """The log-probabilities of each node's tokens, each row by itself without any padding."""
     found = []
     for row, start, node in naive_rows(episode):
         with torch.no_grad():

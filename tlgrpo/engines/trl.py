@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ import torch
 try:
     from datasets import Dataset
     from transformers import TrainerCallback
-    from trl import GRPOTrainer
+    from trl import GRPOConfig, GRPOTrainer
 except ImportError as error:
     raise ImportError(f"{error}; training on TRL needs pip install 'acs-gym[trl,train]'") from None
 
@@ -93,8 +93,12 @@ def turn_reward(*, turn_reward: list[float | None], **_: Any) -> list[float | No
 
 
 def turn_advantage(
-    *, turn_advantage: list[float], numbers: list[dict[str, float]], log_metric: Any, **_: Any
-) -> list[float]:
+    *,
+    turn_advantage: list[float | None],
+    numbers: list[dict[str, float]],
+    log_metric: Any,
+    **_: Any,
+) -> list[float | None]:
     """Each action's advantage, which is what TRL trains on."""
     for name, value in numbers[0].items():
         log_metric(name, value)
@@ -159,10 +163,10 @@ class Rollout:
         return _columns(found) | {"numbers": [numbers] * len(found)}
 
     def _own_sampler(self, trainer: GRPOTrainer, seed: int) -> Sampler:
-        """Of the weights as they are now: the vLLM server that TRL has just sent them to, or the
-        model itself.
+        """A sampler of the weights as they are now: the vLLM server that TRL has just sent them to, or
+        the model itself.
         """
-        config, arguments = self.config, trainer.args
+        config, arguments = self.config, cast(GRPOConfig, trainer.args)
         if arguments.use_vllm:
             url = arguments.vllm_server_base_url or (
                 f"http://{arguments.vllm_server_host}:{arguments.vllm_server_port}"

@@ -114,4 +114,5 @@ class HfSampler:
             logits_to_keep=1,
             **{self._cache_name: cache},
         )
-        return output.logits[:, -1]
+        logits: Tensor = output.logits[:, -1]
+        return logits

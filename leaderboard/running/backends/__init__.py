@@ -55,7 +55,7 @@ MakeBackend = Callable[[Store, int | None, Observer], Backend]
 
 
 def find_backend(spec: str) -> MakeBackend:
-    """Of the backend that `NAME` or `NAME:KEY=VALUE,...` means, e.g. `slurm:partition=cpu,time=60`.
+    """What makes the backend that `NAME` or `NAME:KEY=VALUE,...` means: `slurm:partition=cpu,time=60`.
 
     Raises LeaderboardError for an unknown name or option, and for an extra that is not installed.
     """

@@ -228,7 +228,7 @@ def _has_result(job: Any) -> bool:
 
 
 def _last_line(job: Any) -> str:
-    """Of what a task printed, which is Slurm's own word where Slurm ended it."""
+    """The last line a task printed, which is Slurm's own word where Slurm ended it."""
     with contextlib.suppress(OSError):
         lines = job.paths.stderr.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""

@@ -167,7 +167,7 @@ class Confined:
 
     @property
     def exit_code(self) -> int | None:
-        """Of the command; negative for a signal; None when the harness ended it."""
+        """The command's exit code; negative for a signal; None when the harness ended it."""
         return self._said.get("exit")
 
     def has_ended(self) -> bool:

@@ -22,5 +22,5 @@ NEW_USER = 0x10000000
 
 
 def here() -> dict[str, int]:
-    """Of this machine; empty where it is another kind."""
+    """The numbers of this machine; empty where it is another kind."""
     return NUMBERS.get(os.uname().machine, {})

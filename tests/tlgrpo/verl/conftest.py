@@ -62,7 +62,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a policy, settings and verl's description of the loop."""
+    """A folder with a policy, settings and verl's description of the loop."""
     from tests.tlgrpo.verl.warm import warmed
 
     torch.set_num_threads(1)

@@ -225,7 +225,9 @@ def _run(request: Request, as_json: bool) -> int:
         try:
             run.carry_out(partial(_progress, progress, run))
         except KeyboardInterrupt:
-            command = shlex.join(["python", "-m", "leaderboard.run", *sys.argv[1:]])
+            named = Path(sys.argv[0]).name == "acs-gym"  # `acs-gym run ...`
+            start = ["acs-gym"] if named else ["python", "-m", "leaderboard.run"]
+            command = shlex.join([*start, *sys.argv[1:]])
             _say(
                 progress,
                 f"interrupted: {len(run.done)} of {len(run.cells)} cells are done; "

@@ -23,20 +23,13 @@ from agents.config import ConfigError, LlmConfig
 from agents.model import ModelError
 
 EXIT_MODEL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
-AGENTS = {
-    "llm": registry.llm,
-    "opro": registry.opro,
-    "ledro": registry.ledro,
-    "ado-llm": registry.ado_llm,
-    "llm-scripted": registry.llm_scripted,
-}
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
 @app.command()
 def main(
-    agent: Annotated[str, typer.Option(help=f"Which: {', '.join(AGENTS)}.")] = "llm",
+    agent: Annotated[str, typer.Option(help=f"Which: {', '.join(registry.AGENTS)}.")] = "llm",
     task: Annotated[str, typer.Option(help="Task: an id or a circuit's name.")] = "ACS-OpAmp-v0",
     budget: Annotated[int, typer.Option(help="Designs it may simulate.")] = 20,
     pdk: Annotated[str, typer.Option(help=f"Process: {', '.join(pdk_names())}.")] = "sky130",
@@ -105,12 +98,12 @@ def main(
 
 
 def _agent(name: str, config: Path | None, flags: dict[str, Any]) -> Any:
-    if name not in AGENTS:
-        raise ConfigError(f"no agent {name!r}; agents: {', '.join(AGENTS)}")
+    if name not in registry.AGENTS:
+        raise ConfigError(f"no agent {name!r}; agents: {', '.join(registry.AGENTS)}")
     if name == "llm-scripted":
         if flags or config is not None:
             raise ConfigError("llm-scripted has no model, so it takes no settings of one")
-        return AGENTS[name]()
+        return registry.llm_scripted()
     registry.require("openai", "tenacity")
     settings = LlmConfig.read(config).model_dump(exclude_unset=True) if config else {}
     if not settings and "model" not in flags:

@@ -19,9 +19,19 @@ PACKAGES = {
     "leaderboard": {"acs_gym"},
 }
 # From the lowest: a room knows those before it, and what is no room.
-ROOMS = ("wire", "agents", "cells", "trust", "board", "reporting", "running")
+ROOMS = ("wire", "agents", "cells", "trust", "board", "reporting", "running", "sizing")
 BELOW = {"contract", "errors", "files", "printable", "suites"}
-COMMANDS = {"run", "report", "verify", "export", "merge", "submission", "check_agent", "options"}
+COMMANDS = {
+    "run",
+    "report",
+    "verify",
+    "export",
+    "merge",
+    "submission",
+    "check_agent",
+    "options",
+    "size",
+}
 
 
 def imported(path: Path) -> Iterator[str]:

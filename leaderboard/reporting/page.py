@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from acs_gym.specs import direction_text
 from acs_gym.units import format_si
@@ -36,7 +36,7 @@ _SECTIONS = (
     ("reading", "How to read this"),
 )  # fmt: skip
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'"
-_STATIC_POLICY = _NOTHING
+STATIC_POLICY = _NOTHING
 _SCRIPT_POLICY = f"{_NOTHING}; script-src 'unsafe-inline'; img-src data: blob:"
 _ISOLATION = {
     "inprocess": (
@@ -136,10 +136,10 @@ def render(
     every += [c for w in waves.values() for panel in w.panels for c in panel.charts]
     bar = Scale.of(_lowest(row) for row in board.rows)
     index = {row.agent: k for k, row in enumerate(board.rows)}
-    return _environment().get_template("report.html.j2").render(
+    return environment().get_template("report.html.j2").render(
         board=board,
         static=static,
-        policy=_STATIC_POLICY if static else _SCRIPT_POLICY,
+        policy=STATIC_POLICY if static else _SCRIPT_POLICY,
         sections=_SECTIONS,
         suite=suite_of(board.tasks),
         pdk_label=summary.pdk_label(board.conditions.pdk),
@@ -168,9 +168,11 @@ def render(
     )  # fmt: skip
 
 
-def _environment() -> Environment:
+def environment(*rooms: str) -> Environment:
+    """Of the templates here, and of those beside them in other packages."""
     environment = Environment(
-        loader=PackageLoader("leaderboard.reporting"), autoescape=True, undefined=StrictUndefined,
+        loader=ChoiceLoader([PackageLoader(r) for r in ("leaderboard.reporting", *rooms)]),
+        autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["si"] = format_si

@@ -125,7 +125,7 @@ def test_simulate_in_a_tier(capsys: pytest.CaptureFixture[str], mine: Path) -> N
     assert code == 0 and "mean ± sigma" in out and "of 3 draws meet every spec" in out
     code, out, _ = run(capsys, "simulate", "mine", "--tier", "mc3", "--json")
     record = json.loads(out)
-    assert record["level"] == "mc3" and record["cost"] == 3
+    assert record["tier"] == "mc3" and record["cost"] == 3
     assert set(record["spread"]["sigma"]) == set(record["metrics"])
 
 

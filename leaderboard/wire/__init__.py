@@ -13,6 +13,6 @@
     bridge.py        the program between an MCP client and that socket
     mcp.py           the leaderboard's agent that drives a command that is an MCP client
 
-Nothing here is imported before an agent is named `stdio:COMMAND` or `mcp:COMMAND`, alone or after
-`container:`.
+Nothing here but `isolation/levels.py`, which says what the levels are, is imported before an agent is
+named `stdio:COMMAND` or `mcp:COMMAND`, alone or after `container:`.
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from acs_gym.tools.mcp import NAME
 from leaderboard.wire.channel import Channel, ChannelClosed, Silent
-from leaderboard.wire.isolation.levels import Confined
+from leaderboard.wire.isolation.confined import Confined
 
 CONFIG, CONFIG_VARIABLE, SOCKET = "mcp.json", "ACS_GYM_MCP_CONFIG", "acs-gym.sock"
 BRIDGE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("bridge.py")))

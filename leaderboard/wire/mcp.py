@@ -10,7 +10,7 @@ is on a server needs the network and a key:
     def mine():
         return McpAgent(
             "my-llm --prompt 'Size the circuit' --mcp-config mcp.json",
-            isolation=Isolation(network=True, environment=("MY_LLM_KEY",)),
+            isolation=Subprocess(network=True, environment=("MY_LLM_KEY",)),
         )
 """
 
@@ -24,7 +24,7 @@ from leaderboard.wire.channel import ChannelClosed, Silent
 from leaderboard.wire.command import LAST_BREATH_S, CommandAgent
 from leaderboard.wire.door import BRIDGE, CONFIG, Door
 from leaderboard.wire.exchange import AgentFailed, Patience
-from leaderboard.wire.isolation.levels import Confined, start
+from leaderboard.wire.isolation.confined import Confined
 from leaderboard.wire.mcp_lines import McpConversation
 
 
@@ -47,7 +47,7 @@ class McpAgent(CommandAgent):
         conversation, door = McpConversation(exchange), Door()
         with contextlib.closing(door):
             with self._log() as log:
-                confined = start(self._resolved, self.isolation, log, door.open, self.also)
+                confined = self.isolation.start(self._resolved, log, door.open, self.also)
             finished_by, ended_by = "", ""
             try:
                 try:

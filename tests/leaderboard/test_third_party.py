@@ -12,11 +12,11 @@ import sys
 import pytest
 
 from acs_gym.tools.mcp import RECORD
-from leaderboard.wire.door import CONFIG, CONFIG_VARIABLE
 from leaderboard.wire.exchange import Exchange, Patience
 from leaderboard.wire.isolation.levels import Container, Subprocess
 from leaderboard.wire.mcp import McpAgent
 from leaderboard.wire.mcp_lines import REVISIONS, USAGE
+from leaderboard.wire.mcp_listener import CONFIG, CONFIG_VARIABLE
 from leaderboard.wire.messages import ERRORS, MAX_LINE, MAX_PARAMETERS
 from leaderboard.wire.schema import protocol_schema
 from leaderboard.wire.stdio import StdioAgent

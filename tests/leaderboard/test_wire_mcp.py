@@ -343,7 +343,7 @@ def test_what_is_asked_after_finish_is_not_simulated(tmp_path):
 
 
 def test_one_that_removes_its_socket_harms_nobody(tmp_path):
-    run = client("tampers_with_its_door", tmp_path)
+    run = client("tampers_with_its_socket", tmp_path)
     assert run.error is None, run.error
     assert run.session.meter.used == 1
 

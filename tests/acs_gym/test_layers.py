@@ -53,7 +53,7 @@ def test_modules_do_not_import_each_other() -> None:
 # benchmark of how quick the others are.
 RUN_SIMULATORS = {
     "acs_gym/session.py",
-    "leaderboard/cell_runner.py",
+    "leaderboard/cells/runner.py",
     "benchmarks/simulation.py",
 }
 

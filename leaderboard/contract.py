@@ -28,6 +28,7 @@ from typing import Any, Protocol, runtime_checkable
 from acs_gym.session import Session
 from acs_gym.task import Task
 from leaderboard.errors import LeaderboardError
+from leaderboard.wire.isolation.levels import Inprocess
 
 TRACKS = ("score", "metrics")
 
@@ -59,7 +60,7 @@ def agent_config(agent: Agent) -> Mapping[str, Any]:
 def agent_isolation(agent: Agent) -> Mapping[str, Any]:
     """What keeps the agent apart from the harness: `level`, and what was found to hold."""
     record = getattr(agent, "isolation_record", None)
-    return dict(record()) if callable(record) else {"level": "inprocess"}
+    return dict(record()) if callable(record) else Inprocess().record()
 
 
 def check_task(agent: Agent, task: Task) -> None:

@@ -14,8 +14,8 @@ def simulate_uncharged(jobs: Sequence[Job], simulator: Simulator | None = None) 
     This is the only way to the simulator without a `Session`. Who takes it, and why it is not charged:
 
     * `Session.operating_points`: more of a design that this session was charged for.
-    * `render` of an environment (`acs_gym.envs.door`): waveforms of designs that were paid for, to be
-      drawn.
+    * `render` of an environment (`acs_gym.envs.env_session`): waveforms of designs that were paid for, to
+      be drawn.
     * `acs-gym plot` and the circuits' pages (`docs.circuit_pages`): a picture of one sizing for a person,
       in which no optimiser takes part.
     * `acs_gym.difficulty` (`acs-gym check`) and `benchmarks.references`: they measure a task before

@@ -25,6 +25,7 @@ from leaderboard.reporting import figures, summary
 from leaderboard.reporting.conditions import task_conditions
 from leaderboard.reporting.figures import Chart
 from leaderboard.suites import suite_of
+from leaderboard.wire.isolation.levels import LEVELS, Container
 
 # Of a heat map; the page has a colour for each.
 HEAT_STEPS = 7
@@ -38,20 +39,6 @@ _SECTIONS = (
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'"
 STATIC_POLICY = _NOTHING
 _SCRIPT_POLICY = f"{_NOTHING}; script-src 'unsafe-inline'; img-src data: blob:"
-_ISOLATION = {
-    "inprocess": (
-        "ran inside the harness's process: fit for development, no defence against an agent that "
-        "cheats"
-    ),
-    "subprocess": (
-        "ran in processes of their own, which can read the user's files and use the simulator: fit "
-        "for development"
-    ),
-    "container": (
-        "ran in processes of their own that saw, of all files, the system's programs and what the "
-        "agent's command names"
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,16 +223,18 @@ def _isolation(rows: Iterable[Row]) -> list[str]:
     rows = list(rows)
     levels = Counter(level for row in rows for level in row.isolation)
     agents = {t: f"{n} agent{'' if n == 1 else 's'}" for t, n in levels.items()}
-    said = [
-        f"{agents[t]} {_ISOLATION.get(t, f'ran in the isolation level {t}')}."
-        for t in sorted(levels)
-    ]
-    if any(set(row.isolation) != {"container"} for row in rows):
+    said = [f"{agents[t]} {_ran(t)}." for t in sorted(levels)]
+    if any(set(row.isolation) != {Container.name} for row in rows):
         said.append(
             "Outside a container only agents that come with ACS-Gym itself are ranked: their code is "
             "there to read."
         )
     return said or ["What kept the agents apart from the harness is not recorded."]
+
+
+def _ran(level: str) -> str:
+    known = LEVELS.get(level)
+    return f"ran in the isolation level {level}" if known is None else known.sentence
 
 
 def _pairs(pairs: Iterable[Comparison]) -> Any:

@@ -52,7 +52,7 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ErrandReport:
     """What the machine that ran an errand has to say of it."""
 
     notes: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ def run_folder(store: Store) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def carry_out(errand: Errand, jobs: int = 1) -> Outcome:
+def carry_out(errand: Errand, jobs: int = 1) -> ErrandReport:
     """Run an errand's cells in `jobs` processes of this machine; those that are done are left.
 
     Raises OSError where the shared folders are not seen, CircuitError for a circuit that is not.
@@ -88,7 +88,7 @@ def carry_out(errand: Errand, jobs: int = 1) -> Outcome:
     store, marker = Store(errand.out), _Marker(errand.run)
     backend = LocalBackend(store, jobs, marker)
     backend.run([c for c in errand.cells if not store.is_done(c.key)])
-    return Outcome(tuple(marker.notes), tuple(backend.failures))
+    return ErrandReport(tuple(marker.notes), tuple(backend.failures))
 
 
 class _Marker:

@@ -19,8 +19,8 @@ PACKAGES = {
     "leaderboard": {"acs_gym"},
 }
 # From the lowest: a room knows those before it, and what is no room.
-ROOMS = ("wire", "agents", "cells", "trust", "board", "reporting", "running", "sizing")
-BELOW = {"contract", "errors", "files", "printable", "suites"}
+ROOMS = ("wire", "contract", "agents", "cells", "trust", "board", "reporting", "running", "sizing")
+BELOW = {"errors", "files", "printable", "suites"}
 COMMANDS = {
     "run",
     "report",

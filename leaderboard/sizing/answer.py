@@ -76,7 +76,7 @@ def answer(
     """
     evaluation = best.evaluation(task.specs)
     design = task.space.canonicalize(evaluation.design)
-    nominal = make_task(task.id, pdk=task.pdk_name).with_specs(task.specs.targets)
+    nominal = _at_nominal(task)
     job = Job(nominal.program, design, waveforms=True)
     drawn, points = simulate_uncharged([job, nominal.operating_point_job(design)], simulator)
     found = sensitivities(nominal, design, simulator)
@@ -107,6 +107,13 @@ def answer(
         suggestions=suggestions(nominal.judge(design, drawn).margins, found),
         waveforms=waveforms.record(cell.key, nominal, job, drawn),
     )
+
+
+def _at_nominal(task: Task) -> Task:
+    """The task in one condition, at the targets of its tier where it asks for the same metrics."""
+    nominal = make_task(task.id, pdk=task.pdk_name)
+    asked = nominal.specs.metrics
+    return nominal.with_specs({m: t for m, t in task.specs.targets.items() if m in asked})
 
 
 def least(evaluation: Evaluation) -> tuple[str, float]:

@@ -73,7 +73,7 @@ def render(found: Answer, simulator: str) -> str:
             }
             for p in task.space
         ],
-        metrics=list(task.specs.metrics),
+        metrics=_measured(found),
         effects=_effects(found),
         points=[_point(p) for p in found.points],
         places=task_conditions(card, [BestDesign(spec.agent, spec.repetition, record)]),
@@ -131,6 +131,11 @@ def _specs(found: Answer) -> list[dict[str, object]]:
     ]
 
 
+def _measured(found: Answer) -> list[str]:
+    """The specs that sensitivities are of: those at nominal."""
+    return list(found.sensitivities[0].margins)
+
+
 def _effects(found: Answer) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     strong = {
@@ -138,11 +143,11 @@ def _effects(found: Answer) -> list[dict[str, object]]:
             (abs(m) for s in found.sensitivities if not math.isnan(m := s.margins[metric])),
             reverse=True,
         )[:_STRONGEST]
-        for metric in found.task.specs.metrics
+        for metric in _measured(found)
     }
     for one in found.sensitivities:
         cells = []
-        for metric in found.task.specs.metrics:
+        for metric in _measured(found):
             change = one.margins[metric]
             matters = abs(change) >= _NOTHING
             cells.append(

@@ -18,12 +18,21 @@ from acs_gym.evaluation import Evaluation
 from acs_gym.session import Session
 from agents.config import LlmConfig
 from agents.limits import LimitReached, Spending, price_of, read_prices
-from agents.model import ChatModel, ContextTooLong, Message, ModelError, Reply, ToolDefinition
-from agents.openai_model import OpenAIModel, estimate_tokens
+from agents.model import (
+    ChatModel,
+    ContextTooLong,
+    Message,
+    ModelError,
+    Reply,
+    ToolDefinition,
+    estimate_tokens,
+)
+from agents.openai_model import OpenAIModel
 from agents.transcript.records import (
     Call,
     End,
     Fault,
+    Note,
     Replied,
     Said,
     Simulated,
@@ -148,7 +157,9 @@ class Dialogue:
                 reply = self.model.reply(sent, tools, limits=allowance)
             except ContextTooLong as error:
                 self._transcript.write(Fault(kind="context", message=str(error)))
-                self._context = max(1, min(self._context, estimate_tokens(sent) + fixed) // 2)
+                tried = min(self._context, estimate_tokens(sent) + fixed)
+                less = tried // 2 if error.fits is None else min(error.fits, tried - 1)
+                self._context = max(1, less)
                 if len(fit(messages, self._context - fixed, summary)) == len(sent):
                     raise
                 continue
@@ -165,6 +176,11 @@ class Dialogue:
         self.note_simulations()
         self._write(messages)
 
+    def remark(self, readings: Sequence[str]) -> None:
+        """Write what was read otherwise than the model wrote it."""
+        for reading in readings:
+            self._transcript.write(Note(kind="reading", message=reading))
+
     def note_simulations(self) -> None:
         """Write the evaluations that the session has and the transcript has not."""
         for evaluation in self.session.history[self._seen :]:
@@ -176,6 +192,8 @@ class Dialogue:
         return time.monotonic() - self.session.usage.simulator_seconds
 
     def _count(self, reply: Reply, seconds: float, ours: float) -> None:
+        for note in reply.notes:
+            self._transcript.write(Note(kind="request", message=note))
         cost = self.spending.add(reply.tokens)
         self.session.log_usage(tokens=reply.tokens.total, money=cost)
         self._transcript.write(

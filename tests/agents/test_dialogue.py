@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from agents.config import LlmConfig
 from agents.dialogue import Dialogue, fit
 from agents.limits import LimitReached
-from agents.model import ContextTooLong, ModelError, Reply, TokenCount
-from agents.openai_model import estimate_tokens
+from agents.model import ContextTooLong, ModelError, Reply, TokenCount, estimate_tokens
 from agents.transcript.records import read_transcript
 
 CONFIG = LlmConfig(model="m", base_url="http://127.0.0.1:9/v1", context_tokens=1024)

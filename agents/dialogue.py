@@ -42,6 +42,8 @@ from agents.transcript.records import (
 
 # How often a prompt that a server calls too long is halved before giving up.
 _SHORTENINGS = 4
+# The words before a summary.
+_NOTE_TOKENS = 16
 
 
 class Dialogue:
@@ -136,12 +138,13 @@ class Dialogue:
         messages: Sequence[Message],
         tools: Sequence[ToolDefinition] = (),
         *,
-        summary: Callable[[], str] | None = None,
+        summary: Callable[[int], str] | None = None,
     ) -> Reply:
         """The model's reply to these messages, shortened by `fit` where they are too long.
 
         Args:
-            summary: what is known from the turns that are left out; asked only when some are.
+            summary: what is known from the turns that are left out, in so many tokens if possible; asked
+                only when some are.
 
         Raises LimitReached when a cap leaves no room, ModelError when there is no reply.
         """
@@ -160,7 +163,8 @@ class Dialogue:
                 tried = min(self._context, estimate_tokens(sent) + fixed)
                 less = tried // 2 if error.fits is None else min(error.fits, tried - 1)
                 self._context = max(1, less)
-                if len(fit(messages, self._context - fixed, summary)) == len(sent):
+                shorter = fit(messages, self._context - fixed, summary)
+                if estimate_tokens(shorter) >= estimate_tokens(sent):
                     raise
                 continue
             except ModelError as error:
@@ -240,13 +244,14 @@ class _Turn:
 
 
 def fit(
-    messages: Sequence[Message], limit: int, summary: Callable[[], str] | None = None
+    messages: Sequence[Message], limit: int, summary: Callable[[int], str] | None = None
 ) -> list[Message]:
     """The messages, or as many of them as `limit` estimated tokens hold.
 
     What stands before the first assistant message stays. A turn is an assistant message and what
     answers it; the last one stays, and of the others as many of the latest as fit. A user message in
-    place of those left out says so, with `summary()`.
+    place of those left out says so, with `summary(tokens)` that are left beside first messages and last
+    turn.
     """
     if estimate_tokens(messages) <= limit:
         return list(messages)
@@ -259,8 +264,9 @@ def fit(
         for a, b in zip(starts, [*starts[1:], len(messages)], strict=True)
     ]
     note = "Earlier turns are left out to save room."
+    room = limit - estimate_tokens([*head, {"role": "user", "content": note}, *turns[-1].messages])
     if summary is not None:
-        note += " What was simulated so far:\n" + summary()
+        note += " What was simulated so far:\n" + summary(max(0, room - _NOTE_TOKENS))
     left_out: Message = {"role": "user", "content": note}
     room = limit - estimate_tokens([*head, left_out])
     kept: list[_Turn] = []

@@ -7,19 +7,29 @@ answered, until it finishes, the budget or a cap is used up, or it stops getting
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from acs_gym.session import Session
+from acs_gym.tools.answers import json_text
 from acs_gym.tools.definitions import HISTORY, definitions
 from acs_gym.tools.toolbox import ToolAnswer, Toolbox
 from agents.config import LlmConfig
 from agents.dialogue import Dialogue
 from agents.limits import LimitReached
-from agents.model import ChatModel, Message, Reply, ToolCall, read_arguments
+from agents.model import (
+    CHARACTERS_PER_TOKEN,
+    ChatModel,
+    Message,
+    Reply,
+    ToolCall,
+    read_arguments,
+)
 from agents.prompts import BEGIN, system_prompt
 from agents.text_format import read_calls, write_answers
 
@@ -105,7 +115,7 @@ def _converse(
     turns: list[_Turn] = []
     before = len(session.history)
     ended = _talk(dialogue, messages, session, settings, turns)
-    return ended if len(session.history) > before else ended + _in_vain(turns, settings)
+    return ended if len(session.history) > before else _in_vain(ended, turns, settings)
 
 
 def _talk(
@@ -123,7 +133,7 @@ def _talk(
         if not session.remaining:
             return "the budget is used up"
         try:
-            reply = dialogue.ask(messages, tools, summary=lambda: toolbox.call(HISTORY, {}).text)
+            reply = dialogue.ask(messages, tools, summary=partial(_history, toolbox))
         except LimitReached as limit:
             return str(limit)
         messages.append(_echo(reply, settings))
@@ -138,6 +148,25 @@ def _talk(
         if idle >= IDLE_TURNS_ALLOWED:
             return f"{idle} turns in a row simulated nothing"
     return "the cap on turns is reached"
+
+
+def _history(toolbox: Toolbox, tokens: int) -> str:
+    """What `history` answers; of more designs than so many estimated tokens hold, the best."""
+    text = toolbox.call(HISTORY, {}).text
+    # As it stands in a message, where quotes are escaped.
+    longest = CHARACTERS_PER_TOKEN * tokens
+    if len(json.dumps(text)) <= longest:
+        return text
+    data = json.loads(text)
+    rows = data.pop("designs")
+    kept, length = set[int](), 0
+    for number in sorted(range(len(rows)), key=lambda k: -rows[k]["score"]):
+        length += len(json.dumps(json_text(rows[number])))
+        if kept and length > longest:
+            break
+        kept.add(number)
+    best = [row for k, row in enumerate(rows) if k in kept]
+    return json_text({"designs": best, "worse_ones_left_out": len(rows) - len(best), **data})
 
 
 class _Turn(NamedTuple):
@@ -159,15 +188,16 @@ class _Turn(NamedTuple):
         return f"it {cut_off}{said}{thought}, and called no tool"
 
 
-def _in_vain(turns: Sequence[_Turn], settings: LlmConfig) -> str:
-    """What the model did in a run in which nothing was simulated, and what may help. On one line."""
+def _in_vain(ended: str, turns: Sequence[_Turn], settings: LlmConfig) -> str:
+    """Why a run ended in which nothing was simulated, what the model did, what may help. On one line."""
     counts: dict[str, int] = {}
     for turn in turns:
         counts[str(turn)] = counts.get(str(turn), 0) + 1
     latest = list(counts.items())[-_TOLD:]
     said = "; ".join(f"{what} ({n} of {len(turns)} turns)" for what, n in latest)
-    text = f". Nothing was simulated: {said}" if said else ". Nothing was simulated"
-    return "".join((text, *(f". {hint}" for hint in _hints(turns, settings))))
+    text = ended if ended.endswith("simulated nothing") else f"{ended}; nothing was simulated"
+    text = f"{text}: {said}" if said else text
+    return ". ".join((text, *_hints(turns, settings)))
 
 
 def _hints(turns: Sequence[_Turn], settings: LlmConfig) -> Iterator[str]:

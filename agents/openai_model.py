@@ -113,6 +113,7 @@ class OpenAIModel:
         self.seed = seed
         self._key = config.api_key()
         self._client = _Client(config, self._key)
+        self._noted: set[str] = set()
         # OpenAI's reasoning models know the one name only, many other servers the other only.
         self._known = _Known("max_completion_tokens" if config.base_url is None else "max_tokens")
 
@@ -141,10 +142,14 @@ class OpenAIModel:
                     raise self._error(refused.refusal, request) from None
                 notes.append(note)
         reply = read_reply(
-            raw, request["messages"], attempts + taken, time.monotonic() - start, tuple(notes)
-        )
+            raw, request["messages"], attempts + taken, time.monotonic() - start,
+            tuple(note for note in notes if note not in self._noted),
+        )  # fmt: skip
+        self._noted.update(notes)
         if not reply.tokens.estimated and reply.tokens.prompt:
-            self._known.per_estimate = reply.tokens.prompt / max(1, _estimate(request))
+            # Upwards alone: some servers leave out what they had in their cache.
+            counted = reply.tokens.prompt / max(1, _estimate(request))
+            self._known.per_estimate = max(self._known.per_estimate, counted)
         return reply
 
     def _answer(
@@ -225,11 +230,11 @@ class OpenAIModel:
         if context - prompt < min(_USEFUL_REPLY, wanted):
             room = context - min(wanted, context // 4)
             raise self._too_long(refusal, int(room / known.per_estimate))
-        if (fits := known.allows(wanted, estimate)) >= asked:
+        if known.allows(wanted, estimate) >= asked:
             raise self._too_long(refusal, None)
         return (
             f"replies are shortened to what the server's context of {context} tokens leaves beside the "
-            f"prompt, {fits} here, not {wanted}"
+            "prompt"
         )
 
     def _too_long(self, refusal: Refusal, fits: int | None) -> ContextTooLong:

@@ -21,8 +21,10 @@ from acs_gym.units import format_si
 from agents import registry
 from agents.config import ConfigError, LlmConfig
 from agents.model import ModelError
+from agents.transcript.records import Note, read_transcript
 
 EXIT_MODEL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+_NOTES_SHOWN = 8
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -50,6 +52,17 @@ def main(
         str | None, typer.Option(help="tools, or text for models without tool calling.")
     ] = None,
     temperature: Annotated[float | None, typer.Option(help="Sent only when given.")] = None,
+    reply_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="The longest reply, reasoning included; shortened to what the server allows.",
+            show_default="4096",
+        ),
+    ] = None,
+    context_tokens: Annotated[
+        int | None,
+        typer.Option(help="The longest prompt; older turns are left out.", show_default="32000"),
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Cap on tokens.")] = None,
     max_money: Annotated[float | None, typer.Option(help="Cap in US dollars.")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Cap on time.")] = None,
@@ -73,8 +86,8 @@ def main(
     """
     flags = {
         "model": model, "base_url": base_url, "tool_format": tool_format,
-        "temperature": temperature, "max_tokens": max_tokens, "max_money": max_money,
-        "max_seconds": max_seconds,
+        "temperature": temperature, "reply_tokens": reply_tokens, "context_tokens": context_tokens,
+        "max_tokens": max_tokens, "max_money": max_money, "max_seconds": max_seconds,
     }  # fmt: skip
     flags = {k: v for k, v in flags.items() if v is not None}
     try:
@@ -122,10 +135,15 @@ def _run(agent: Any, session: Session, path: Path) -> int:
         except ModelError as error:
             print(f"error: {error}", file=sys.stderr)
             code = EXIT_MODEL
+    for note in _notes(path):
+        print(f"note: {note}", file=sys.stderr)
     console = Console(highlight=False)
     best = session.best
     if best is not None:
         console.print(_table(session.task, session))
+    elif code == 0:
+        print(f"error: {agent.ended}", file=sys.stderr)
+        code = EXIT_MODEL
     used = session.usage
     money = f", {used.money:.4f} $" if used.money else ""
     console.print(
@@ -134,6 +152,15 @@ def _run(agent: Any, session: Session, path: Path) -> int:
         markup=False, soft_wrap=True,
     )  # fmt: skip
     return code
+
+
+def _notes(path: Path) -> list[str]:
+    """What was asked or read otherwise than was set or written: each once, the first few."""
+    notes = dict.fromkeys(r.message for r in read_transcript(path) if isinstance(r, Note))
+    shown = list(notes)[:_NOTES_SHOWN]
+    if len(notes) > len(shown):
+        shown.append(f"{len(notes) - len(shown)} more in the transcript")
+    return shown
 
 
 class _Watcher:

@@ -15,6 +15,7 @@ Optional attributes, looked at once before the run:
              work on it, with the reason
     deterministic  True where the same answers always lead to the same designs: such an agent of this
              package is asked again by `leaderboard.verify`
+    ended    after the run, why it ended, in words: the message of a cell in which nothing was simulated
     track    `score` when the agent looks at the score alone; `metrics`, the default, otherwise
 """
 
@@ -31,6 +32,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.wire.isolation.levels import Inprocess
 
 TRACKS = ("score", "metrics")
+_LONGEST_MESSAGE = 4000
 
 
 @runtime_checkable
@@ -77,6 +79,12 @@ def offer_folder(agent: Agent, folder: Path) -> None:
     if callable(keep := getattr(agent, "keep_files_in", None)):
         folder.mkdir(parents=True, exist_ok=True)
         keep(folder)
+
+
+def agent_ended(agent: Agent) -> str:
+    """Why the agent's run ended, in its own words and shortened; empty where it says nothing."""
+    ended = getattr(agent, "ended", "")
+    return ended[:_LONGEST_MESSAGE] if isinstance(ended, str) else ""
 
 
 def agent_track(agent: Agent) -> str:

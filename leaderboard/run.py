@@ -293,10 +293,11 @@ def _show(run: Run, as_json: bool, console: Console) -> int:
 def _ending(cell: PlannedCell, store: Store) -> str:
     """What went wrong in a finished cell, in its own last words; empty where nothing did."""
     result = store.result(cell.key)
-    if result.status is CellStatus.COMPLETE:
+    complete = result.status is CellStatus.COMPLETE
+    if complete and (result.usage.simulations or not result.message):
         return ""
     spec, last = result.spec, (result.message.strip().splitlines() or ["no reason given"])[-1]
-    status = str(result.status).replace("_", " ")
+    status = "no design" if complete else str(result.status).replace("_", " ")
     return printable(f"{status}: {spec.agent} on {spec.task}, seed {spec.repetition}: {last}")
 
 

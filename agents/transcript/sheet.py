@@ -20,6 +20,7 @@ from acs_gym.units import format_si, parse
 from agents.transcript.records import Simulated, Start
 
 _DIGITS = 5
+_LONE_M = re.compile(r"[\d.]\s*m\s*$")
 # C0 and C1 control characters but tab and newline, and halves of surrogate pairs.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -117,9 +118,13 @@ class Sheet:
             return "–"
         if isinstance(value, str):
             try:
-                value = parse(value)
+                number = parse(value)
             except ValueError:
-                return str(value)
+                return value
+            # Metres or milli, as the parameter's range has it, which is not known here.
+            if self.units.get(name) == "m" and _LONE_M.search(value):
+                return value
+            value = number
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return str(value)
         try:

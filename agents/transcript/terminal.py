@@ -78,6 +78,8 @@ def _turn(sheet: Sheet, turn: Turn) -> Iterator[RenderableType]:
         yield from _said("System prompt" if said.role == "system" else "Agent", said.content)
     for fault in turn.faults:
         yield _text(f"no reply: {fault.message}", style="yellow")
+    for note in turn.notes:
+        yield _text(f"note: {note}", style="yellow")
     if reply is None:
         return
     if reply.reasoning:

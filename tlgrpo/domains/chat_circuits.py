@@ -30,8 +30,8 @@ from acs_gym.tools.definitions import SIMULATE, definitions
 from acs_gym.tools.toolbox import Toolbox
 from agents.llm import carry_out
 from agents.model import Reply, ToolCall
-from agents.openai_model import read_reply
 from agents.prompts import BEGIN, system_prompt
+from agents.replies import read_reply
 from agents.text_format import write_calls
 from tlgrpo.domain import Problem, Reaction, Split, State
 from tlgrpo.domains.circuits import Circuits
@@ -159,8 +159,9 @@ def read_action(text: str) -> Reply:
 def _replied(toolbox: Toolbox, grant: _OneAReply, text: str) -> tuple[str, Evaluation | None]:
     grant.used = 0
     reply = read_action(text)
-    (message,), answers = carry_out(reply, toolbox)
-    evaluations = [e for answer in answers for e in answer.evaluations]
+    done = carry_out(reply, toolbox)
+    (message,) = done.messages
+    evaluations = [e for answer in done.answers for e in answer.evaluations]
     return message["content"], evaluations[0] if evaluations else None
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import typer
 
-from acs_gym.cli import catalogue, check, corners, doctor, new, pdk, sizing
+from acs_gym.cli import catalogue, check, corners, doctor, importing, new, pdk, sizing
 
 GROUP = "acs_gym.commands"
 
@@ -39,6 +39,7 @@ app.command("simulate")(sizing.simulate)
 app.command("corners")(corners.corners)
 app.command("plot")(sizing.plot)
 app.command("new")(new.new)
+app.command("import")(importing.import_netlist)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.add_typer(pdk.app, name="pdk")

@@ -116,7 +116,7 @@ def report(circuit: Imported) -> dict[str, Any]:
                 "name": labels[k],
                 "role": circuit.sizing.roles.get(k, ""),
                 "sizes": {n: s.value for n, s in d.sizes.items()},
-                "parameters": {n: p for n, (p, _) in of.get(k, {}).items()},
+                "parameters": {n: of[k][n][0] for n in d.sizes if n in of.get(k, {})},
                 "notes": list(d.notes),
             }
             for k, d in enumerate(circuit.devices)

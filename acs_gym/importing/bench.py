@@ -62,6 +62,9 @@ def _follower(circuit: Imported, name: str) -> Bench:
         "vfb inn out dc 0 ac 0",
         "cl out 0 {c_load}",
     ]
+    if pins.out in circuit.around.resistors:
+        conditions["r_load"] = circuit.around.resistors[pins.out]
+        lines.append("rl out 0 {r_load}")
     for port, drive in pins.bias.items():
         lines.append(_driven(names[port], drive, conditions))
         to[port] = names[port]
@@ -109,7 +112,7 @@ def _point(circuit: Imported, name: str) -> Bench:
         outputs.append(node)
         to[port] = node
         # Something to hold on to for a node that nothing else may hold.
-        lines.append(f"ropen_{node} {node} 0 1e9")
+        lines.append(f"rl_{node} {node} 0 {circuit.around.resistors.get(port, 1e9)!r}")
         if load := circuit.around.load.get(port):
             lines.append(f"cl_{node} {node} 0 {load!r}")
         if port != pins.out:
@@ -154,7 +157,7 @@ def _driven(node: str, drive: Drive, conditions: dict[str, float]) -> str:
         conditions[name] = drive.value if drive.value >= 0 else conditions["vdd"] + drive.value
         return f"v{node} {node} 0 dc {{{name}}} ac 0"
     conditions[name] = abs(drive.value)
-    ends = f"vdd {node}" if drive.value >= 0 else f"{node} 0"
+    ends = f"{'0' if drive.grounded else 'vdd'} {node}" if drive.value >= 0 else f"{node} 0"
     return f"i{node} {ends} dc {{{name}}}"
 
 

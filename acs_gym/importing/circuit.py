@@ -11,7 +11,14 @@ from acs_gym.importing.devices import Mapped, find_pdk, map_device
 from acs_gym.importing.hierarchy import Dropped, Flat, choose_top, flatten, read_deck
 from acs_gym.importing.merging import merged
 from acs_gym.importing.sizing import Sizing, sized, wishes
-from acs_gym.importing.testbench import Pins, Surroundings, is_output, recognise, surroundings
+from acs_gym.importing.testbench import (
+    Pins,
+    Surroundings,
+    is_ground,
+    is_output,
+    recognise,
+    surroundings,
+)
 from acs_gym.importing.text import Text, refused
 from acs_gym.simulation.element_values import NO_CONTROL_NODES
 
@@ -72,6 +79,10 @@ def import_text(
         flat, ports = _without_bench(flat, dropped, around)
     pdk, because = find_pdk(deck, flat, pdk)
     devices = [map_device(f, deck, pdk, renamed or {}) for f in flat]
+    for device in [d for d in devices if _ties_grounds(d)]:
+        devices.remove(device)
+        card = device.flat.card
+        dropped.append(Dropped(card.line, card.text, "a testbench grounds both of its ends"))
     plain = sum(d.kind in "rc" for d in devices)
     extracted = text.extracted or plain > _MANY_PLAIN
     gone = shorted = 0
@@ -101,8 +112,7 @@ def import_text(
             "--size M1.w=1u..50u",
         )
     pins = recognise(ports, devices, around)
-    if not chosen.name:
-        dropped.sort(key=lambda d: d.line)
+    dropped.sort(key=lambda d: d.line)
     return Imported(
         text, chosen.name or "circuit", pdk, because, tuple(names[p] for p in ports), names,
         tuple(devices), sizing, pins, around, tuple(dropped), gone, (*notes, *sizing.notes),
@@ -147,6 +157,11 @@ def _without_bench(
         kept = [replace(e, nodes=tuple(ground if n == "0" else n for n in e.nodes)) for e in kept]
         found.append(ground)
     return kept, found
+
+
+def _ties_grounds(device: Mapped) -> bool:
+    """A source of no voltage from a ground pin to node 0."""
+    return device.kind == "v" and device.plain == "dc 0.0" and all(map(is_ground, device.nodes))
 
 
 def _hot(element: Flat) -> str:

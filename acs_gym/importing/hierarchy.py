@@ -1,4 +1,4 @@
-"""From cards to one flat list of elements: parameters, subcircuits, global nodes, and which is the circuit.
+"""From cards to one flat list: parameters, subcircuits, global nodes, and which is the circuit.
 
 Knows SPICE's structure and no device.
 """
@@ -265,12 +265,10 @@ def _expand(
         name = name.lower()
         if name in nodes:
             return nodes[name]
-        if name == "0" or (name == "gnd" and not path):
-            return "0" if name not in subcircuit.ports else name
+        if name in ("0", "gnd"):  # SPICE has one node of the two.
+            return "0"
         if name in deck.global_nodes:
             return name
-        if name == "gnd":
-            return nodes.get("gnd", "0")
         return f"{prefix}.{name}" if prefix else name
 
     for card in subcircuit.cards:

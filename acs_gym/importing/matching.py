@@ -99,7 +99,8 @@ def _pairs(at: _Nodes) -> Iterable[Relation]:
                     yield Relation("cross-coupled pair", "cross", (a, b))
                     continue
                 fed = not rail(source) and len(members) <= 4 and bool(at.drains[source])
-                if fed and ga != gb and da != ga and db != gb and not (rail(ga) or rail(gb)):
+                # One of the two may be its own load: a follower.
+                if fed and ga != gb and (da != ga or db != gb) and not (rail(ga) or rail(gb)):
                     yield Relation("differential pair", "pair", (a, b))
 
 

@@ -340,9 +340,7 @@ def _name(
 
 def word(path: Sequence[str]) -> str:
     """The name of an instance in its subcircuits, as letters, digits and single _."""
-    last = path[-1]
-    last = last[1:] if last[0] == "x" and len(last) > 1 and last[1].isalpha() else last
-    text = "_".join((*path[:-1], last))
+    text = "_".join(p[1:] if p[0] == "x" and len(p) > 1 and p[1].isalpha() else p for p in path)
     return re.sub(r"_+", "_", re.sub(r"\W", "_", text, flags=re.ASCII)).strip("_") or "x"
 
 

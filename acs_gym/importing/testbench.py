@@ -5,6 +5,7 @@ By names, as designers give them, and by what the pin leads to. What is not reco
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,18 +32,26 @@ _CURRENT_PIN = re.compile(r"i.*(bias|ref|b$)|i_?b.*|iref.*|.*_i$|bias\w*|ib\d*|n
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """A DC source of the owner's testbench: `v` or `i`, its value (a current flows into the node)."""
+    """A DC source of the owner's testbench: `v` or `i`, its value (a current flows into the node).
+
+    `grounded` is a current that comes from ground and not from the supply.
+    """
 
     letter: str
     value: float
+    grounded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the owner's file has around the circuit, by the circuit's own nodes."""
+    """What the owner's file has around the circuit, by the circuit's own nodes.
+
+    `load` is capacitance to ground (F), `resistors` are those to ground (Ohm).
+    """
 
     drives: Mapping[str, Drive]
     load: Mapping[str, float]
+    resistors: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,7 @@ def surroundings(deck: Deck, top: Subcircuit) -> Surroundings:
     """DC sources and load capacitors that the file connects to the circuit."""
     drives: dict[str, Drive] = {}
     load: dict[str, float] = {}
+    resistors: dict[str, float] = {}
     for container in (deck.outside, *deck.subcircuits.values()):
         if container is top and top.name:
             continue
@@ -80,9 +90,9 @@ def surroundings(deck: Deck, top: Subcircuit) -> Surroundings:
         elif container is not top:
             continue
         for card in container.cards:
-            _notice(card, deck, names, drives, load)
+            _notice(card, deck, names, drives, load, resistors)
         break
-    return Surroundings(drives, load)
+    return Surroundings(drives, load, resistors)
 
 
 def _calls(card: Card, top: Subcircuit) -> bool:
@@ -96,8 +106,9 @@ def _notice(
     names: Mapping[str, str],
     drives: dict[str, Drive],
     load: dict[str, float],
+    resistors: dict[str, float],
 ) -> None:
-    if card.letter not in "vic" or len(card.words) < 4 - bool(card.values):
+    if card.letter not in "vicr" or len(card.words) < 4 - bool(card.values):
         return
     where = deck.text.where(card.line)
     nodes = [f.text.lower() for f in card.words[1:3]]
@@ -110,10 +121,18 @@ def _notice(
             word = card.values.get("c") or card.words[3]
             load[node] = load.get(node, 0.0) + evaluate(word, deck.scope, where)
             return
+        if card.letter == "r":
+            word = card.values.get("r") or card.words[3]
+            resistors[node] = 1.0 / (
+                1.0 / resistors.get(node, math.inf) + 1.0 / evaluate(word, deck.scope, where)
+            )
+            return
         dc = dc_word(Flat((card.name,), card, tuple(nodes), card.words[3:], deck.scope, 1.0))
         if dc is not None:
             value = evaluate(dc, deck.scope, where)
-            drives[node] = Drive(card.letter, value * sign if card.letter == "v" else -value * sign)
+            drives[node] = Drive(
+                card.letter, value * sign if card.letter == "v" else -value * sign, True
+            )
     elif card.letter == "i" and not any(ground):
         # From a supply into the circuit, as references are drawn.
         dc = dc_word(Flat((card.name,), card, tuple(nodes), card.words[3:], deck.scope, 1.0))
@@ -165,8 +184,8 @@ def recognise(ports: Sequence[str], devices: Iterable[Mapped], around: Surroundi
     return Pins(supply, ground, plus, minus, out, bias, tuple(guessed), tuple(open_))
 
 
-def is_supply(name: str) -> bool:
-    return _SUPPLY.fullmatch(name) is not None
+def is_ground(name: str) -> bool:
+    return _GROUND.fullmatch(name) is not None
 
 
 def is_output(name: str) -> bool:

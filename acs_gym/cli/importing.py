@@ -1,9 +1,11 @@
-"""`acs-gym import`: a designer's netlist as a circuit folder."""
+"""`acs-gym import` and `acs-gym export`: a netlist as a circuit folder, and a sizing back in it."""
 
 from __future__ import annotations
 
 import json
 import shlex
+import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
     from acs_gym.importing.circuit import Imported
 
 _MOST_ROWS = 60
+
+
+class Format(StrEnum):
+    SPICE = "spice"
+    CSV = "csv"
 
 
 def import_netlist(
@@ -196,3 +203,62 @@ def _print(record: dict[str, Any], folder: Path) -> None:
         f"simulation of the netlist's sizing: {record['simulation']}\n\n  acs-gym check {quoted}",
         soft_wrap=True,
     )
+
+
+def export(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder that acs-gym import wrote.")
+    ],
+    sizing: Annotated[
+        Path | None,
+        typer.Option(
+            "--sizing",
+            help="A JSON file of parameters in SI units, or one with them under 'design' as acs-gym "
+            "simulate --json prints.",
+            show_default="the folder's reference.toml",
+        ),
+    ] = None,
+    kind: Annotated[
+        Format,
+        typer.Option(
+            "--format", help="spice: the owner's file with these numbers; csv: a row a number."
+        ),
+    ] = Format.SPICE,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write.", show_default="standard output")
+    ] = None,
+) -> None:
+    """Put a sizing back into the netlist that a folder was imported from; nothing else changes."""
+    from acs_gym.importing.exporting import as_csv, exported, read_way_back
+
+    way, raw = read_way_back(folder)
+    design = _design(folder, sizing)
+    data = exported(way, raw, design) if kind is Format.SPICE else as_csv(way, design).encode()
+    if out is None:
+        sys.stdout.buffer.write(data)
+    else:
+        out.write_bytes(data)
+        console().print(f"wrote {out}", soft_wrap=True)
+
+
+def _design(folder: Path, sizing: Path | None) -> dict[str, float]:
+    """Parameters of a JSON file, or of the folder's one reference in tier tt."""
+    from acs_gym.circuit import CircuitError
+    from acs_gym.circuit_reading import load_circuit
+
+    if sizing is None:
+        circuit = load_circuit(folder)
+        pdk = next(iter(circuit.file.pdk))
+        return dict(circuit.reference(pdk) or {})
+    try:
+        found = json.loads(sizing.read_bytes())
+    except ValueError as error:
+        raise CircuitError(f"{sizing}: not JSON: {error}") from None
+    design = found.get("design", found) if isinstance(found, dict) else None
+    if not isinstance(design, dict) or not all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) for v in design.values()
+    ):
+        raise CircuitError(
+            f'{sizing}: expected numbers in SI units by parameter, e.g. {{"w_pair": 12e-6}}'
+        )
+    return {str(name): float(value) for name, value in design.items()}

@@ -181,7 +181,7 @@ def _device(flat: Flat, deck: Deck, pdk: str, renamed: Mapping[str, str], where:
                 f"({' '.join(signature.nodes)}), got {len(nodes)}; connect each of them",
             )
     values = _values(flat, signature, where)
-    given = {k: evaluate(v, flat.scope, where) for k, v in values.items()}
+    given = {k: evaluate(v, flat.scope, where, derived=k in DERIVED) for k, v in values.items()}
     microns = any(given.get(k, 0.0) >= NO_SIZE for k in _SIZES)
     scales = own.scales or signatures()[f"{_PREFIX}nfet_01v8"].scales
     if not microns and flat.card.letter == "m" and deck.scale != 1.0:
@@ -226,7 +226,7 @@ def _diffusions(
 ) -> tuple[dict[str, float], tuple[tuple[str, Field, float], ...]]:
     """What the owner says of areas and squares, without what symbols would compute anyway.
 
-    A formula there follows the size by itself; a number is put back with the size.
+    A formula of the line's own size follows it and is not here; what is, is put back with the size.
     """
     usual = diffusions(sizes["w"].value, int(fixed.get("nf", 1)), strip)
     kept = dict(fixed)
@@ -235,8 +235,7 @@ def _diffusions(
         if key not in kept:
             continue
         field_ = flat.card.values[key]
-        if number(field_.bare) is not None:
-            derived.append((key, field_, scales.get(key, 1.0)))
+        derived.append((key, field_, scales.get(key, 1.0)))
         if abs(kept[key] - usual[key]) <= 0.01 * usual[key]:
             del kept[key]
     if kept.get("nf") == 1:

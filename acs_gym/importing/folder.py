@@ -28,7 +28,7 @@ from acs_gym.importing.devices import STRIPS
 from acs_gym.importing.netlist import dut_text
 from acs_gym.importing.text import Field
 
-OWNERS, MAP = "original.spice", "import.json"
+ORIGINAL, MAP = "original.spice", "import.json"
 VERSION = 1
 
 
@@ -61,7 +61,7 @@ def write_folder(
     _write(folder / "circuit.toml", circuit_toml(circuit, folder.name, task_id, bench, {}))
     _write(folder / "reference.toml", reference_toml(circuit))
     _write(folder / MAP, json.dumps(way_back(circuit, raw), indent=1, ensure_ascii=False) + "\n")
-    (folder / OWNERS).write_bytes(raw)
+    (folder / ORIGINAL).write_bytes(raw)
     if not simulate:
         return bench, "not simulated"
     metrics, said = _measured(folder, circuit.pdk)
@@ -132,13 +132,16 @@ def way_back(circuit: Imported, raw: bytes) -> dict[str, Any]:
     return {
         "version": VERSION,
         "file": circuit.text.name,
-        "original": OWNERS,
+        "original": ORIGINAL,
         "sha256": hashlib.sha256(raw).hexdigest(),
         "parameters": {
             name: {
                 "unit": p.unit,
                 "value": p.value,
-                "devices": [f"{'.'.join(circuit.devices[k].path)}.{size}" for k, size in p.members],
+                "devices": {
+                    f"{'.'.join(circuit.devices[k].path)}.{size}": factor
+                    for (k, size), factor in p.members.items()
+                },
                 "words": [{**_place(f), "scale": scale} for f, scale in p.fields.items()],
             }
             for name, p in names.items()

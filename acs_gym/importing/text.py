@@ -130,9 +130,14 @@ def decoded(raw: bytes, name: str) -> str:
         return raw.decode("latin-1")
 
 
+def physical_lines(text: str) -> tuple[str, ...]:
+    """The lines of a text with their ends, whichever of the three usual ones those are."""
+    return tuple(re.findall(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+\Z", text))
+
+
 def read_text(text: str, name: str) -> Text:
     """Raises CircuitError, with the line, for a quote or brace that is not closed."""
-    lines = tuple(re.findall(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+$", text))
+    lines = physical_lines(text)
     marks = tuple(
         Mark(tuple(found[1].split()), number)
         for number, line in enumerate(lines, start=1)

@@ -35,6 +35,7 @@ _NFET = re.compile(r"n(?:$|mos|fet|ch|_|\d|sim|\d*mos)|.*nmos|.*nfet|.*nch|cmosn
 _PFET = re.compile(r"p(?:$|mos|fet|ch|_|\d|sim|\d*mos)|.*pmos|.*pfet|.*pch|cmosp")
 # What a size is called here, and by what names a kind may give it.
 _SIZES = ("w", "l", "c_width", "c_length", "r_width", "r_length", "area")
+_AREA_OF_SYMBOLS = 1e6
 DERIVED = ("ad", "as", "pd", "ps", "nrd", "nrs")
 _COUNTS = ("m", "mult", "mf", "par")
 # Said of a line by tools, and without meaning here.
@@ -186,6 +187,9 @@ def _device(flat: Flat, deck: Deck, pdk: str, renamed: Mapping[str, str], where:
     scales = own.scales or signatures()[f"{_PREFIX}nfet_01v8"].scales
     if not microns and flat.card.letter == "m" and deck.scale != 1.0:
         microns, scales = True, {k: deck.scale ** (2 if k in ("ad", "as") else 1) for k in scales}
+    if "perim" in given and given["area"] < _AREA_OF_SYMBOLS:
+        # Layout tools write a diode's area in um2, symbols a million million times that.
+        scales = {"area": 1e-12, "perim": 1e-6}
     sizes: dict[str, Size] = {}
     fixed: dict[str, float] = {}
     for key, value in sorted(given.items(), key=lambda item: item[0] == "l"):
@@ -307,7 +311,7 @@ def _kind(
     if flat.card.letter == "m" or model in ("nmos", "pmos"):
         for kind, form in (("nfet", _NFET), ("pfet", _PFET)):
             if model == kind[0] + "mos" or (not model and form.match(was)):
-                why = f"its .model card is {model}" if model else "by its name"
+                why = f"because its .model card is {model}" if model else "by its name"
                 return kind, (f"{was} is taken for {kind} {why}",)
     if flat.card.letter == "q" and (model == "pnp" or (not model and "pnp" in was)):
         return "pnp", (f"{was} is taken for pnp",)

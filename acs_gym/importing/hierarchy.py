@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from acs_gym.importing.text import Card, Field, Text, refused
-from acs_gym.importing.values import Definition, Scope, evaluate
+from acs_gym.importing.values import Definition, Scope, evaluate, number
 from acs_gym.wording import did_you_mean
 
 _MOST_ELEMENTS = 2_000_000
 _DEEPEST = 40
+_COPIES = 2
 _ANALYSES = (
     ".op", ".ac", ".dc", ".tran", ".noise", ".tf", ".pz", ".sens", ".disto", ".meas", ".measure", ".save",
     ".print", ".plot", ".probe", ".four", ".control", ".step", ".nodeset", ".ic", ".temp", ".options",
@@ -231,7 +232,9 @@ def _is_bench(deck: Deck, subcircuit: Subcircuit) -> bool:
     own = [c for c in subcircuit.cards if c.letter not in SOURCES + "rclb"]
     inside = [c for c in own if c.letter == "x" and _called(c) in deck.subcircuits]
     driven = any(c.letter in "vi" for c in subcircuit.cards)
-    return bool(inside) and len(inside) == len(own) and driven
+    copies = Counter(map(_called, inside))
+    # A circuit is looked at once or twice; of a cell that stands there more often it is built.
+    return bool(inside) and len(inside) == len(own) and driven and max(copies.values()) <= _COPIES
 
 
 def _size(deck: Deck, subcircuit: Subcircuit, depth: int = 0) -> int:
@@ -347,6 +350,8 @@ def _node_count(card: Card, deck: Deck, where: str) -> int:
         count = len(words) - 1
         if card.letter == "q":
             count = 4 if len(words) > 4 and not words[4].text[0].isdigit() else 3
+    elif card.letter in "rc" and len(words) == 4 and all(number(f.bare) is None for f in words[2:]):
+        count = 3  # A resistor of a layout with its well: three nodes, then the device.
     else:
         count = _NODES.get(card.letter, len(words) - 1)
     if len(words) < count + (card.letter in "xqmd") or count < 1:

@@ -104,7 +104,8 @@ def evaluate(
             meant = did_you_mean(name.lower(), sorted(set(scope.known())))
             raise refused(
                 where,
-                f"no parameter {name!r}; {meant}write a .param line with its value, or the number",
+                f"no parameter {name!r}; {meant}write a .param line with its "
+                "value (no .include is read), or the number",
             )
         if not alone and not derived:
             found.in_formulas = True

@@ -99,6 +99,7 @@ def test_the_order_of_lines_changes_no_parameter(order: list[int]) -> None:
         (f"X0 a b vss vss {N} w=5e+06u l=150000u", 5e-6, 0.15e-6),
         (f"XM1 a b vss vss {N} w='2*2.5' l={{0.1+0.05}}", 5e-6, 0.15e-6),
         ("XM1 a b vss vss nfet_03v3 W=5u L=0.28u", 5e-6, 0.28e-6),
+        (f".option scale=1u\nM1 a b vss vss {N} W=5 L=0.15", 5e-6, 0.15e-6),
         ("M1 a b vss vss nmos w=5u l=0.5u", 5e-6, 0.5e-6),
         (f"XM1 a b vss vss {N.removeprefix('sky130_fd_pr__')} W=5 L=0.15", None, None),
     ],
@@ -221,6 +222,20 @@ def test_the_owner_s_testbench_says_what_the_pins_see() -> None:
     assert circuit.pins.bias["ib"] == Drive("i", 5e-6)
     assert circuit.around.load == {"out": 5e-12}
     assert circuit.pins.is_opamp
+
+
+def test_a_ring_of_cells_is_the_circuit_and_a_cell_under_test_is_not() -> None:
+    inv = f".subckt inv a y vdd\nXN y a 0 0 {N} W=1 L=0.15\nXP y a vdd vdd {P} W=2 L=0.15\n.ends\n"
+    ring = "title\n" + inv + "X1 a b vdd inv\nX2 b c vdd inv\nX3 c a vdd inv\nvdd vdd 0 1.8\n.end\n"
+    circuit = imported(ring)
+    assert (circuit.ports, len(circuit.devices)) == (("vdd", "vss"), 6)
+    one = "title\n" + inv + "X1 a b vdd inv\nvdd vdd 0 1.8\nva a 0 0.9\n.end\n"
+    assert (imported(one).ports, len(imported(one).devices)) == (("a", "y", "vdd"), 2)
+
+
+def test_a_global_supply_becomes_a_pin() -> None:
+    text = ".global vdd!\n" + subckt(f"XM1 a b vdd! vdd! {P} W=1 L=0.15", ports="a b")
+    assert imported(text).ports == ("a", "b", "vdd")
 
 
 # --- errors -------------------------------------------------------------------------------------------

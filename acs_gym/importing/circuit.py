@@ -22,6 +22,9 @@ from acs_gym.importing.testbench import (
 from acs_gym.importing.text import Text, refused
 from acs_gym.simulation.element_values import NO_CONTROL_NODES
 
+# What a testbench's conditions are called; no parameter is.
+_CONDITIONS = {"vdd", "temperature", "v_cm", "c_load", "r_load"}
+_MOST_PARAMETERS = 200
 _MANY_PLAIN = 60  # A schematic has fewer resistors and capacitors; a file with more is a layout's.
 
 
@@ -104,7 +107,14 @@ def import_text(
         )
     names = _node_names([*ports, *(n for d in devices for n in d.nodes)])
     wanted = wishes(text.marks, size, fix, text.name)
-    sizing = sized(devices, pdk, wanted, extracted=extracted)
+    conditions = {f"{letter}_{names[port]}" for letter in "vi" for port in ports} | _CONDITIONS
+    sizing = sized(devices, pdk, wanted, extracted=extracted, reserved=conditions)
+    if len(sizing.parameters) > _MOST_PARAMETERS:
+        raise refused(
+            text.name,
+            f"{len(sizing.parameters)} sizes that are not tied to others; a circuit has at most "
+            f"{_MOST_PARAMETERS} parameters: say what is sized, '*@ size M1' in the netlist or --size M1",
+        )
     if not sizing.parameters:
         raise refused(
             text.name,

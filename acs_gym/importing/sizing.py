@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from acs_gym.importing.devices import Mapped, Size
@@ -156,9 +156,17 @@ def _wish(name: str, range_: str | None, where: str) -> Wish:
 
 
 def sized(
-    devices: Sequence[Mapped], pdk: str, wanted: Sequence[Wish], *, extracted: bool
+    devices: Sequence[Mapped],
+    pdk: str,
+    wanted: Sequence[Wish],
+    *,
+    extracted: bool,
+    reserved: Set[str] = frozenset(),
 ) -> Sizing:
-    """The parameters of a circuit. Raises CircuitError for a wish about a device that is not there."""
+    """The parameters of a circuit, called otherwise than what is `reserved`.
+
+    Raises CircuitError for a wish about a device that is not there.
+    """
     found = relations(devices)
     roles: dict[int, str] = {}
     for relation in sorted(found, key=lambda r: _ROLES.index(r.role)):
@@ -182,7 +190,7 @@ def sized(
         members[classes.root(key)].append(key)
     chosen, notes = _chosen(members, devices, keys, origins, wanted, extracted)
     parameters: list[Parameter] = []
-    names: set[str] = set()
+    names = set(reserved)
     for of_class, wish in chosen:
         name = _name(of_class, devices, roles, names)
         names.add(name)
@@ -332,7 +340,7 @@ def _name(
         base = f"{key}_{bare.removeprefix(key) if bare[:1] == key and len(bare) > 1 else bare}"
     base = base[:34]
     name, count = base, 1
-    while name in taken or name in ("vdd", "temperature"):
+    while name in taken:
         count += 1
         name = f"{base}_{bare}"[:38] if count == 2 else f"{base}_{count}"
     return name

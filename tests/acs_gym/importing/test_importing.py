@@ -238,6 +238,12 @@ def test_a_global_supply_becomes_a_pin() -> None:
     assert imported(text).ports == ("a", "b", "vdd")
 
 
+def test_a_bias_pin_and_a_current_inside_have_names_of_their_own() -> None:
+    ib = f"XM1 bias bias vss vss {N} W=2 L=1"
+    text = subckt("I1 vdd a 5u", ib, f"XM2 a a vss vss {N} W=2 L=1", ports="bias vdd vss")
+    assert "i_bias_i1" in {p.name for p in imported(text).sizing.parameters}
+
+
 # --- errors -------------------------------------------------------------------------------------------
 
 
@@ -253,6 +259,10 @@ def test_a_global_supply_becomes_a_pin() -> None:
         (subckt("X1 a b other", f"XM1 a b vss vss {N} W=1 L=1"), "mine.spice:3: X1: 'other' is neither"),
         (subckt("B1 a b v=v(a)", f"XM1 a b vss vss {N} W=1 L=1"), "mine.spice:3: .*use E, G, F or H"),
         ("* x\n.subckt top a b\nR1 a b 1k\n", "mine.spice:2: .subckt top has no .ends; add one"),
+        (
+            subckt(*(f"XM{k} n{k} n{k + 1} vss vss {N} W=1.{k} L=0.{k + 15}" for k in range(110))),
+            "220 sizes that are not tied to others; a circuit has at most 200",
+        ),
         (subckt("R1 a b 1k"), "no transistor or other device"),
         ("* x\n.subckt p a\nX1 a p\n.ends\n.subckt q a\nX1 a p\n.ends\n", "p is in itself"),
         ("* x\n.param a=b b=a\n" + subckt(f"XM1 a b vss vss {N} W=a L=1"), "refers to itself"),

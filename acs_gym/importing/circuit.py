@@ -108,7 +108,7 @@ def import_text(
     names = _node_names([*ports, *(n for d in devices for n in d.nodes)])
     wanted = wishes(text.marks, size, fix, text.name)
     conditions = {f"{letter}_{names[port]}" for letter in "vi" for port in ports} | _CONDITIONS
-    sizing = sized(devices, pdk, wanted, extracted=extracted, reserved=conditions)
+    sizing = sized(devices, pdk, wanted, extracted=extracted, ports=ports, reserved=conditions)
     if len(sizing.parameters) > _MOST_PARAMETERS:
         raise refused(
             text.name,

@@ -36,6 +36,7 @@ _PFET = re.compile(r"p(?:$|mos|fet|ch|_|\d|sim|\d*mos)|.*pmos|.*pfet|.*pch|cmosp
 # What a size is called here, and by what names a kind may give it.
 _SIZES = ("w", "l", "c_width", "c_length", "r_width", "r_length", "area")
 _AREA_OF_SYMBOLS = 1e6
+_FAR = 50.0
 DERIVED = ("ad", "as", "pd", "ps", "nrd", "nrs")
 _COUNTS = ("m", "mult", "mf", "par")
 # Said of a line by tools, and without meaning here.
@@ -185,7 +186,8 @@ def _device(flat: Flat, deck: Deck, pdk: str, renamed: Mapping[str, str], where:
     given = {k: evaluate(v, flat.scope, where, derived=k in DERIVED) for k, v in values.items()}
     microns = any(given.get(k, 0.0) >= NO_SIZE for k in _SIZES)
     scales = own.scales or signatures()[f"{_PREFIX}nfet_01v8"].scales
-    if not microns and flat.card.letter == "m" and deck.scale != 1.0:
+    if deck.scale != 1.0 and signature.is_fet and (microns or flat.card.letter == "m"):
+        # What the file says of its lengths goes before what SKY130's lines are usually in.
         microns, scales = True, {k: deck.scale ** (2 if k in ("ad", "as") else 1) for k in scales}
     if "perim" in given and given["area"] < _AREA_OF_SYMBOLS:
         # Layout tools write a diode's area in um2, symbols a million million times that.
@@ -240,7 +242,10 @@ def _diffusions(
             continue
         field_ = flat.card.values[key]
         derived.append((key, field_, scales.get(key, 1.0)))
-        if abs(kept[key] - usual[key]) <= 0.01 * usual[key]:
+        # Near the symbol's it is left to it, and so is what no layout has: another tool's unit.
+        if abs(kept[key] - usual[key]) <= 0.01 * usual[key] or not (
+            usual[key] / _FAR < kept[key] < usual[key] * _FAR
+        ):
             del kept[key]
     if kept.get("nf") == 1:
         del kept["nf"]

@@ -97,7 +97,9 @@ def read_deck(text: Text) -> Deck:
     for card in text.cards:
         word = card.name.lower()
         where = text.where(card.line)
-        if word == ".subckt":
+        if card.stray:
+            deck.dropped.append(Dropped(card.line, card.text, "an assignment is no element"))
+        elif word == ".subckt":
             open_.append(_subcircuit(card, where, text))
         elif word == ".ends":
             if not open_:

@@ -39,13 +39,16 @@ def rail(name: str) -> bool:
     return _RAIL.fullmatch(name.rpartition(".")[2].strip("!")) is not None
 
 
-def relations(devices: Sequence[Mapped]) -> list[Relation]:
-    """Every relation found, members by their place in `devices`; the more telling come first."""
+def relations(devices: Sequence[Mapped], ports: Sequence[str] = ()) -> list[Relation]:
+    """Every relation found, members by their place in `devices`; the more telling come first.
+
+    `ports` are the circuit's: what is outside may feed a pair.
+    """
     fets = [k for k, d in enumerate(devices) if d.is_fet]
     at = _Nodes(devices, fets)
-    pairs = list(_pairs(at))
+    pairs = list(_pairs(at, set(ports)))
     mirrors = list(_mirrors(at))
-    cascodes = list(_cascodes(at, {k for p in (*pairs, *mirrors) for k in p.members}))
+    cascodes = list(_cascodes(at))
     named = _roles(at, pairs, mirrors, cascodes)
     return [*named, *_drivers(at, named)]
 
@@ -74,6 +77,9 @@ class _Nodes:
             close(one.size(n), two.size(n)) for n in ("w", "l", "m", "nf")
         )
 
+    def alike_in_polarity(self, a: int, b: int) -> bool:
+        return self.devices[a].polarity == self.devices[b].polarity
+
     def grouped(self, key: Callable[[int], object]) -> list[list[int]]:
         found: dict[object, list[int]] = defaultdict(list)
         for k in self.fets:
@@ -85,7 +91,7 @@ def close(a: float, b: float) -> bool:
     return abs(a - b) <= _CLOSE * max(abs(a), abs(b))
 
 
-def _pairs(at: _Nodes) -> Iterable[Relation]:
+def _pairs(at: _Nodes, ports: set[str]) -> Iterable[Relation]:
     """Two alike devices whose sources meet in a node that some other device feeds."""
     for members in at.grouped(lambda k: (at.devices[k].kind, at.nodes(k)[2])):
         source = at.nodes(members[0])[2]
@@ -98,7 +104,11 @@ def _pairs(at: _Nodes) -> Iterable[Relation]:
                 if ga == db and gb == da:
                     yield Relation("cross-coupled pair", "cross", (a, b))
                     continue
-                fed = not rail(source) and len(members) <= 4 and bool(at.drains[source])
+                fed = (
+                    not rail(source)
+                    and len(members) <= 4
+                    and (bool(at.drains.get(source)) or source in ports)
+                )
                 # One of the two may be its own load: a follower.
                 if fed and ga != gb and (da != ga or db != gb) and not (rail(ga) or rail(gb)):
                     yield Relation("differential pair", "pair", (a, b))
@@ -114,7 +124,7 @@ def _mirrors(at: _Nodes) -> Iterable[Relation]:
             continue
         diode = any(at.nodes(k)[0] == gate for k in members)
         # Of inverters in parallel nobody would say that they mirror; of sources on one bias, all do.
-        driven = any(at.devices[k].kind != at.devices[members[0]].kind for k in at.gates[gate])
+        driven = any(not at.alike_in_polarity(k, members[0]) for k in at.gates[gate])
         if driven and not diode:
             continue
         yield Relation(
@@ -122,25 +132,23 @@ def _mirrors(at: _Nodes) -> Iterable[Relation]:
         )
 
 
-def _cascodes(at: _Nodes, sized: set[int]) -> Iterable[Relation]:
+def _cascodes(at: _Nodes) -> Iterable[Relation]:
     """Alike devices with a gate in common, each standing on the drain of another one."""
     for members in at.grouped(
         lambda k: (
             at.devices[k].kind,
             at.nodes(k)[1],
-            *(round(at.devices[k].size(n) * 1e12) for n in "wl"),
+            *(round(at.devices[k].size(n) * 1e12) for n in "wlm"),
         )
     ):
         standing = [
             k
             for k in members
             if not rail(at.nodes(k)[2])
-            and any(at.devices[d].kind == at.devices[k].kind for d in at.drains[at.nodes(k)[2]])
+            and any(at.alike_in_polarity(d, k) for d in at.drains.get(at.nodes(k)[2], ()))
         ]
-        driven = any(
-            at.devices[k].kind != at.devices[members[0]].kind
-            for k in at.gates[at.nodes(members[0])[1]]
-        )
+        gate = at.nodes(members[0])[1]
+        driven = any(not at.alike_in_polarity(k, members[0]) for k in at.gates[gate])
         if len(standing) > 1 and len({at.nodes(k)[2] for k in standing}) > 1 and not driven:
             yield Relation("cascodes", "casc", tuple(standing))
 
@@ -152,12 +160,13 @@ def _roles(
     tails = {at.nodes(p.members[0])[2] for p in pairs if p.role == "pair"}
     outputs = {at.nodes(k)[0] for p in pairs if p.role == "pair" for k in p.members}
     above = {at.nodes(k)[0] for c in cascodes for k in c.members}
+    below = {at.nodes(k)[2] for c in cascodes for k in c.members}
     found = list(pairs)
     for mirror in mirrors:
         drains = {at.nodes(k)[0] for k in mirror.members}
         if drains & tails:
             role = "bias" if len(mirror.members) > 2 else "tail"
-        elif drains & outputs or (len(drains & above) > 1):
+        elif drains & outputs or len(drains & above) > 1 or len(drains & below) > 1:
             role = "load"
         else:
             role = "mirror"

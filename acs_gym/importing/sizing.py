@@ -161,13 +161,14 @@ def sized(
     wanted: Sequence[Wish],
     *,
     extracted: bool,
+    ports: Sequence[str] = (),
     reserved: Set[str] = frozenset(),
 ) -> Sizing:
     """The parameters of a circuit, called otherwise than what is `reserved`.
 
     Raises CircuitError for a wish about a device that is not there.
     """
-    found = relations(devices)
+    found = relations(devices, ports)
     roles: dict[int, str] = {}
     for relation in sorted(found, key=lambda r: _ROLES.index(r.role)):
         for k in relation.members:
@@ -221,11 +222,16 @@ def _tie(
             a, b = (first, name), (other, name)
             if a not in keys or b not in keys:
                 continue
-            if name == "m" and not relation.widths:
+            if name == "m" and not relation.widths and not _same_count(relation, keys[a], keys[b]):
                 continue
             if name == "w" and not times(keys[a].value, keys[b].value):
                 continue
             classes.tie(a, b)
+
+
+def _same_count(relation: Relation, a: Size, b: Size) -> bool:
+    """Of a load both sides are the same; the outputs of a bias each have a count of their own."""
+    return relation.role == "load" and a.value == b.value
 
 
 _Class = list[_Key]

@@ -176,6 +176,10 @@ def recognise(ports: Sequence[str], devices: Iterable[Mapped], around: Surroundi
             kind = diode or ends[0][0]
             bias[port] = Drive("i", 10e-6 if kind == "n" else -10e-6)
             guessed.append(port)
+        elif len(ends) > 1 and {k for _, k in ends} == {2}:
+            # Two sources and nothing else: the tail of a pair is fed from outside.
+            bias[port] = Drive("i", -20e-6 if ends[0][0] == "n" else 20e-6)
+            guessed.append(port)
         elif ends and {k for _, k in ends} == {1}:
             bias[port] = Drive("v", 0.7 if ends[0][0] == "n" else -0.8)
             guessed.append(port)

@@ -53,12 +53,14 @@ class Card:
         words: those before the first assignment and between them, e.g. name, nodes, device.
         values: of the assignments, by name in lower case.
         line: its first line's number in the file, counted from 1.
+        stray: whether it is an assignment alone, which is no line of a netlist.
     """
 
     words: tuple[Field, ...]
     values: dict[str, Field]
     line: int
     text: str
+    stray: bool = False
 
     @property
     def name(self) -> str:
@@ -229,7 +231,7 @@ def _card(pieces: list[_Piece], name: str) -> Card:
     line = pieces[0][0] + 1
     fields = list(_fields(pieces))
     if fields[0].text[0] == "." and fields[0].text.lower() not in _READ:
-        return Card(tuple(fields), {}, line, " ".join(p[2].strip() for p in pieces))
+        return Card(tuple(fields), {}, line, _text(pieces))
     for field in fields:
         if field.text[0] in "'\"{" and (
             len(field.text) < 2 or field.text[-1] != {"{": "}"}.get(field.text[0], field.text[0])
@@ -253,10 +255,13 @@ def _card(pieces: list[_Piece], name: str) -> Card:
             words.append(fields[k])
             k += 1
     if not words:
-        raise refused(
-            f"{name}:{line}", "a line of assignments alone; is a '+' or '.param' missing?"
-        )
-    return Card(tuple(words), values, line, " ".join(p[2].strip() for p in pieces))
+        # Nothing that SPICE knows; some tools leave such lines in, and they say nothing.
+        return Card((fields[0],), {}, line, _text(pieces), stray=True)
+    return Card(tuple(words), values, line, _text(pieces))
+
+
+def _text(pieces: list[_Piece]) -> str:
+    return " ".join(p[2].strip() for p in pieces)
 
 
 def _fields(pieces: list[_Piece]) -> Iterator[Field]:

@@ -100,6 +100,7 @@ def test_the_order_of_lines_changes_no_parameter(order: list[int]) -> None:
         (f"XM1 a b vss vss {N} w='2*2.5' l={{0.1+0.05}}", 5e-6, 0.15e-6),
         ("XM1 a b vss vss nfet_03v3 W=5u L=0.28u", 5e-6, 0.28e-6),
         (f".option scale=1u\nM1 a b vss vss {N} W=5 L=0.15", 5e-6, 0.15e-6),
+        (".option scale=5n\nX2 a b vss vss nfet_03v3 w=1000 l=100 ad=14.4n pd=0.48m", 5e-6, 0.5e-6),
         ("M1 a b vss vss nmos w=5u l=0.5u", 5e-6, 0.5e-6),
         (f"XM1 a b vss vss {N.removeprefix('sky130_fd_pr__')} W=5 L=0.15", None, None),
     ],
@@ -178,6 +179,21 @@ def test_a_telescopic_stage_is_recognised_and_a_mirror_keeps_its_ratio() -> None
     assert "w={2*w_tail} l={l_tail}" in tail
 
 
+def test_a_tail_may_be_a_pin_and_a_cascode_of_another_threshold() -> None:
+    text = subckt(
+        f"XM1 x inp t vss {N} W=1 L=0.15 m=8", f"XM2 y inn t vss {N} W=1 L=0.15 m=8",
+        f"XM3 g vb1 x vss {N}_lvt W=1 L=0.15 m=16", f"XM4 out vb1 y vss {N}_lvt W=1 L=0.15 m=16",
+        f"XM5 g vb2 u vdd {P}_lvt W=1 L=0.35 m=40", f"XM6 out vb2 v vdd {P}_lvt W=1 L=0.35 m=40",
+        f"XM7 u g vdd vdd {P} W=1 L=0.15 m=20", f"XM8 v g vdd vdd {P} W=1 L=0.15 m=20",
+        ports="inp inn out vdd vss vb1 vb2 t",
+    )  # fmt: skip
+    circuit = imported(text)
+    assert {p.name for p in circuit.sizing.parameters} == {
+        f"{size}_{role}" for size in "wlm" for role in ("pair", "casc_n", "casc_p", "load")
+    }
+    assert circuit.pins.is_opamp and circuit.pins.guessed == ("vb1", "vb2", "t")
+
+
 def test_ranges_are_around_what_was_chosen_and_not_below_what_can_be_drawn() -> None:
     circuit = imported(
         subckt(f"XM1 a b vss vss {N} W=0.84 L=0.15 nf=2", f"XM2 b a vss vss {N} W=50 L=1")
@@ -231,6 +247,11 @@ def test_a_ring_of_cells_is_the_circuit_and_a_cell_under_test_is_not() -> None:
     assert (circuit.ports, len(circuit.devices)) == (("vdd", "vss"), 6)
     one = "title\n" + inv + "X1 a b vdd inv\nvdd vdd 0 1.8\nva a 0 0.9\n.end\n"
     assert (imported(one).ports, len(imported(one).devices)) == (("a", "y", "vdd"), 2)
+
+
+def test_what_tools_leave_in_a_netlist_is_left_out_and_said() -> None:
+    circuit = imported(subckt("type=primitive", *LATCH[:1], ports="a b s vss"))
+    assert [(d.line, d.text) for d in circuit.dropped] == [(3, "type=primitive")]
 
 
 def test_a_global_supply_becomes_a_pin() -> None:

@@ -46,11 +46,18 @@ def relations(devices: Sequence[Mapped], ports: Sequence[str] = ()) -> list[Rela
     """
     fets = [k for k, d in enumerate(devices) if d.is_fet]
     at = _Nodes(devices, fets)
-    pairs = list(_pairs(at, set(ports)))
+    pairs = list(_pairs(at, {*ports, *_fed(devices)}))
     mirrors = list(_mirrors(at))
     cascodes = list(_cascodes(at))
     named = _roles(at, pairs, mirrors, cascodes)
     return [*named, *_drivers(at, named)]
+
+
+def _fed(devices: Sequence[Mapped]) -> Iterable[str]:
+    """Nodes that a current source or resistor leads to, as the tail of a pair may."""
+    for device in devices:
+        if device.kind in ("ibias", "r", "i") or "res" in device.kind:
+            yield from device.nodes
 
 
 class _Nodes:
@@ -91,7 +98,7 @@ def close(a: float, b: float) -> bool:
     return abs(a - b) <= _CLOSE * max(abs(a), abs(b))
 
 
-def _pairs(at: _Nodes, ports: set[str]) -> Iterable[Relation]:
+def _pairs(at: _Nodes, fed_nodes: set[str]) -> Iterable[Relation]:
     """Two alike devices whose sources meet in a node that some other device feeds."""
     for members in at.grouped(lambda k: (at.devices[k].kind, at.nodes(k)[2])):
         source = at.nodes(members[0])[2]
@@ -107,7 +114,7 @@ def _pairs(at: _Nodes, ports: set[str]) -> Iterable[Relation]:
                 fed = (
                     not rail(source)
                     and len(members) <= 4
-                    and (bool(at.drains.get(source)) or source in ports)
+                    and (bool(at.drains.get(source)) or source in fed_nodes)
                 )
                 # One of the two may be its own load: a follower.
                 if fed and ga != gb and (da != ga or db != gb) and not (rail(ga) or rail(gb)):

@@ -16,7 +16,7 @@ from acs_gym.importing.text import Card
 from acs_gym.importing.values import evaluate
 
 _SUPPLY = re.compile(r"[ad]?v(dd|cc)[ahdio]?\d*|[ad]?vdd\w*|vpwr|vpos|vdda?|vcca?|supply")
-_GROUND = re.compile(r"0|[ad]?v(ss|ee)[ahdio]?\d*|[adps]?gnd\w?|vss\w*|vgnd|ground|vneg|v?sub")
+_GROUND = re.compile(r"0|[ad]?v(ss|ee)[ahdio]?\d*|[adps]?gnd\w?|vss\w*|vgnd|ground|vneg|v?subs?")
 _PLUS = (
     "inp", "vinp", "in_p", "vin_p", "ip", "vip", "vi_p", "inplus", "in_plus", "plus", "vplus", "vp",
     "pos", "non_inv", "noninv", "ninv", "inpos", "in_pos", "ina", "v_p", "vin_plus", "vinplus", "p",

@@ -151,6 +151,45 @@ def test_any_node_name_becomes_one_of_letters_and_digits(bad: str, tmp_path: Pat
     assert dut.primitives[0].nodes[1] == dut.primitives[1].nodes[0]
 
 
+@pytest.mark.parametrize(
+    ("line", "kind", "sized"),
+    [
+        (f"XM1 a b vss vss {N}_lvt L=0.15 W=5 nf=1 m=1", f"{N}_lvt", "w_m1 l_m1"),
+        (f"XM1 a b vdd vdd {P}_hvt L=0.15 W=5", f"{P}_hvt", "w_m1 l_m1"),
+        (
+            "XC1 a b sky130_fd_pr__cap_mim_m3_1 W=10 L=10 MF=2 m=2",
+            "sky130_fd_pr__cap_mim_m3_1",
+            "w_c1 l_c1 m_c1",
+        ),
+        (
+            "XR1 a b vss sky130_fd_pr__res_high_po_0p35 L=10 m=1",
+            "sky130_fd_pr__res_high_po_0p35",
+            "l_r1",
+        ),
+        ("XC1 a b cap_mim_2f0fF c_width=5u c_length=6u", "cap_mim_2f0ff", "w_c1 l_c1"),
+    ],
+)
+def test_the_devices_of_a_pdk_stay_what_they_are(line: str, kind: str, sized: str) -> None:
+    circuit = imported(subckt(line))
+    assert circuit.devices[0].kind == kind
+    assert {p.name for p in circuit.sizing.parameters} == set(sized.split())
+
+
+def test_a_bipolar_has_nothing_to_size_and_a_pin_called_gnd_is_a_pin(tmp_path: Path) -> None:
+    from acs_gym.simulation.netlist import read_dut
+
+    text = subckt(
+        "XQ1 gnd gnd e sky130_fd_pr__pnp_05v5_W3p40L3p40 NE=1 m=8",
+        f"XM1 e e vdd vdd {P} W=4 L=1",
+        ports="e vdd gnd",
+    )
+    circuit = imported(text)
+    assert {p.name for p in circuit.sizing.parameters} == {"w_m1", "l_m1"}
+    (tmp_path / "dut.spice").write_text(dut_text(circuit, "top"))
+    dut = read_dut(tmp_path / "dut.spice")
+    assert dut.primitives[0].kind == "pnp" and dut.primitives[0].nodes[0] == dut.ports[2] != "0"
+
+
 # --- what is sized ------------------------------------------------------------------------------------
 
 LATCH = (
@@ -192,6 +231,12 @@ def test_a_tail_may_be_a_pin_and_a_cascode_of_another_threshold() -> None:
         f"{size}_{role}" for size in "wlm" for role in ("pair", "casc_n", "casc_p", "load")
     }
     assert circuit.pins.is_opamp and circuit.pins.guessed == ("vb1", "vb2", "t")
+
+
+def test_a_pair_on_an_ideal_source_is_one() -> None:
+    text = subckt(*CASCODE[:2], "I1 t vss dc 10u ac 0", ports="inp inn x y vss")
+    found = {p.name for p in imported(text).sizing.parameters}
+    assert found == {"w_pair", "l_pair", "i_bias"}
 
 
 def test_ranges_are_around_what_was_chosen_and_not_below_what_can_be_drawn() -> None:

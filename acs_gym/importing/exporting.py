@@ -97,14 +97,14 @@ def exported(way: WayBack, raw: bytes, design: Mapping[str, float]) -> bytes:
     Raises CircuitError for a parameter that the netlist has not.
     """
     values = _checked(way, design)
-    replaced: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
+    said: dict[Field, set[str]] = defaultdict(set)
     for name, value in values.items():
         for word in way.parameters[name].words:
-            _replace(replaced, word.field, value / word.scale)
+            said[word.field].add(written(word.field, value / word.scale))
     for word in way.follow:
         if word.parameter in values:
             usual = diffusions(values[word.parameter] * word.factor, word.nf, word.strip)
-            _replace(replaced, word.field, usual[word.what] / word.scale)
+            said[word.field].add(written(word.field, usual[word.what] / word.scale))
     encoding = "utf-8"
     try:
         text = raw.decode(encoding)
@@ -112,20 +112,30 @@ def exported(way: WayBack, raw: bytes, design: Mapping[str, float]) -> bytes:
         encoding = "latin-1"
         text = raw.decode(encoding)
     lines = list(physical_lines(text))
+    replaced: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
+    for field, new in said.items():
+        _check_place(field, lines)
+        if len(new) > 1:
+            continue  # An area that several instances share, of different widths: no number is right.
+        pieces = [*new] + [""] * (len(field.pieces) - 1)
+        for (line, first, last), piece in zip(field.pieces, pieces, strict=True):
+            replaced[line].append((first, last, piece))
     for number, changes in replaced.items():
-        line = lines[number]
-        for first, last, new in sorted(changes, reverse=True):
-            line = line[:first] + new + line[last:]
-        lines[number] = line
+        line_text = lines[number]
+        for first, last, piece in sorted(changes, reverse=True):
+            line_text = line_text[:first] + piece + line_text[last:]
+        lines[number] = line_text
     return "".join(lines).encode(encoding)
 
 
-def _replace(replaced: dict[int, list[tuple[int, int, str]]], field: Field, number: float) -> None:
-    """The whole new word in the first piece's place; nothing in those of the lines after it."""
-    new = written(field, number)
-    for line, first, last in field.pieces:
-        replaced[line].append((first, last, new))
-        new = ""
+def _check_place(field: Field, lines: list[str]) -> None:
+    """Raises CircuitError where the word does not stand where the map has it."""
+    inside = all(0 <= line < len(lines) for line, _, _ in field.pieces)
+    there = [lines[line][first:last] for line, first, last in field.pieces] if inside else []
+    if not field.pieces or " ".join(there) != field.text:
+        raise CircuitError(
+            f"{MAP}: {field.text[:40]!r} does not stand where it says; import the netlist again"
+        )
 
 
 def _checked(way: WayBack, design: Mapping[str, float]) -> dict[str, float]:

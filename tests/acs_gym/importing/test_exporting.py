@@ -72,6 +72,24 @@ def test_what_follows_a_width_goes_with_it(tmp_path: Path) -> None:
     assert line.endswith("mult=3 m=3")
 
 
+def test_what_goes_over_lines_or_is_shared_by_instances_is_put_back_whole(tmp_path: Path) -> None:
+    n = "sky130_fd_pr__nfet_01v8"
+    text = (
+        f"* x\n.subckt cell d g s w=2\nXM1 d g s s {n} W=w L='0.5\n+ *2' ad=1 as=1\n.ends\n"
+        ".subckt top a b vss\nX1 a b vss cell w=3\nX2 b a vss cell w=7\n.ends\n"
+    )
+    (tmp_path / "x.spice").write_text(text)
+    folder = tmp_path / "x"
+    circuit = import_text(read_file(tmp_path / "x.spice"))
+    write_folder(circuit, folder, text.encode(), simulate=False)
+    assert changed(folder, {"w_x1_m1": 4e-6, "w_x2_m1": 8e-6, "l_x1_m1": 0.7e-6}) == {
+        f"XM1 d g s s {n} W=w L='0.5": f"XM1 d g s s {n} W=w L='0.7'",
+        "+ *2' ad=1 as=1": "+ ad=1 as=1",
+        "X1 a b vss cell w=3": "X1 a b vss cell w=4",
+        "X2 b a vss cell w=7": "X2 b a vss cell w=8",
+    }
+
+
 @needs_sky130
 @needs_ngspice_program
 def test_plain_ngspice_measures_in_the_exported_file_what_the_task_measured(

@@ -6,7 +6,8 @@
     devices.py     elements to this project's devices, in SI units
     merging.py     what a layout's extraction writes many times, once
     matching.py    which transistors belong together, by how they are connected
-    sizing.py      parameters, their names and ranges, what the owner marked
+    wishes.py      what the owner marked
+    sizing.py      parameters, their names and ranges
     testbench.py   pins, and what the owner's testbench has at them
     circuit.py     all of it in order: `import_text`
     netlist.py     `dut.spice`

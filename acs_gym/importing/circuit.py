@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from acs_gym.importing.devices import Mapped, find_pdk, map_device
 from acs_gym.importing.hierarchy import Dropped, Flat, choose_top, flatten, read_deck
 from acs_gym.importing.merging import merged
-from acs_gym.importing.sizing import Sizing, sized, wishes
+from acs_gym.importing.sizing import Sizing, sized
 from acs_gym.importing.testbench import (
     Pins,
     Surroundings,
@@ -20,6 +20,7 @@ from acs_gym.importing.testbench import (
     surroundings,
 )
 from acs_gym.importing.text import Text, refused
+from acs_gym.importing.wishes import wishes
 from acs_gym.simulation.element_values import NO_CONTROL_NODES
 
 # What a testbench's conditions are called; no parameter is.

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from acs_gym.importing.devices import Mapped, Size
 from acs_gym.importing.matching import Relation, relations, times
-from acs_gym.importing.text import Field, Mark, refused
+from acs_gym.importing.text import Field, refused
 from acs_gym.importing.values import NUMBER, number, origin
+from acs_gym.importing.wishes import Wish
 from acs_gym.wording import did_you_mean
 
 _Key = tuple[int, str]  # A device by its place, and one of its sizes.
@@ -101,58 +102,6 @@ class _Classes:
 
     def tie(self, a: _Key, b: _Key) -> None:
         self.parent[self.root(a)] = self.root(b)
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the owner says of a device's sizes: `size` with or without a range, or `fixed`."""
-
-    device: str
-    key: str
-    fixed: bool
-    low: float | None
-    high: float | None
-    where: str
-
-
-def wishes(marks: Sequence[Mark], size: Sequence[str], fix: Sequence[str], file: str) -> list[Wish]:
-    """From `*@ size M1.w 1u..50u` and `*@ fixed M3`, and from `--size M1.w=1u..50u` and `--fix M3`."""
-    found: list[Wish] = []
-    for mark in marks:
-        where = f"{file}:{mark.line}"
-        verb, *rest = (*mark.words, "")
-        if verb.lower() == "size" and rest[0]:
-            found.append(_wish(rest[0], " ".join(rest[1:]), where))
-        elif verb.lower() in ("fixed", "fix") and rest[0]:
-            found += [_wish(name, None, where) for name in rest if name]
-        else:
-            raise refused(
-                where,
-                f"cannot read '*@ {' '.join(mark.words)}'; write '*@ size M1.w 1u..50u' or '*@ fixed M3'",
-            )
-    for text in size:
-        name, _, range_ = text.partition("=")
-        found.append(_wish(name, range_, "--size"))
-    found += [_wish(name, None, "--fix") for name in fix]
-    return found
-
-
-def _wish(name: str, range_: str | None, where: str) -> Wish:
-    device, dot, key = name.lower().rpartition(".")
-    if not dot or key not in (*_AROUND, "c_width", "c_length", "r_width", "r_length"):
-        device, key = name.lower(), ""
-    if range_ is None:
-        return Wish(device, key, True, None, None, where)
-    text = range_.strip()
-    if not text:
-        return Wish(device, key, False, None, None, where)
-    low, dots, high = text.partition("..")
-    ends = [number(end.strip()) for end in (low, high)]
-    if not dots or ends[0] is None or ends[1] is None or not 0 < ends[0] < ends[1]:
-        raise refused(
-            where, f"cannot read the range {text!r}; write for example 1u..50u, in SI units"
-        )
-    return Wish(device, key, False, ends[0], ends[1], where)
 
 
 def sized(

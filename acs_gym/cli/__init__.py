@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import typer
 
-from acs_gym.cli import catalogue, check, corners, doctor, new, pdk, sizing
+from acs_gym.cli import catalogue, check, corners, doctor, importing, new, pdk, sizing
 
 GROUP = "acs_gym.commands"
 
@@ -39,6 +39,8 @@ app.command("simulate")(sizing.simulate)
 app.command("corners")(corners.corners)
 app.command("plot")(sizing.plot)
 app.command("new")(new.new)
+app.command("import")(importing.import_netlist)
+app.command("export")(importing.export)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.add_typer(pdk.app, name="pdk")
@@ -47,7 +49,9 @@ app.add_typer(pdk.app, name="pdk")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command (`sys.argv` without `arguments`) and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    if given and (point := brought().get(given[0])) is not None:
+    own = {command.name for command in app.registered_commands}
+    point = brought().get(given[0]) if given and given[0] not in own else None
+    if point is not None:
         app.command(point.name)(point.load())
     try:
         app(args=None if arguments is None else list(arguments), prog_name="acs-gym")

@@ -345,7 +345,7 @@ def _passive(flat: Flat, where: str) -> Mapped:
     word = _value_word(flat, letter, where)
     value = evaluate(word, flat.scope, where)
     if not value > 0 and letter == "r":
-        value, word = 1e-3, word  # ngspice's own way with a resistor of nothing.
+        value = 1e-3  # ngspice's own way with a resistor of nothing.
     count = 1.0
     if "m" in flat.card.values:
         count = evaluate(flat.card.values["m"], flat.scope, where)

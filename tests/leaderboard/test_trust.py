@@ -86,8 +86,10 @@ def test_nobody_else_can_sign(copy, tmp_path, monkeypatch):
     edited = note | {"checks": ["winner", "replay"]}
     (copy.cell(first) / VERIFIED).write_text(json.dumps(edited))
     assert state(copy, first) == "not verified here"
-    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "another.key"))
-    assert state(copy, second) == "not verified here"
+    another = tmp_path / "another.key"
+    monkeypatch.setenv(KEY_VARIABLE, str(another))
+    assert state(copy, second) == "not verified here" and not another.exists()
+    assert signing_key() and state(copy, second) == "not verified here"
 
 
 def test_a_key_is_private_and_one_that_cannot_be_made_is_named(tmp_path, monkeypatch):

@@ -394,11 +394,8 @@ def _key(program: Program) -> str:
         if isinstance(value, Expression):
             return value.text
         if isinstance(value, Mapping):
-            return {k: plain(v) for k, v in value.items()}
-        if isinstance(value, tuple):
-            return [plain(v) for v in value]
-        if hasattr(value, "__dataclass_fields__"):
-            return [plain(getattr(value, f)) for f in value.__dataclass_fields__]
-        return value
+            return dict(value)
+        return [getattr(value, name) for name in value.__dataclass_fields__]
 
-    return hashlib.sha256(json.dumps(plain(program), sort_keys=True).encode()).hexdigest()
+    text = json.dumps(program, default=plain, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -27,6 +27,7 @@ from acs_gym.registry import BUNDLED
 from acs_gym.simulation.deck import build_program
 from acs_gym.simulation.netlist import read_dut
 from acs_gym.simulation.pool import Job, Simulator
+from acs_gym.simulation.program import Program
 
 WINNERS = Path(__file__).with_name("winners.json")
 CIRCUITS = tuple(sorted(p.parent.name for p in BUNDLED.glob("*/circuit.toml")))
@@ -78,7 +79,8 @@ def changed(task: acs_gym.Task, factors: Mapping[str, float]) -> Design:
 def variant(task: acs_gym.Task, edits: Mapping[str, Mapping[str, str]]) -> acs_gym.Task:
     """The task on a copy of its folder with pieces of text replaced, each exactly once."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copytree(task.circuit.folder, Path(folder) / task.circuit.name))
+        copy = Path(folder) / task.circuit.name
+        shutil.copytree(task.circuit.folder, copy, ignore=shutil.ignore_patterns("*.json"))
         for file, replacements in edits.items():
             text = (copy / file).read_text()
             for old, new in replacements.items():
@@ -104,6 +106,39 @@ def evaluate(simulator: Simulator, task: acs_gym.Task, *designs: Design) -> list
     """At the nominal condition, whatever the tier."""
     outcomes = simulator.run([Job(task.program, d) for d in designs])
     return [task.judge(d, o) for d, o in zip(designs, outcomes, strict=True)]
+
+
+# A broken circuit's sweeps and transients take a second where a sound one's take 10 ms.
+_AT_ONE_POINT = ("op", "ac", "noise")
+
+
+def misses(simulator: Simulator, task: acs_gym.Task, design: Design) -> bool:
+    """Whether a spec is missed: first by what small-signal analyses tell, then by all of them."""
+    for program in (_at_one_point(task.program), task.program):
+        [outcome] = simulator.run([Job(program, design)])
+        told = [s for s in task.specs if s.metric in outcome.metrics]
+        if not all(s.margin(outcome.metrics[s.metric]) >= 0.0 for s in told):
+            return True
+    return False
+
+
+def _at_one_point(program: Program) -> Program:
+    """The program without sweeps and transients, and without what is read off them."""
+    decks = tuple(
+        replace(d, analyses=tuple(a for a in d.analyses if a.kind in _AT_ONE_POINT))
+        for d in program.decks
+    )
+    there = {a.name for d in decks for a in d.analyses}
+    metrics = tuple(m for m in program.metrics if m.analysis in there)
+    names = {m.name for m in metrics}
+    gates = tuple(
+        replace(g, kills=tuple(k for k in g.kills if k in names))
+        for g in program.gates
+        if g.analysis in there
+    )
+    return replace(
+        program, decks=decks, metrics=metrics, gates=gates, key=f"{program.key} at one point"
+    )
 
 
 def winners(task: acs_gym.Task) -> list[Design]:

@@ -13,7 +13,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -93,6 +93,17 @@ def variant(task: acs_gym.Task, edits: Mapping[str, Mapping[str, str]]) -> acs_g
     return replace(task, circuit=circuit, programs={"tt": program})
 
 
+def shorted(task: acs_gym.Task, a: str, b: str) -> acs_gym.Task:
+    """The task with one ohm between two nets of its circuit."""
+    text = (task.circuit.folder / "dut.spice").read_text()
+    end = next(line for line in text.splitlines() if line.lower().startswith(".ends"))
+    with tempfile.TemporaryDirectory() as folder:
+        edited = Path(folder) / "dut.spice"
+        edited.write_text(text.replace(end, f"rshort {a} {b} 1\n{end}"))
+        circuit = task.circuit.model_copy(update={"dut": read_dut(edited)})
+    return replace(task, circuit=circuit, programs={"tt": build_program(circuit, task.pdk)})
+
+
 def _ask_saturation_of_what_is_there(folder: Path) -> None:
     """A device that was taken out cannot be asked to saturate; the folder would be refused."""
     there = {p.name for p in read_dut(folder / "dut.spice").primitives}
@@ -113,8 +124,8 @@ _AT_ONE_POINT = ("op", "ac", "noise")
 
 
 def misses(simulator: Simulator, task: acs_gym.Task, design: Design) -> bool:
-    """Whether a spec is missed: first by what small-signal analyses tell, then by all of them."""
-    for program in (_at_one_point(task.program), task.program):
+    """Whether a spec is missed: first by what small signals tell, a bench at a time, then by all."""
+    for program in (*_at_one_point(task.program), task.program):
         [outcome] = simulator.run([Job(program, design)])
         told = [s for s in task.specs if s.metric in outcome.metrics]
         if not all(s.margin(outcome.metrics[s.metric]) >= 0.0 for s in told):
@@ -122,23 +133,21 @@ def misses(simulator: Simulator, task: acs_gym.Task, design: Design) -> bool:
     return False
 
 
-def _at_one_point(program: Program) -> Program:
-    """The program without sweeps and transients, and without what is read off them."""
-    decks = tuple(
-        replace(d, analyses=tuple(a for a in d.analyses if a.kind in _AT_ONE_POINT))
-        for d in program.decks
-    )
-    there = {a.name for d in decks for a in d.analyses}
-    metrics = tuple(m for m in program.metrics if m.analysis in there)
-    names = {m.name for m in metrics}
-    gates = tuple(
-        replace(g, kills=tuple(k for k in g.kills if k in names))
-        for g in program.gates
-        if g.analysis in there
-    )
-    return replace(
-        program, decks=decks, metrics=metrics, gates=gates, key=f"{program.key} at one point"
-    )
+def _at_one_point(program: Program) -> Iterator[Program]:
+    """For each bench the program of it alone, without sweeps, transients and what is read off them."""
+    for deck in program.decks:
+        analyses = tuple(a for a in deck.analyses if a.kind in _AT_ONE_POINT)
+        there = {a.name for a in analyses}
+        metrics = tuple(m for m in program.metrics if m.analysis in there)
+        names = {m.name for m in metrics}
+        gates = tuple(
+            replace(g, kills=tuple(k for k in g.kills if k in names))
+            for g in program.gates
+            if g.analysis in there
+        )
+        alone = replace(deck, analyses=analyses)
+        key = f"{program.key} {deck.name} at one point"
+        yield replace(program, decks=(alone,), metrics=metrics, gates=gates, key=key)
 
 
 def winners(task: acs_gym.Task) -> list[Design]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -12,7 +14,17 @@ from acs_gym.circuit_reading import load_circuit
 from acs_gym.evaluation import Status
 from acs_gym.registry import BUNDLED
 from acs_gym.simulation.pool import Simulator
-from tests.circuits.proofs import CIRCUITS, Dead, Move, changed, evaluate, misses, proofs, variant
+from tests.circuits.proofs import (
+    CIRCUITS,
+    Dead,
+    Move,
+    changed,
+    evaluate,
+    misses,
+    proofs,
+    shorted,
+    variant,
+)
 
 LOADED = {name: load_circuit(BUNDLED / name) for name in CIRCUITS}
 
@@ -121,16 +133,12 @@ def test_no_circuit_with_a_device_missing_or_two_nets_shorted_meets_every_spec(
     dut, reference, harmless = LOADED[name].dut, changed(task, {}), proofs(name).harmless
     text = (LOADED[name].folder / "dut.spice").read_text()
     nets = sorted({n for p in dut.primitives for n in p.nodes})
-    broken: dict[str, dict[str, str]] = {}
+    broken: dict[str, Callable[[], acs_gym.Task]] = {}
     for device in dut.primitives:
         line = next(k for k in text.splitlines() if k.lower().split()[:1] == [f"x{device.name}"])
-        broken[f"without {device.name}"] = {line: f"* {line}"}
-    end = next(line for line in text.splitlines() if line.lower().startswith(".ends"))
+        edits = {"dut.spice": {line: f"* {line}"}}
+        broken[f"without {device.name}"] = partial(variant, task, edits)
     for a, b in itertools.combinations(nets, 2):
-        broken[f"{a} shorted to {b}"] = {end: f"rshort {a} {b} 1\n{end}"}
-    unhurt = [
-        what
-        for what, edits in broken.items()
-        if not misses(in_process, variant(task, {"dut.spice": edits}), reference)
-    ]
+        broken[f"{a} shorted to {b}"] = partial(shorted, task, a, b)
+    unhurt = [what for what, made in broken.items() if not misses(in_process, made(), reference)]
     assert sorted(unhurt) == sorted(harmless), "every survivor needs its reason in HARMLESS"

@@ -10,7 +10,7 @@ import pytest
 from leaderboard.agents.registry import build, listings
 from leaderboard.contract import Agent, agent_config, agent_track
 from leaderboard.errors import LeaderboardError
-from leaderboard.suites import DEMO, resolve_task, suite_of, suite_tasks
+from leaderboard.suites import DEMO, resolve_task, suite_of, suite_tasks, suites_with
 from tests.leaderboard import agents
 from tests.leaderboard.conftest import AGENTS
 
@@ -94,6 +94,7 @@ def test_suites_hold_tasks_that_exist():
     assert set(DEMO) <= set(suite_tasks("core"))
     assert suite_of(DEMO) == "demo"
     assert suite_of(["ACS-OTA5T-v0"]) == ""
+    assert suites_with("ACS-RecyclingFC-v0") == [], "held out of what people train and tune on"
 
 
 def test_a_task_is_found_by_id_or_by_folder():

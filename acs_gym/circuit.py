@@ -35,6 +35,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_
 # Of each kind of table; beyond it nobody reads the file that says so.
 _MOST = 200
 _Numbers = dict[Name, FiniteFloat]
+# To learn from; to ask what was learnt; anybody's own.
+CircuitSplit = Literal["training", "held-out", "custom"]
 TaskId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*-[A-Za-z0-9]+-v\d+$")]
 
 
@@ -160,7 +162,7 @@ class CircuitFile(_Record):
     id: TaskId
     title: str
     description: str
-    split: Literal["training", "held-out", "custom"] = "custom"
+    split: CircuitSplit = "custom"
     figure_of_merit: Name | None = None
     leaves_out: str = ""
     conditions: _Numbers = Field(min_length=1, max_length=_MOST)

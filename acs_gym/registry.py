@@ -1,7 +1,7 @@
 """Which circuits there are: bundled, from entry points, registered by hand; and their environments.
 
-Light on purpose, since importing the package goes through here: only ids are read, a circuit is
-validated when a task is made of it.
+Light on purpose, since importing the package goes through here: only ids and splits are read, a circuit
+is validated when a task is made of it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from acs_gym.circuit_files import parse_toml, read_text
 
 BUNDLED = Path(__file__).parent / "circuits"
 _ENTRY_POINTS = "acs_gym.circuits"
-_registered: dict[str, Path] = {}
+_registered: dict[str, Known] = {}
+
+
+class Known(NamedTuple):
+    """A circuit's folder, and its split as circuit.toml has it."""
+
+    folder: Path
+    split: str
 
 
 def register_circuit(path: str | Path) -> str:
@@ -34,7 +42,7 @@ def register_circuit(path: str | Path) -> str:
     taken = circuit_folders().get(circuit.id)
     if taken is not None and taken != folder:
         raise CircuitError(f"{circuit.id} is already registered from {taken}")
-    _registered[circuit.id] = folder
+    _registered[circuit.id] = Known(folder, circuit.file.split)
     register_task(circuit.id)
     return circuit.id
 
@@ -53,7 +61,7 @@ def id_or_folder(name: str) -> str:
 
 def registered_by_hand() -> Mapping[str, Path]:
     """Task id -> folder of the circuits that this process alone knows; others must be told."""
-    return dict(_registered)
+    return {task_id: known.folder for task_id, known in _registered.items()}
 
 
 def register_environments() -> None:
@@ -66,6 +74,15 @@ def register_environments() -> None:
 
 def circuit_folders() -> Mapping[str, Path]:
     """Task id -> folder of every known circuit."""
+    return {task_id: known.folder for task_id, known in _known().items()}
+
+
+def circuit_splits() -> Mapping[str, str]:
+    """Task id -> `training`, `held-out` or `custom` of every known circuit."""
+    return {task_id: known.split for task_id, known in _known().items()}
+
+
+def _known() -> dict[str, Known]:
     return {**_discovered(), **_registered}
 
 
@@ -77,12 +94,13 @@ def folder_state(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 @lru_cache(maxsize=1)
-def _discovered() -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def _discovered() -> dict[str, Known]:
+    found: dict[str, Known] = {}
     for folder in (*(p.parent for p in sorted(BUNDLED.glob("*/circuit.toml"))), *_plugged_in()):
         try:
             data = parse_toml(read_text(folder / "circuit.toml"))
-            found.setdefault(str(data["id"]), folder)
+            split = str(data.get("split", "custom"))
+            found.setdefault(str(data["id"]), Known(folder, split))
         except (ValueError, KeyError) as error:
             # Somebody else's broken folder must not take the package down with it.
             warnings.warn(f"circuit folder {folder} is left out: {error!r}", stacklevel=2)

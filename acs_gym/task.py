@@ -8,16 +8,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from acs_gym.circuit import Circuit, CircuitError
+from acs_gym.circuit import Circuit, CircuitError, CircuitSplit
 from acs_gym.circuit_reading import load_circuit
 from acs_gym.design import Design, DesignSpace
 from acs_gym.evaluation import AtCondition, Evaluation, Status
 from acs_gym.pdks import Pdk, get_pdk
-from acs_gym.registry import circuit_folders, folder_state
+from acs_gym.registry import circuit_folders, circuit_splits, folder_state
 from acs_gym.simulation.deck import build_program
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.operating_point import (
@@ -300,9 +300,20 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def task_ids() -> tuple[str, ...]:
-    """Every known task id, sorted."""
-    return tuple(sorted(circuit_folders()))
+def task_ids(split: CircuitSplit | None = None) -> tuple[str, ...]:
+    """Every known task id, sorted.
+
+    Args:
+        split: only those to learn from (`training`), those to ask what was learnt (`held-out`), or those
+            whose folder names neither (`custom`).
+
+    Raises ValueError for an unknown split.
+    """
+    if split is None:
+        return tuple(sorted(circuit_folders()))
+    if split not in get_args(CircuitSplit):
+        raise ValueError(f"split is one of {', '.join(get_args(CircuitSplit))}; got {split!r}")
+    return tuple(sorted(i for i, of in circuit_splits().items() if of == split))
 
 
 def make_task(

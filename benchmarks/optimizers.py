@@ -298,7 +298,7 @@ def main() -> None:
     names = [resolve_task(t) for t in arguments.tasks.split(",")] if arguments.tasks else []
     tasks = {
         name: acs_gym.make_task(name, pdk=arguments.pdk, tier=arguments.tier).digest
-        for name in names or suite_tasks("core")
+        for name in names or suite_tasks("training")
     }
     methods = [get_method(m) for m in arguments.methods.split(",")]
     for method in methods:

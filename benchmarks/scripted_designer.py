@@ -30,6 +30,7 @@ from acs_gym.session import Call, Session
 from acs_gym.simulation.version import simulator_version
 from agents.scripted.agent import VERSION, ScriptedAgent
 from leaderboard.board.statistics import interquartile_mean
+from leaderboard.suites import suite_tasks
 
 PDKS = "generic,sky130"
 
@@ -111,7 +112,9 @@ def _best(session: Session) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--tasks", default=",".join(acs_gym.task_ids()), help="ids or short names")
+    parser.add_argument(
+        "--tasks", default=",".join(suite_tasks("training")), help="ids or short names"
+    )
     parser.add_argument("--pdks", default=PDKS)
     parser.add_argument("--budget", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=32, help="runs of random search a task")

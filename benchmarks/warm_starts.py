@@ -137,7 +137,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     done = resumable.lines(arguments.runs)
-    names = arguments.tasks.split(",") if arguments.tasks else suite_tasks("core")
+    names = arguments.tasks.split(",") if arguments.tasks else suite_tasks("training")
     digests = {n: acs_gym.make_task(n, pdk=arguments.pdk).digest for n in map(resolve_task, names)}
     chosen = []
     for seed in range(arguments.seeds):

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from acs_gym.circuit import CircuitError
-from acs_gym.circuit_reading import load_circuit
-from acs_gym.registry import circuit_folders, id_or_folder
+from acs_gym.circuit import CircuitError, CircuitSplit
+from acs_gym.registry import BUNDLED, circuit_folders, id_or_folder
 from acs_gym.task import task_ids
 from leaderboard.errors import LeaderboardError, unknown
 
 # Of the season: the one that everybody's cells share, so that nobody chooses among seeds.
 SUITE_SEED = 0
 DEMO = ("ACS-OpAmp-v0", "ACS-OTA5T-v0")
+# Tens of milliseconds a simulation at most.
+QUICK = ("ACS-CommonSource-v0", "ACS-OTA5T-v0", "ACS-RecyclingFC-v0")
 SUITES = {
     "demo": "an op-amp and an OTA: a leaderboard in minutes",
-    "core": "every bundled circuit of the training split",
+    "quick": "three small circuits, one of them held out: does it work, in seconds of simulation",
+    "training": "every bundled circuit of the training split: to learn, tune and be ranked on",
+    "held-out": "every bundled circuit of the held-out split: what is left of that on others",
+    "core": "every bundled circuit: training and held-out together",
 }
 
 
@@ -24,8 +28,14 @@ def suite_tasks(name: str) -> tuple[str, ...]:
     """Task ids of a suite, in a fixed order. Raises LeaderboardError for an unknown name."""
     if name == "demo":
         return DEMO
+    if name == "quick":
+        return QUICK
+    if name == "training":
+        return _bundled("training")
+    if name == "held-out":
+        return _bundled("held-out")
     if name == "core":
-        return tuple(i for i in task_ids() if _split(i) == "training")
+        return _bundled("training") + _bundled("held-out")
     raise unknown("suite", name, SUITES)
 
 
@@ -60,8 +70,6 @@ def resolve_task(name: str) -> str:
     raise unknown("task", name, [*folders, *by_folder])
 
 
-def _split(task_id: str) -> str:
-    try:
-        return load_circuit(circuit_folders()[task_id]).file.split
-    except CircuitError as error:
-        raise LeaderboardError(str(error)) from None
+def _bundled(split: CircuitSplit) -> tuple[str, ...]:
+    folders = circuit_folders()
+    return tuple(i for i in task_ids(split) if folders[i].parent == BUNDLED)

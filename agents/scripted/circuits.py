@@ -1,4 +1,6 @@
-"""The plans of the bundled circuits.
+"""The plans of the bundled circuits of the training split.
+
+Held-out circuits have none: they are met as a circuit of somebody else's is (`generic`).
 
 Currents come from the power that the specs allow, transconductances from bandwidth and load, lengths from
 whether a device is there for gain, for speed or for matching.

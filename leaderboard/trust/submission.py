@@ -17,10 +17,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from acs_gym.circuit import CircuitError
 from acs_gym.circuit_files import parse_toml
-from acs_gym.circuit_reading import load_circuit
-from acs_gym.registry import circuit_folders
+from acs_gym.registry import circuit_folders, circuit_splits
 from leaderboard.cells.fingerprint import recorded_level
 from leaderboard.cells.records import Result
 from leaderboard.cells.spec import HELD_OUT
@@ -121,7 +119,8 @@ def load_submission(folder: Path) -> Submission:
 
 def held_out(trained_on: Sequence[str]) -> tuple[str, ...]:
     """The entries that are held out: tasks of that split, and held-out targets of any task."""
-    return tuple(e for e in trained_on if e.endswith(_TARGETS) or _split(e) == HELD_OUT)
+    splits = circuit_splits()
+    return tuple(e for e in trained_on if e.endswith(_TARGETS) or splits[e] == HELD_OUT)
 
 
 def assess(folder: Path, how: Thoroughness, jobs: int = 1) -> Assessment:
@@ -182,13 +181,6 @@ def _remarks(results: Sequence[Result], costly: bool) -> list[str]:
             "container:mcp:COMMAND"
         )
     return remarks
-
-
-def _split(task: str) -> str:
-    try:
-        return load_circuit(circuit_folders()[task]).file.split
-    except CircuitError as error:
-        raise LeaderboardError(str(error)) from None
 
 
 def _field(location: Sequence[str | int]) -> str:

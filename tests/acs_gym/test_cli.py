@@ -19,7 +19,7 @@ import pytest
 import acs_gym
 from acs_gym.cli import main
 from acs_gym.difficulty import Difficulty, write_difficulty
-from acs_gym.registry import BUNDLED
+from acs_gym.registry import BUNDLED, Known
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job
 
@@ -402,7 +402,9 @@ def test_wrong_commands(
 def test_a_broken_circuit_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("acs_gym.registry._registered", {"ACS-Broken-v0": tmp_path})
+    monkeypatch.setattr(
+        "acs_gym.registry._registered", {"ACS-Broken-v0": Known(tmp_path, "custom")}
+    )
     code, _, err = run(capsys, "list")
     assert code == 2 and "circuit.toml" in err and len(err.splitlines()) == 1
 

@@ -44,6 +44,16 @@ def test_wrong_names_say_what_is_allowed() -> None:
         acs_gym.make_task("ACS-OpAmp-v0", pdk="generic", specs={"gain_db": 60})
 
 
+def test_tasks_to_learn_from_and_tasks_that_are_held_out_are_told_apart() -> None:
+    training, held_out = acs_gym.task_ids("training"), acs_gym.task_ids(split="held-out")
+    assert "ACS-OpAmp-v0" in training and "ACS-RecyclingFC-v0" in held_out
+    assert sorted(training + held_out + acs_gym.task_ids("custom")) == list(acs_gym.task_ids())
+    for task_id in held_out:
+        assert acs_gym.make_task(task_id, pdk="generic").circuit.file.split == "held-out"
+    with pytest.raises(ValueError, match="split is one of training, held-out, custom; got 'train'"):
+        acs_gym.task_ids("train")  # type: ignore[arg-type]
+
+
 def test_a_folder_s_name_is_short_for_its_id() -> None:
     assert acs_gym.make_task("opamp", pdk="generic").id == "ACS-OpAmp-v0"
 

@@ -318,7 +318,9 @@ def test_a_formula_is_as_exact_as_the_least_exact_of_what_it_combines() -> None:
 
 def test_tolerances_are_those_asked_for() -> None:
     assert allowed_difference("static", "dB", 80.0) == 0.01
-    assert allowed_difference("rejection", "dB", 120.0) == 0.03
+    assert allowed_difference("rejection", "dB", 80.0) == 0.03
+    assert allowed_difference("rejection", "dB", 110.0) == pytest.approx(0.40, abs=0.01)
+    assert math.isfinite(allowed_difference("rejection", "dB", math.nan))
     assert allowed_difference("static", "Hz", 1e6) == pytest.approx(5e3)
     assert allowed_difference("static", "°", 60.0) == 0.2
     assert allowed_difference("transient", "V/s", 1e6) == pytest.approx(1e4)

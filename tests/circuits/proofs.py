@@ -13,7 +13,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -78,9 +78,8 @@ def changed(task: acs_gym.Task, factors: Mapping[str, float]) -> Design:
 
 def variant(task: acs_gym.Task, edits: Mapping[str, Mapping[str, str]]) -> acs_gym.Task:
     """The task on a copy of its folder with pieces of text replaced, each exactly once."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / task.circuit.name
-        shutil.copytree(task.circuit.folder, copy, ignore=shutil.ignore_patterns("*.json"))
+
+    def edit(copy: Path) -> None:
         for file, replacements in edits.items():
             text = (copy / file).read_text()
             for old, new in replacements.items():
@@ -88,20 +87,43 @@ def variant(task: acs_gym.Task, edits: Mapping[str, Mapping[str, str]]) -> acs_g
                 text = text.replace(old, new)
             (copy / file).write_text(text)
         _ask_saturation_of_what_is_there(copy)
+
+    return _rebuilt(task, edit)
+
+
+def shortable(task: acs_gym.Task, pairs: Sequence[tuple[str, str]]) -> acs_gym.Task:
+    """The task with a parameter more: `short` = k puts 1 ohm across the k-th pair of nets, 0 across none.
+
+    One netlist that is altered, since reading it takes longer than simulating it. The resistors of the
+    other pairs have 1e13 ohm or more.
+    """
+
+    def edit(copy: Path) -> None:
+        dut, toml, references = (copy / f for f in ("dut.spice", "circuit.toml", "reference.toml"))
+        resistors = "\n".join(
+            f"rshort{k} {a} {b} {{1+1e13*(short-{k})**2}}" for k, (a, b) in enumerate(pairs, 1)
+        )
+        dut.write_text(re.sub(r"(?im)^\.ends", resistors + "\n.ends", dut.read_text()))
+        short = (
+            f'name = "short"\nlow = 0\nhigh = {len(pairs)}\ninteger = true\ndescription = "pair"'
+        )
+        first = "[[parameter]]"
+        toml.write_text(toml.read_text().replace(first, f"{first}\n{short}\n\n{first}", 1))
+        references.write_text(re.sub(r"(?m)^(\[.*\])$", r"\1\nshort = 0", references.read_text()))
+
+    return _rebuilt(task, edit)
+
+
+def _rebuilt(task: acs_gym.Task, edit: Callable[[Path], None]) -> acs_gym.Task:
+    """The task on a copy of its folder after `edit`, without what was measured of the original."""
+    with tempfile.TemporaryDirectory() as folder:
+        measured = shutil.ignore_patterns("targets.json", "difficulty.json")
+        target = Path(folder) / task.circuit.name
+        copy = Path(shutil.copytree(task.circuit.folder, target, ignore=measured))
+        edit(copy)
         circuit = load_circuit(copy)
     program = build_program(circuit, task.pdk)
     return replace(task, circuit=circuit, programs={"tt": program})
-
-
-def shorted(task: acs_gym.Task, a: str, b: str) -> acs_gym.Task:
-    """The task with one ohm between two nets of its circuit."""
-    text = (task.circuit.folder / "dut.spice").read_text()
-    end = next(line for line in text.splitlines() if line.lower().startswith(".ends"))
-    with tempfile.TemporaryDirectory() as folder:
-        edited = Path(folder) / "dut.spice"
-        edited.write_text(text.replace(end, f"rshort {a} {b} 1\n{end}"))
-        circuit = task.circuit.model_copy(update={"dut": read_dut(edited)})
-    return replace(task, circuit=circuit, programs={"tt": build_program(circuit, task.pdk)})
 
 
 def _ask_saturation_of_what_is_there(folder: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import acs_gym
+from acs_gym.registry import BUNDLED
 from leaderboard.agents.registry import build, listings
 from leaderboard.contract import Agent, agent_config, agent_track
 from leaderboard.errors import LeaderboardError
-from leaderboard.suites import DEMO, resolve_task, suite_of, suite_tasks
+from leaderboard.suites import SUITES, resolve_task, suite_of, suite_tasks, suites_with
 from tests.leaderboard import agents
 from tests.leaderboard.conftest import AGENTS
 
@@ -90,10 +94,28 @@ def test_importing_the_leaderboard_imports_no_agent_and_no_optimisation_library(
 
 
 def test_suites_hold_tasks_that_exist():
-    assert suite_tasks("demo") == DEMO
-    assert set(DEMO) <= set(suite_tasks("core"))
-    assert suite_of(DEMO) == "demo"
+    for suite in SUITES:
+        assert set(suite_tasks(suite)) <= set(acs_gym.task_ids())
+        assert suite_of(suite_tasks(suite)) == suite
     assert suite_of(["ACS-OTA5T-v0"]) == ""
+
+
+def test_what_people_tune_on_and_what_is_held_out_are_suites_of_their_own():
+    training, held_out = suite_tasks("training"), suite_tasks("held-out")
+    assert not set(training) & set(held_out)
+    assert suite_tasks("core") == training + held_out
+    assert set(suite_tasks("demo")) <= set(training)
+    assert set(suite_tasks("quick")) & set(training) and set(suite_tasks("quick")) & set(held_out)
+    assert suites_with("ACS-RecyclingFC-v0") == ["quick", "held-out", "core"]
+
+
+def test_circuits_of_others_are_in_no_suite(tmp_path, monkeypatch):
+    monkeypatch.setattr("acs_gym.registry._registered", {})
+    folder = Path(shutil.copytree(BUNDLED / "ota5t", tmp_path / "theirs"))
+    text = (folder / "circuit.toml").read_text().replace("ACS-OTA5T-v0", "Their-OTA-v0")
+    (folder / "circuit.toml").write_text(text)
+    assert acs_gym.register_circuit(folder) in acs_gym.task_ids("training")
+    assert suites_with("Their-OTA-v0") == []
 
 
 def test_a_task_is_found_by_id_or_by_folder():

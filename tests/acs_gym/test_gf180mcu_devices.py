@@ -221,21 +221,21 @@ def agree(ours: np.ndarray, distributed: np.ndarray, to: float) -> bool:
     return bool(np.all(np.abs(ours - distributed) <= to * np.abs(distributed) + ROUNDING))
 
 
-@pytest.mark.parametrize("temperature", TEMPERATURES)
 @pytest.mark.parametrize(
-    ("corner", "section"),
-    [("tt", "typical"), ("ff", "ff"), ("ss", "ss"), ("sf", "sf"), ("fs", "fs")],
-)
+    ("corner", "section", "temperature"),
+    [("tt", "typical", -40.0), ("tt", "typical", 27.0), ("tt", "typical", 125.0),
+     ("ff", "ff", -40.0), ("ss", "ss", 125.0), ("sf", "sf", 125.0), ("fs", "fs", -40.0)],
+)  # fmt: skip
 def test_fets(corner: str, section: str, temperature: float, tmp_path: Path) -> None:
     found = currents(FETS, corner, [section], temperature, tmp_path, ac=True)
     assert agree(*found, to=1e-6)
 
 
-@pytest.mark.parametrize("temperature", TEMPERATURES)
 @pytest.mark.parametrize(
-    ("corner", "section"),
-    [("tt", "typical"), ("ff", "ff"), ("ss", "ss"), ("sf", "typical"), ("fs", "typical")],
-)
+    ("corner", "section", "temperature"),
+    [("tt", "typical", -40.0), ("tt", "typical", 27.0), ("tt", "typical", 125.0),
+     ("ff", "ff", -40.0), ("ss", "ss", 125.0), ("sf", "typical", 27.0)],
+)  # fmt: skip
 def test_bipolars_and_diodes(corner: str, section: str, temperature: float, tmp_path: Path) -> None:
     sections = [f"bjt_{section}", f"diode_{section}"]
     found = currents(JUNCTIONS, corner, sections, temperature, tmp_path, ac=True)

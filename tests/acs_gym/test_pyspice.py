@@ -22,6 +22,7 @@ from acs_gym.evaluation import Status
 from acs_gym.registry import BUNDLED
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import InProcessSimulator, Job, Simulator, WorkerPool
+from tests.conftest import needs_sky130
 
 needs_pyspice = pytest.mark.skipif(
     importlib.util.find_spec("PySpice") is None,
@@ -74,7 +75,11 @@ def test_without_pyspice_the_install_line_is_given(monkeypatch: pytest.MonkeyPat
             simulator(driver="pyspice")
 
 
+# Between them every kind of analysis, sweeps of conditions and `.ic`.
 @needs_pyspice
+@needs_sky130
+@pytest.mark.parametrize("pdk", ["sky130"])
+@pytest.mark.parametrize("task_id", ["ACS-OpAmp-v0", "ACS-LDO-v0", "ACS-Comparator-v0"])
 def test_both_drivers_give_the_same_bits(task: acs_gym.Task) -> None:
     """Metrics, messages and every waveform; each driver in a process of its own."""
     designs = designs_of(task, 20)

@@ -63,6 +63,7 @@ def check_frame(image: np.ndarray) -> None:
     assert 0.5 < (image == 255).mean() < 1.0  # Something is drawn, on white.
 
 
+@pytest.mark.parametrize("pdk", ["generic"])
 def test_a_turn_can_be_drawn(task_id: str, pdk: str) -> None:
     env = SizingEnv(task_id, pdk=pdk, render_mode="rgb_array")
     env.reset(seed=0)

@@ -28,6 +28,8 @@ def test_the_op_amp_reaches_what_it_promises_on_sky130(in_process: Simulator) ->
     assert metrics["pm"] >= 60 and metrics["power"] <= 250e-6
 
 
+@needs_sky130  # Its transistors change their cards with their sizes.
+@pytest.mark.parametrize("pdk", ["sky130"])
 def test_results_are_bit_identical_in_any_order_and_any_process(
     task: acs_gym.Task, in_process: Simulator, pool: WorkerPool
 ) -> None:

@@ -32,6 +32,7 @@ from acs_gym import Evaluation, Status
 from acs_gym.simulation.pool import InProcessSimulator, WorkerPool
 from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.simulation.version import simulator_version
+from leaderboard.suites import resolve_task
 
 CHUNK = 200
 
@@ -159,6 +160,7 @@ def killed(task: acs_gym.Task, count: int) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", help="with commas; default: every one")
     parser.add_argument("--pdk", default="sky130")
     parser.add_argument("--random", type=int, default=10_000)
     parser.add_argument("--pathological", type=int, default=2_000)
@@ -171,7 +173,8 @@ def main() -> None:
         "pdk": arguments.pdk,
         "ngspice": str(simulator_version()),
     }
-    for name in acs_gym.task_ids():
+    names = arguments.tasks.split(",") if arguments.tasks else acs_gym.task_ids()
+    for name in map(resolve_task, names):
         task = acs_gym.make_task(name, pdk=arguments.pdk)
         found = {
             "random": random_sizings(task, arguments.random),

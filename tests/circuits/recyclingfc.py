@@ -10,7 +10,7 @@ MOVES = (
         down=("ugbw", "slew_rate", "power"),
     ),
     Move("larger mirrors are a slower pole", {"w_fold": 1.8, "l_fold": 1.8}, down=("pm",)),
-    Move("short cascodes hide less", {"l_cas": 0.56}, down=("gain",)),
+    Move("short cascodes hide less", {"l_cas": 0.62}, down=("gain",)),
     Move("a lower gate of the PMOS cascodes costs output", {"l_pshift": 4}, down=("swing",)),
     Move("less tail current slews slower", {"m_tail": 0.7}, down=("slew_rate", "power")),
 )  # fmt: skip
@@ -26,7 +26,7 @@ DEAD = (
     Dead("bias off", {"dut.spice": {"ibias i={i_bias}": "ibias i=1e-15"}}, _ALL),
     Dead("output tied to ground", {_BENCH: {"cl   out": "rd out 0 1\ncl out"}}, _ALL),
     Dead("output tied to the supply", {_BENCH: {"cl   out": "rd out vdd 1\ncl out"}}, _ALL),
-    Dead("no tail", {"dut.spice": {"Xtail": "*"}}, _ALL),
+    Dead("the tail is off", {"dut.spice": {"Xtail    tail nb ": "Xtail    tail vss "}}, _ALL),
     Dead("no cascode over the output", {"dut.spice": {"Xpcas_na": "*"}}, _ALL),
 )  # fmt: skip
 # Both inputs are held by ideal sources; inputs that are one net inside the circuit are in DEAD.

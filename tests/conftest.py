@@ -31,15 +31,15 @@ needs_ngspice_program = pytest.mark.skipif(
 )
 
 
-def _needs(pdk: str) -> pytest.MarkDecorator:
+def needs(pdk: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
         not acs_gym.get_pdk(pdk).available(),
         reason=f'{pdk} models are not on this machine; run "acs-gym pdk install {pdk}"',
     )
 
 
-needs_sky130 = _needs("sky130")
-needs_gf180mcu = _needs("gf180mcu")
+needs_sky130 = needs("sky130")
+needs_gf180mcu = needs("gf180mcu")
 
 
 def _pairs() -> list[object]:

@@ -50,18 +50,30 @@ from acs_gym.targets import (
     written,
 )
 from tests.acs_gym.test_vector import assert_same
+from tests.conftest import needs
 
 SMALL, N = "ACS-OTA5T-v0", 8
 SPLITS: list[Split] = ["train", "held-out"]
 SAMPLED = {"train": "sampled", "held-out": "sampled:held-out"}
 
 
-@pytest.fixture
-def sampled(task: acs_gym.Task) -> acs_gym.Task:
-    """Every task on every PDK that ships a `targets.json` for it."""
-    if task.pdk_name not in task.circuit.anchors:
-        pytest.skip(f"run python benchmarks/targets.py {task.id} --pdk {task.pdk_name}")
-    return task
+TABLES = [
+    pytest.param((task_id, pdk), marks=needs(pdk), id=f"{task_id}-{pdk}")
+    for task_id, folder in circuit_folders().items()
+    for pdk in load_circuit(folder).anchors
+]
+
+
+@pytest.fixture(params=TABLES)
+def sampled(request: pytest.FixtureRequest) -> acs_gym.Task:
+    """Every task on every PDK that ships a table of targets for it."""
+    task_id, pdk = request.param
+    return acs_gym.make_task(task_id, pdk=pdk)
+
+
+def test_every_bundled_circuit_has_a_table_on_sky130() -> None:
+    for folder in BUNDLED.glob("*/circuit.toml"):
+        assert "sky130" in load_circuit(folder.parent).anchors, folder.parent.name
 
 
 def slacks(sheet: SpecSheet, anchor: Anchor) -> list[float]:

@@ -76,7 +76,7 @@ def answer(
     """
     evaluation = best.evaluation(task.specs)
     design = task.space.canonicalize(evaluation.design)
-    nominal = _at_nominal(task)
+    nominal = at_nominal(task)
     job = Job(nominal.program, design, waveforms=True)
     drawn, points = simulate_uncharged([job, nominal.operating_point_job(design)], simulator)
     found = sensitivities(nominal, design, simulator)
@@ -109,7 +109,7 @@ def answer(
     )
 
 
-def _at_nominal(task: Task) -> Task:
+def at_nominal(task: Task) -> Task:
     """The task in one condition, at the targets of its tier where it asks for the same metrics."""
     nominal = make_task(task.id, pdk=task.pdk_name)
     asked = nominal.specs.metrics

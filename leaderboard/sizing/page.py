@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from acs_gym.evaluation import Status
@@ -21,21 +20,9 @@ from leaderboard.reporting.figures import Chart, Mark, Series
 from leaderboard.reporting.page import STATIC_POLICY, WavePanel, environment
 from leaderboard.reporting.summary import pdk_label
 from leaderboard.sizing.answer import Answer, least
+from leaderboard.sizing.effects import effects, signed
 
 PAGE = "sizing.html"
-# Of each spec, so many sizes are pointed at.
-_STRONGEST = 2
-# A change that no target would be moved for.
-_NOTHING = 0.0005
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What a step of a size does to one margin. `sign`: up, down or nothing; a class of the page."""
-
-    text: str
-    sign: str
-    strong: bool
 
 
 def write_page(found: Answer, folder: Path, simulator: str) -> Path:
@@ -73,8 +60,8 @@ def render(found: Answer, simulator: str) -> str:
             }
             for p in task.space
         ],
-        metrics=_measured(found),
-        effects=_effects(found),
+        metrics=list(found.sensitivities[0].margins),
+        effects=effects(found.sensitivities),
         points=[_point(p) for p in found.points],
         places=task_conditions(card, [BestDesign(spec.agent, spec.repetition, record)]),
         panels=[
@@ -124,41 +111,11 @@ def _specs(found: Answer) -> list[dict[str, object]]:
             "met": evaluation.margins[s.metric] >= 0,
             "value": format_si(evaluation.metrics.get(s.metric), s.unit),
             "target": s.text(),
-            "margin": _signed(evaluation.margins[s.metric]),
+            "margin": signed(evaluation.margins[s.metric]),
             "at": worst.get(s.metric, ""),
         }
         for s in found.task.specs
     ]
-
-
-def _measured(found: Answer) -> list[str]:
-    """The specs that sensitivities are of: those at nominal."""
-    return list(found.sensitivities[0].margins)
-
-
-def _effects(found: Answer) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    strong = {
-        metric: sorted(
-            (abs(m) for s in found.sensitivities if not math.isnan(m := s.margins[metric])),
-            reverse=True,
-        )[:_STRONGEST]
-        for metric in _measured(found)
-    }
-    for one in found.sensitivities:
-        cells = []
-        for metric in _measured(found):
-            change = one.margins[metric]
-            matters = abs(change) >= _NOTHING
-            cells.append(
-                Effect(
-                    text=_signed(change) if matters or math.isnan(change) else "·",
-                    sign=("up" if change > 0 else "down") if matters else "soft",
-                    strong=matters and abs(change) in strong[metric],
-                )
-            )
-        rows.append({"name": one.parameter, "step": one.step, "cells": cells})
-    return rows
 
 
 def _point(point: OperatingPoint) -> dict[str, str]:
@@ -200,7 +157,3 @@ def _progress(found: Answer) -> Chart:
         marks=marks,
         small=True,
     )
-
-
-def _signed(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:+.3f}"

@@ -14,6 +14,8 @@
     bench.py       a first testbench and `circuit.toml`
     folder.py      writes the folder and the way back
     exporting.py   a sizing in the owner's own text
+    xschem.py      the same in a schematic
+    cace.py        specs as a datasheet
 
 Nothing here runs or reads what a netlist names: no `.include`, no `.control`. What is written is the
 small dialect of `acs_gym.simulation.netlist`.

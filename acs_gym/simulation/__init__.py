@@ -3,6 +3,7 @@
 netlist.py         reads a circuit folder's SPICE into records, refusing anything that could run or read
 element_values.py  what may stand as the value of an element there
 deck.py            records + PDK -> the program a worker runs
+listing.py         that program as a file for plain ngspice
 program.py         that program, as plain records: decks, bindings, analyses, measures
 driver.py          libngspice in this process, through ctypes
 driver_choice.py   that, or PySpice's binding

@@ -10,6 +10,7 @@ driver_choice.py   that, or PySpice's binding
 engine.py          runs a program in one driver: parameters -> metrics
 readout.py         waveforms -> the metrics of a program
 measures/          one curve -> one number
+noise_split.py     the noise of a design by device
 worker.py          an engine in a process of its own
 pool.py            many workers: results in order, deadlines, respawn
 uncharged.py       the only way to a simulator without a session, and who takes it

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from acs_gym.evaluation import Status
+from acs_gym.simulation.noise_split import NoiseShare
 from acs_gym.simulation.operating_point import OperatingPoint
 from acs_gym.units import format_si
+from leaderboard.agents.enough import NAME as ENOUGH
 from leaderboard.board.standings import BestDesign
 from leaderboard.cells.records import EvaluationRecord
 from leaderboard.cells.runner import task_card
@@ -23,6 +25,7 @@ from leaderboard.sizing.answer import Answer, least
 from leaderboard.sizing.effects import effects, signed
 
 PAGE = "sizing.html"
+_LEAST_NOISE = 0.001
 
 
 def write_page(found: Answer, folder: Path, simulator: str) -> Path:
@@ -44,7 +47,7 @@ def render(found: Answer, simulator: str) -> str:
         policy=STATIC_POLICY,
         a=found,
         task=task,
-        agent=spec.agent,
+        agent=spec.agent.removeprefix(f"{ENOUGH}:"),
         tier=spec.tier,
         several=bool(found.evaluation.by_condition),
         pdk_label=pdk_label(spec.pdk),
@@ -69,6 +72,7 @@ def render(found: Answer, simulator: str) -> str:
             for panel, own in zip(found.waveforms.panels, charts, strict=True)
         ],
         areas=_areas(found.areas),
+        noise=_noise(found.noise),
         progress=_progress(found),
     )  # fmt: skip
 
@@ -128,6 +132,21 @@ def _point(point: OperatingPoint) -> dict[str, str]:
         "headroom": format_si(point.saturation_margin, "V", digits=3),
         "region": point.region,
     }
+
+
+def _noise(shares: Sequence[NoiseShare]) -> list[dict[str, object]]:
+    """Those that anybody would look at."""
+    largest = max((s.share for s in shares), default=0.0)
+    return [
+        {
+            "name": s.name,
+            "share": f"{100 * s.share:.1f} %",
+            "flicker": f"{100 * s.flicker:.1f} %" if s.flicker else "·",
+            "percent": round(100 * s.share / largest, 1),
+        }
+        for s in shares
+        if s.share >= _LEAST_NOISE
+    ]
 
 
 def _areas(areas: Mapping[str, float]) -> list[dict[str, object]]:

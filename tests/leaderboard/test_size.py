@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,8 +37,28 @@ def sized(tmp_path_factory):
 def test_it_ends_with_a_table_and_says_whether_every_spec_is_met(sized):
     _, done = sized
     assert done.exit_code == 0, done.stderr
-    assert "Meets every spec at nominal after 60 simulations." in done.stdout
+    spent = re.search(r"Meets every spec at nominal after (\d+) simulations\.", done.stdout)
+    assert spent is not None, done.stdout
     assert all(metric in done.stdout for metric in TASK.specs.metrics)
+
+
+def test_it_stops_a_tenth_of_the_budget_after_every_spec_is_met(sized):
+    out, _ = sized
+    (trace,) = out.glob("*/trace.jsonl")
+    met = [json.loads(line)["evaluation"]["feasible"] for line in trace.read_text().splitlines()]
+    assert len(met) == met.index(True) + 1 + 6 < 60
+    whole = invoke(
+        main,
+        *OTA,
+        "--budget",
+        12,
+        "--start-from",
+        out / SIZING,
+        "--until-budget",
+        "--out",
+        out / "w",
+    )
+    assert "after 12 simulations" in whole.stdout
 
 
 def test_the_sizing_is_a_file_that_meets_the_specs(sized, in_process):

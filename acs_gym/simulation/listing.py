@@ -45,4 +45,5 @@ def listing(program: Program, deck: Deck, design: Mapping[str, float]) -> str:
             commands.append(analysis.command)
             if analysis.kind == "op":
                 commands += [f"print {vector}" for vector in analysis.vectors]
-    return "\n".join([*lines, ".control", *commands, ".endc", end]) + "\n"
+    # Without `quit`, ngspice -b looks for .print lines and ends with an error for want of them.
+    return "\n".join([*lines, ".control", *commands, "quit", ".endc", end]) + "\n"

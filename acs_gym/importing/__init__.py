@@ -2,6 +2,7 @@
 
     text.py        lines to cards; the place of every word
     values.py      numbers, parameters, formulas
+    formulas.py    what formulas have beyond arithmetic: choices, `pow`, `.func`
     hierarchy.py   subcircuits, which of them is the circuit, one flat list
     devices.py     elements to this project's devices, in SI units
     merging.py     what a layout's extraction writes many times, once

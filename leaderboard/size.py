@@ -15,6 +15,7 @@ from rich.text import Text
 
 from acs_gym.pdks import pdk_names
 from acs_gym.simulation.pool import shared_pool
+from leaderboard.agents.enough import NAME as ENOUGH
 from leaderboard.cells.fingerprint import simulator_version
 from leaderboard.cells.runner import cell_task
 from leaderboard.errors import LeaderboardError
@@ -52,6 +53,12 @@ def main(
             metavar="FILE", help="A sizing of yours to start from: TOML, JSON, result.json."
         ),
     ] = None,
+    until_budget: Annotated[
+        bool,
+        typer.Option(
+            "--until-budget", help="Spend the whole budget on margin, also when every spec is met."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Another one searches elsewhere.")] = SUITE_SEED,
     out: Annotated[
         Path | None,
@@ -63,6 +70,7 @@ def main(
 ) -> None:
     """Size a circuit, and end with the sizing, its netlist, and a page that says whether to use it.
 
+    Once every spec is met it spends a tenth of the budget on margin, and stops.
     Ctrl-C at any time keeps the best; the same command goes on.
     Exit code 0: every spec is met; 1: not every one, or nothing was measured; 2: wrong use.
     """
@@ -71,6 +79,8 @@ def main(
         name = agent or (NOMINAL if tier == "tt" else CORNERS)
         if start_from is not None:
             name = f"{name}:{start_from}"
+        if not until_budget:
+            name = f"{ENOUGH}:{name}"
         request = Request(
             tasks=(task,), agents=(name,), budget=budget, seeds=1, pdk=pdk, tier=tier,
             suite_seed=seed, jobs=1,

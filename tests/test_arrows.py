@@ -30,6 +30,7 @@ COMMANDS = {
     "submission",
     "check_agent",
     "options",
+    "explain",
     "size",
 }
 

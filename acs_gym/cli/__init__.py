@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import typer
 
-from acs_gym.cli import catalogue, check, corners, doctor, importing, new, pdk, sizing
+from acs_gym.cli import catalogue, check, corners, doctor, gmid, importing, new, pdk, sizing
 
 GROUP = "acs_gym.commands"
 
@@ -38,6 +38,7 @@ app.command("show")(catalogue.show)
 app.command("simulate")(sizing.simulate)
 app.command("corners")(corners.corners)
 app.command("plot")(sizing.plot)
+app.command("gmid")(gmid.gmid)
 app.command("new")(new.new)
 app.command("import")(importing.import_netlist)
 app.command("export")(importing.export)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ import typer
 
 from acs_gym.cli.catalogue import PdkOption, TaskArgument, known_tier
 from acs_gym.cli.output import console, print_table
-from acs_gym.cli.sizing import Assignments, Targets, asked_for, failed, say_filled
+from acs_gym.cli.sizing import Assignments, SizingFile, Targets, asked_for, failed, say_filled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,7 @@ def corners(
         str, typer.Option(help="pvt, mc, or mcN for N mismatch draws.", callback=known_tier)
     ] = "pvt",
     spec: Targets = None,
+    sizing: SizingFile = None,
     all_metrics: Annotated[
         bool, typer.Option("--all-metrics", help="A column for metrics without a spec too.")
     ] = False,
@@ -52,7 +53,7 @@ def corners(
 
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv are two formats; give one of them")
-    task, design, filled = asked_for(task_id, values, pdk, spec, tier)
+    task, design, filled = asked_for(task_id, values, pdk, spec, tier, sizing)
     if task.cost == 1:
         raise typer.BadParameter(
             f"tier {task.tier} has one condition, which `acs-gym simulate` shows; tiers of several: "
@@ -64,7 +65,7 @@ def corners(
     if as_json:
         print(json.dumps(_record(task, evaluation, filled), indent=2, allow_nan=False))
     elif as_csv:
-        _print_csv(task, evaluation)
+        print(csv_text(task, evaluation), end="")
     else:
         say_filled(task, filled)
         _print(task, evaluation, all_metrics)
@@ -100,7 +101,8 @@ def _record(task: Task, evaluation: Evaluation, filled: Sequence[str]) -> dict[s
     }
 
 
-def _print_csv(task: Task, evaluation: Evaluation) -> None:
+def csv_text(task: Task, evaluation: Evaluation) -> str:
+    """A row a condition, in SI units."""
     rows = [
         {
             **circumstances,
@@ -112,9 +114,11 @@ def _print_csv(task: Task, evaluation: Evaluation) -> None:
         }
         for circumstances, at in _rows(task, evaluation)
     ]
-    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
+    return out.getvalue()
 
 
 def _rows(task: Task, evaluation: Evaluation) -> Iterable[tuple[dict[str, Any], AtCondition]]:

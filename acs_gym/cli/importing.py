@@ -21,6 +21,9 @@ _MOST_ROWS = 60
 
 class Format(StrEnum):
     SPICE = "spice"
+    XSCHEM = "xschem"
+    CACE = "cace"
+    SIZES = "sizes"
     CSV = "csv"
 
 
@@ -207,33 +210,54 @@ def _print(record: dict[str, Any], folder: Path) -> None:
 
 def export(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A folder that acs-gym import wrote.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="A folder that acs-gym import wrote; for cace and csv any circuit's folder or name.",
+        ),
     ],
     sizing: Annotated[
         Path | None,
         typer.Option(
-            "--sizing",
-            help="A JSON file of parameters in SI units, or one with them under 'design' as acs-gym "
-            "simulate --json prints.",
+            "--sizing", metavar="FILE", help="Parameters in SI units: TOML, JSON, result.json.",
             show_default="the folder's reference.toml",
         ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="RUNS", help="The best of a folder of acs-gym size or run."),
     ] = None,
     kind: Annotated[
         Format,
         typer.Option(
-            "--format", help="spice: the owner's file with these numbers; csv: a row a number."
+            "--format",
+            help="spice: the owner's file with these numbers; xschem: a schematic with them; cace: a "
+            "datasheet of the specs; sizes: CSV, a row a number; csv: what they give, a row a corner.",
         ),
     ] = Format.SPICE,
+    schematic: Annotated[
+        Path | None,
+        typer.Option("--sch", metavar="FILE", help="xschem: the schematic, of the whole or of a cell."),
+    ] = None,
+    pdk: Annotated[
+        str | None, typer.Option("--pdk", help="cace, csv.", show_default="the folder's first")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write.", show_default="standard output")
     ] = None,
-) -> None:
-    """Put a sizing back into the netlist that a folder was imported from; nothing else changes."""
-    from acs_gym.importing.exporting import as_csv, exported, read_way_back
+) -> None:  # fmt: skip
+    """Put a sizing back into what a folder was imported from; nothing else there changes.
 
-    way, raw = read_way_back(folder)
-    design = _design(folder, sizing)
-    data = exported(way, raw, design) if kind is Format.SPICE else as_csv(way, design).encode()
+    Or hand it on: as a CACE datasheet, or as a table of what it gives at every corner.
+    """
+    if sizing is not None and run is not None:
+        raise typer.BadParameter("--sizing and --run both name a sizing; give one of them")
+    if (kind is Format.XSCHEM) != (schematic is not None):
+        raise typer.BadParameter("--format xschem and --sch FILE go together")
+    if kind in (Format.CACE, Format.CSV):
+        data = _handed_on(folder, sizing, run, kind, pdk)
+    else:
+        data = _put_back(folder, sizing, run, kind, schematic)
     if out is None:
         sys.stdout.buffer.write(data)
     else:
@@ -241,24 +265,54 @@ def export(
         console().print(f"wrote {out}", soft_wrap=True)
 
 
-def _design(folder: Path, sizing: Path | None) -> dict[str, float]:
-    """Parameters of a JSON file, or of the folder's one reference in tier tt."""
-    from acs_gym.circuit import CircuitError
+def _put_back(
+    folder: Path, sizing: Path | None, run: Path | None, kind: Format, schematic: Path | None
+) -> bytes:
+    """The owner's own text with the sizing in it, or the sizing number by number."""
     from acs_gym.circuit_reading import load_circuit
+    from acs_gym.importing.exporting import as_csv, exported, read_way_back
+    from acs_gym.importing.xschem import resized
+    from acs_gym.sizing_file import best_of_run, read_sizing
 
-    if sizing is None:
+    way, raw = read_way_back(folder)
+    if run is not None:
+        design = best_of_run(run, way.parameters)
+    elif sizing is not None:
+        design = read_sizing(sizing)
+    else:
         circuit = load_circuit(folder)
-        pdk = next(iter(circuit.file.pdk))
-        return dict(circuit.reference(pdk) or {})
-    try:
-        found = json.loads(sizing.read_bytes())
-    except ValueError as error:
-        raise CircuitError(f"{sizing}: not JSON: {error}") from None
-    design = found.get("design", found) if isinstance(found, dict) else None
-    if not isinstance(design, dict) or not all(
-        isinstance(v, (int, float)) and not isinstance(v, bool) for v in design.values()
-    ):
-        raise CircuitError(
-            f'{sizing}: expected numbers in SI units by parameter, e.g. {{"w_pair": 12e-6}}'
-        )
-    return {str(name): float(value) for name, value in design.items()}
+        design = dict(circuit.reference(next(iter(circuit.file.pdk))) or {})
+    if kind is Format.SIZES:
+        return as_csv(way, design).encode()
+    if schematic is None:
+        return exported(way, raw, design)
+    # Latin-1 gives every byte back as it was.
+    text = schematic.read_bytes().decode("latin-1")
+    return resized(text, way, design, schematic.name).encode("latin-1")
+
+
+def _handed_on(
+    folder: Path, sizing: Path | None, run: Path | None, kind: Format, pdk: str | None
+) -> bytes:
+    """What is made of the task and the sizing."""
+    from acs_gym.circuit_reading import load_circuit
+    from acs_gym.cli.catalogue import task_on
+    from acs_gym.cli.corners import csv_text
+    from acs_gym.importing.cace import datasheet
+    from acs_gym.session import available_cores
+    from acs_gym.sizing_file import best_of_run, read_sizing
+
+    if pdk is None and folder.is_dir():
+        pdk = next(iter(load_circuit(folder).file.pdk))
+    task = task_on(str(folder), pdk, "pvt" if kind is Format.CSV else "tt")
+    if run is not None:
+        given = best_of_run(run, task.space.names)
+    elif sizing is not None:
+        given = read_sizing(sizing)
+    else:
+        given = dict(task.reference or task.circuit.reference(task.pdk_name) or {})
+    design = task.space.canonicalize(given)
+    if kind is Format.CACE:
+        return datasheet(task, design).encode()
+    with task.session(budget=task.cost, workers=min(task.cost, available_cores())) as session:
+        return csv_text(task, session.simulate(design)).encode()

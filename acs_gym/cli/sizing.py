@@ -29,6 +29,14 @@ Assignments = Annotated[
         help="Parameters, e.g. w_pair=12u c_comp=1.5p; the others are the reference sizing's.",
     ),
 ]
+SizingFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--sizing",
+        metavar="FILE",
+        help="A sizing in the reference's stead: TOML, JSON, result.json.",
+    ),
+]
 Targets = Annotated[
     list[str] | None,
     typer.Option("--spec", metavar="METRIC=VALUE", help="Another target, e.g. ugbw=20M."),
@@ -46,11 +54,21 @@ def simulate(
         bool,
         typer.Option("--op", help="Also every transistor's operating point (nominal condition)."),
     ] = False,
-) -> None:
+    sizing: SizingFile = None,
+    decks: Annotated[
+        Path | None,
+        typer.Option(
+            "--deck", metavar="FOLDER",
+            help="Also write what is simulated, a file for ngspice -b a testbench (nominal condition).",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
     """Simulate one sizing and hold its metrics against the specs (exit 1: it failed)."""
     from acs_gym.session import available_cores
 
-    task, design, filled = asked_for(task_id, values, pdk, spec, tier or "tt")
+    task, design, filled = asked_for(task_id, values, pdk, spec, tier or "tt", sizing)
+    if decks is not None:
+        _write_decks(task, design, decks)
     workers = min(task.cost, available_cores())
     with task.session(budget=task.cost, workers=workers) as session:
         evaluation = session.simulate(design)
@@ -84,6 +102,7 @@ def plot(
     ] = Path("sizing.png"),
     pdk: PdkOption = None,
     spec: Targets = None,
+    sizing: SizingFile = None,
 ) -> None:
     """Draw one sizing: loop gain, step response, margins (exit 1: the simulation failed)."""
     if output.suffix.lower() not in _FORMATS:
@@ -92,7 +111,7 @@ def plot(
     from acs_gym.simulation.pool import Job, shared_pool
     from acs_gym.simulation.uncharged import simulate_uncharged
 
-    task, design, filled = asked_for(task_id, values, pdk, spec)
+    task, design, filled = asked_for(task_id, values, pdk, spec, sizing=sizing)
     job = Job(task.program, design, waveforms=True)
     (outcome,) = simulate_uncharged([job], shared_pool(1))
     evaluation = task.judge(design, outcome)
@@ -109,20 +128,36 @@ def asked_for(
     pdk: str | None,
     targets: list[str] | None,
     tier: str = "tt",
+    sizing: Path | None = None,
 ) -> tuple[Task, Design, tuple[str, ...]]:
-    """(task, canonical design, names that came from the reference sizing)."""
+    """(task, canonical design, names that came from the reference sizing, not from the file)."""
     from acs_gym.specs import InvalidSpec
 
     task = task_on(task_id, pdk, tier)
     if targets:
         task = task.with_specs(_parsed(targets, "target", InvalidSpec))
-    return task, *_completed(task, values or [])
+    return task, *_completed(task, values or [], sizing)
 
 
-def _completed(task: Task, values: list[str]) -> tuple[Design, tuple[str, ...]]:
+def _write_decks(task: Task, design: Design, folder: Path) -> None:
+    from acs_gym.simulation.listing import listing
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for deck in task.program.decks:
+        path = folder / deck.name
+        path.write_text(listing(task.program, deck, design), encoding="utf-8")
+        # Standard output may be JSON.
+        typer.echo(f"wrote {path}", err=True)
+
+
+def _completed(
+    task: Task, values: list[str], sizing: Path | None
+) -> tuple[Design, tuple[str, ...]]:
     from acs_gym.design import InvalidDesign
+    from acs_gym.sizing_file import read_sizing
 
-    given = _parsed(values, "parameter", InvalidDesign)
+    given = {} if sizing is None else read_sizing(sizing)
+    given |= _parsed(values, "parameter", InvalidDesign)
     for name in given:
         if name not in task.space.names:
             hint = did_you_mean(name, task.space.names)

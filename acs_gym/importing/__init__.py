@@ -2,6 +2,7 @@
 
     text.py        lines to cards; the place of every word
     values.py      numbers, parameters, formulas
+    formulas.py    what formulas have beyond arithmetic: choices, `pow`, `.func`
     hierarchy.py   subcircuits, which of them is the circuit, one flat list
     devices.py     elements to this project's devices, in SI units
     merging.py     what a layout's extraction writes many times, once
@@ -14,6 +15,8 @@
     bench.py       a first testbench and `circuit.toml`
     folder.py      writes the folder and the way back
     exporting.py   a sizing in the owner's own text
+    xschem.py      the same in a schematic
+    cace.py        specs as a datasheet
 
 Nothing here runs or reads what a netlist names: no `.include`, no `.control`. What is written is the
 small dialect of `acs_gym.simulation.netlist`.

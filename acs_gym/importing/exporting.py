@@ -102,7 +102,7 @@ def exported(way: WayBack, raw: bytes, design: Mapping[str, float]) -> bytes:
 
     Raises CircuitError for a parameter that the netlist has not.
     """
-    values = _checked(way, design)
+    values = changed_values(way, design)
     said: dict[Field, set[str]] = defaultdict(set)
     for name, value in values.items():
         for word in way.parameters[name].words:
@@ -144,7 +144,8 @@ def _check_place(field: Field, lines: list[str]) -> None:
         )
 
 
-def _checked(way: WayBack, design: Mapping[str, float]) -> dict[str, float]:
+def changed_values(way: WayBack, design: Mapping[str, float]) -> dict[str, float]:
+    """Of a sizing what differs from the netlist's own. Raises CircuitError for an unknown parameter."""
     for name in design:
         if name not in way.parameters:
             near = did_you_mean(name, way.parameters)
@@ -156,7 +157,7 @@ def _checked(way: WayBack, design: Mapping[str, float]) -> dict[str, float]:
 
 def as_csv(way: WayBack, design: Mapping[str, float]) -> str:
     """A row for each number that a designer would type in: device, size, value before and after (SI)."""
-    _checked(way, design)
+    changed_values(way, design)
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(("parameter", "device", "size", "unit", "was", "is"))

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from acs_gym.importing.formulas import Function, read_function
 from acs_gym.importing.text import Card, Field, Text, refused
 from acs_gym.importing.values import Definition, Scope, evaluate, number
 from acs_gym.wording import did_you_mean
@@ -94,6 +95,7 @@ def read_deck(text: Text) -> Deck:
     deck = Deck(text, outside, {}, Scope(), {}, set(), 1.0, (), [])
     open_: list[Subcircuit] = []
     libraries: list[str] = []
+    functions: dict[str, Function] = {}
     for card in text.cards:
         word = card.name.lower()
         where = text.where(card.line)
@@ -112,6 +114,11 @@ def read_deck(text: Text) -> Deck:
             deck.subcircuits[closed.name] = closed
         elif word in (".param", ".params", ".parameter"):
             (open_[-1] if open_ else outside).params.append(card)
+        elif word == ".func":
+            function = read_function(card.text)
+            if function is None:
+                raise refused(where, "cannot read this .func; write .func NAME(A, B) {FORMULA}")
+            functions[function[0]] = function[1]
         elif word == ".global":
             deck.global_nodes |= {f.text.lower() for f in card.words[1:]}
         elif word == ".model":
@@ -130,7 +137,9 @@ def read_deck(text: Text) -> Deck:
                 reason = "analyses, options and starting points are the testbench's"
                 deck.dropped.append(Dropped(card.line, card.text, reason))
         elif word.startswith("."):
-            near = did_you_mean(word, (".subckt", ".ends", ".param", *_LIBRARIES, *_ANALYSES))
+            near = did_you_mean(
+                word, (".subckt", ".ends", ".param", ".func", *_LIBRARIES, *_ANALYSES)
+            )
             raise refused(
                 where,
                 f"unknown directive {card.name}; {near}comment the line out if it is not needed",
@@ -148,7 +157,8 @@ def read_deck(text: Text) -> Deck:
         raise refused(
             text.where(line), f".subckt {lost.name} has no .ends; add one behind its last element"
         )
-    deck.scope = Scope(_definitions(outside.params, Scope(), text))
+    deck.scope = Scope(functions=functions)
+    _definitions(outside.params, deck.scope, text)
     deck.libraries = tuple(libraries)
     return deck
 
@@ -318,7 +328,7 @@ def _parameters(subcircuit: Subcircuit) -> set[str]:
 
 def _inner_scope(deck: Deck, inner: Subcircuit, card: Card | None, caller: Scope) -> Scope:
     """The subcircuit's parameters: its own lines, those of its head, and over them the instance's."""
-    scope = Scope(parent=deck.scope)
+    scope = Scope(parent=deck.scope, functions=deck.scope.functions)
     if inner.card is not None:
         _definitions([inner.card], scope, deck.text)
     _definitions(inner.params, scope, deck.text)

@@ -22,7 +22,8 @@ _XSCHEM = re.compile(r"\*+\s*(\.subckt|\.ends)\b", re.I)
 _MARK = re.compile(r"\*\s*@\s*(.*)")
 _EXTRACTED = re.compile(r"\*.*(created from .*\.ext\b|ext2spice|\bextracted\b|\bpex\b)", re.I)
 _DIRECTIVES = (
-    ".subckt", ".param", ".include", ".inc", ".lib", ".global", ".option", ".options", ".model", ".title",
+    ".subckt", ".param", ".func", ".include", ".inc", ".lib", ".global", ".option", ".options", ".model",
+    ".title",
 )  # fmt: skip
 # Of the directives those whose assignments are looked at.
 _READ = (".subckt", ".ends", ".param", ".params", ".parameter", ".option", ".options")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from acs_gym.expressions import Expression, ExpressionError
+from acs_gym.importing.formulas import BadFormula, Function, is_beyond, solved
 from acs_gym.importing.text import Field, refused
 from acs_gym.wording import did_you_mean
 
@@ -67,6 +68,7 @@ class Scope:
 
     names: dict[str, Definition] = field(default_factory=dict)
     parent: Scope | None = None
+    functions: dict[str, Function] = field(default_factory=dict)
 
     def find(self, name: str) -> Definition | None:
         scope: Scope | None = self
@@ -113,19 +115,27 @@ def evaluate(
 
     if alone:
         return meaning(text)
-    names: dict[str, float] = {}
 
-    def renamed(match: re.Match[str]) -> str:
-        word = match[1].lower()
-        if match[2]:
-            return _FUNCTIONS.get(word, word) + "("
-        names.setdefault(f"p_{word}", meaning(word))
-        return f"p_{word}"
+    def arithmetic(formula: str, known: Mapping[str, float]) -> float:
+        names: dict[str, float] = {}
 
+        def renamed(match: re.Match[str]) -> str:
+            word = match[1].lower()
+            if match[2]:
+                return _FUNCTIONS.get(word, word) + "("
+            names.setdefault(f"p_{word}", known[word] if word in known else meaning(word))
+            return f"p_{word}"
+
+        return float(Expression(_NAME.sub(renamed, formula))(names))
+
+    functions = scope.functions
     plain_numbers = _IN_FORMULA.sub(lambda m: repr(_scaled(m[1], m[2])), text)
     try:
-        found = float(Expression(_NAME.sub(renamed, plain_numbers))(names))
-    except ExpressionError as error:
+        if is_beyond(plain_numbers, functions):
+            found = solved(plain_numbers, arithmetic, functions)
+        else:
+            found = arithmetic(plain_numbers, {})
+    except (ExpressionError, BadFormula) as error:
         raise refused(where, f"cannot work out {text[:80]!r}: {error}; write the number") from None
     if not math.isfinite(found):
         raise refused(where, f"{text[:80]!r} is {found}; write the number that was meant")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -158,6 +159,8 @@ class Signature:
         return self.nodes == _FET_NODES
 
 
+# `nfet_01v8`, `nfet_g5v0d10v5`, `nfet_03v3`.
+_RATED = re.compile(r"_g?(\d+)v(\d)")
 _FET_NODES = ("d", "g", "s", "b")
 FET = Signature(
     _FET_NODES,
@@ -233,6 +236,7 @@ class Pdk(ABC):
         corners: the process corners it has; `pvt` wants these five.
         like: a PDK whose tables in a circuit's folder (supply, ranges, targets) hold for this one
             too, where the folder has none for it.
+        supply: V, of its neutral transistors.
     """
 
     name: str
@@ -241,6 +245,7 @@ class Pdk(ABC):
     licence: str
     corners: tuple[str, ...] = CORNERS
     like: str | None = None
+    supply: float = 1.8
 
     #: The PDK's own device names, beside the neutral ones; known without its files.
     signatures: Mapping[str, Signature] = {}
@@ -274,6 +279,11 @@ class Pdk(ABC):
         except PdkNotFound:
             return False
         return True
+
+    def rated(self, kind: str) -> float:
+        """Most of what a transistor may see between gate or drain and source, V, by its name."""
+        found = _RATED.search(kind)
+        return float(f"{found[1]}.{found[2]}") if found else self.supply
 
     def check_corner(self, corner: str) -> tuple[str, str]:
         """(transistors' corner, passives' corner or empty). Raises PdkError for one it has not."""

@@ -121,6 +121,7 @@ class Gf180mcu(ResolvedPdk):
     title = "GlobalFoundries 180MCU (3.3 V and 6 V)"
     label = "GF180MCU"
     licence = "Apache-2.0 (GlobalFoundries PDK Authors)"
+    supply = 3.3
     signatures: Mapping[str, Signature] = dict(_signatures())
     passive_corners = PASSIVE_CORNERS
 

@@ -20,7 +20,10 @@ def simulate_uncharged(jobs: Sequence[Job], simulator: Simulator | None = None) 
       in which no optimiser takes part.
     * `acs_gym.difficulty` (`acs-gym check`) and `benchmarks.references`: they measure a task before
       anybody is given it; what they find is published with it.
-    * `acs_gym.sensitivity` and `acs-gym size`: what is said of a design to its owner, after the run.
+    * `acs_gym.sensitivity`, `acs-gym size` and `explain`: what is said of a design to its
+      owner, after the run.
+    * `acs_gym.gmid`: tables of single transistors, which are public knowledge of a process: no design of
+      a task is in them, and every agent may look them up.
     * `acs-gym doctor`: whether the installation gives the numbers it should.
     * `acs_gym.vacask.opinion`: the same design in a second simulator, after the run.
     * `leaderboard.verify --robust`: a winner at perturbed conditions, after the agent has ended.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from acs_gym.evaluation import Evaluation
+from acs_gym.gmid.table import Bias
 from acs_gym.simulation.operating_point import OperatingPoint
 from acs_gym.task import Task
 from acs_gym.units import format_si
@@ -59,6 +60,19 @@ def transistor_text(point: OperatingPoint) -> dict[str, Any]:
         "vdsat": format_si(point.vdsat, "V"),
         "saturation_margin": format_si(point.saturation_margin, "V"),
         "region": point.region,
+    }
+
+
+def bias_text(bias: Bias) -> dict[str, Any]:
+    """One row of a gm/Id table for the model."""
+    return {
+        "gm/id": rounded(bias.gm_id),
+        "id/w_uA_per_um": rounded(bias.id_per_w),
+        "gm/gds": rounded(bias.gm_gds),
+        "ft": format_si(bias.ft, "Hz"),
+        "vgs": format_si(bias.vgs, "V"),
+        "vdsat": format_si(bias.vdsat, "V"),
+        "cgg/w_fF_per_um": rounded(bias.cgg_per_w * 1e9),
     }
 
 

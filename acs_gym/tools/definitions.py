@@ -1,14 +1,16 @@
-"""The four tools: their names, what a model is told of each, and their strict JSON schemas."""
+"""The tools: their names, what a model is told of each, and their strict JSON schemas."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from acs_gym.pdks.registry import signatures
 from acs_gym.task import Task
 
 SIMULATE, OPERATING_POINT, HISTORY, FINISH = "simulate", "operating_point", "history", "finish"
-READ_ONLY = (OPERATING_POINT, HISTORY)
+GM_ID = "gm_id"
+READ_ONLY = (OPERATING_POINT, GM_ID, HISTORY)
 
 
 def definitions(task: Task) -> list[dict[str, Any]]:
@@ -29,6 +31,23 @@ def definitions(task: Task) -> list[dict[str, Any]]:
             {"design": {"type": ["integer", "null"],
                         "description": "Its number; null for the last one simulated."}},
         ),
+        _function(
+            GM_ID,
+            "gm/Id table of a transistor of this process, of the models that are simulated: Id/W in "
+            "uA/um, gm/gds, fT, vgs, vdsat, Cgg/W. W = Id / (Id/W). Voltages are magnitudes. Free.",
+            {
+                "device": {"type": "string", "enum": list(transistors(task))},
+                "l": {"type": ["number", "string"], "description": "Its length."},
+                "gm_id": {"type": ["number", "null"],
+                          "description": "1/V; null for a row for each of several."},
+                "vds": {"type": ["number", "null"],
+                        "description": "Drain-source voltage; null for half the supply."},
+                "vsb": {"type": ["number", "null"],
+                        "description": "Source-bulk voltage; null for 0."},
+                "corner": {"type": ["string", "null"], "enum": [*task.pdk.corners, None],
+                           "description": "Process corner; null for typical."},
+            },
+        ),
         _function(HISTORY, "Every design simulated so far, with its score and metrics. Free.", {}),
         _function(
             FINISH,
@@ -36,6 +55,13 @@ def definitions(task: Task) -> list[dict[str, Any]]:
             {"summary": {"type": "string", "description": "What was achieved, in a sentence."}},
         ),
     ]  # fmt: skip
+
+
+def transistors(task: Task) -> tuple[str, ...]:
+    """The kinds of transistors that the circuit is made of, as its X lines name them."""
+    known = signatures()
+    kinds = dict.fromkeys(p.kind for p in task.circuit.dut.primitives)
+    return tuple(kind for kind in kinds if kind in known and known[kind].is_fet)
 
 
 def design_schema(task: Task) -> dict[str, Any]:

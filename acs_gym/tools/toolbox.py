@@ -5,15 +5,20 @@ A call that cannot be carried out is answered with what is allowed, and nothing 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from acs_gym.design import InvalidDesign
 from acs_gym.evaluation import Evaluation
+from acs_gym.gmid import OutOfTable, gm_id_table
+from acs_gym.pdks.base import PdkError
 from acs_gym.session import BudgetExhausted, Session
+from acs_gym.simulation.driver import SimulatorNotFound
 from acs_gym.task import Task
 from acs_gym.tools.answers import (
+    bias_text,
     count,
     design_text,
     evaluation_text,
@@ -21,7 +26,15 @@ from acs_gym.tools.answers import (
     rounded,
     transistor_text,
 )
-from acs_gym.tools.definitions import FINISH, HISTORY, OPERATING_POINT, SIMULATE, definitions
+from acs_gym.tools.definitions import (
+    FINISH,
+    GM_ID,
+    HISTORY,
+    OPERATING_POINT,
+    SIMULATE,
+    definitions,
+    transistors,
+)
 from acs_gym.tools.reading import (
     middle,
     quoted,
@@ -29,7 +42,11 @@ from acs_gym.tools.reading import (
     read_quoted_designs,
     readings_of,
 )
+from acs_gym.units import format_si, parse
 from acs_gym.wording import did_you_mean
+
+# gm/Id of the rows of an answer, 1/V; those that a transistor does not reach are left out.
+_ROWS = (4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 22.0, 24.0, 26.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,7 @@ class Toolbox:
         self._tools = {
             SIMULATE: self._simulate,
             OPERATING_POINT: self._operating_point,
+            GM_ID: self._gm_id,
             HISTORY: self._history,
             FINISH: self._finish,
         }
@@ -165,6 +183,35 @@ class Toolbox:
         devices = {p.name: transistor_text(p) for p in points}
         return ToolAnswer(json_text({"design": number, "transistors": devices}))
 
+    def _gm_id(self, arguments: Mapping[str, Any]) -> ToolAnswer:
+        device, corner = arguments.get("device"), arguments.get("corner") or "tt"
+        for name, given, known in (
+            ("device", device, transistors(self.task)),
+            ("corner", corner, self.task.pdk.corners),
+        ):
+            if given not in known:
+                raise ToolRefused(f"{name} is one of {', '.join(known)}, got {quoted(given)}")
+        length, vsb = _number(arguments, "l"), _number(arguments, "vsb") or 0.0
+        vds, wanted = _number(arguments, "vds"), _number(arguments, "gm_id")
+        if length is None:
+            raise ToolRefused('l is the length of the transistor, e.g. "0.5u"')
+        try:
+            table = gm_id_table(self.task.pdk_name, str(device), corner)
+            if wanted is None:
+                least, best = table.reach(length, vds, vsb)
+                rows = [g for g in _ROWS if least <= g <= best]
+            else:
+                rows = [wanted]
+            found = table.over(rows, length, vds, vsb)
+        except (OutOfTable, PdkError, SimulatorNotFound) as error:
+            raise ToolRefused(str(error)) from None
+        answer = {
+            "device": device, "corner": corner, "l": format_si(length, "m"),
+            "vds": format_si(found[0].vds, "V"), "vsb": format_si(vsb, "V"),
+            "rows": [bias_text(b) for b in found],
+        }  # fmt: skip
+        return ToolAnswer(json_text(answer))
+
     def _history(self, _arguments: Mapping[str, Any]) -> ToolAnswer:
         rows = [
             {"parameters": design_text(self.task, e.design)} | evaluation_text(self.task, e, number)
@@ -177,11 +224,28 @@ class Toolbox:
         return ToolAnswer(json_text({"finished": True}), finished=True)
 
 
+def _number(arguments: Mapping[str, Any], name: str) -> float | None:
+    """A number of a call, as such or in engineering notation; None where there is none."""
+    given = arguments.get(name)
+    if given is None:
+        return None
+    try:
+        if isinstance(given, bool) or not isinstance(given, int | float | str):
+            raise ValueError
+        value = parse(given) if isinstance(given, str) else float(given)
+        if not math.isfinite(value):
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise ToolRefused(f"{name} is a number, got {quoted(given)}") from None
+    return value
+
+
 def _example(task: Task, name: str) -> str:
     if name == SIMULATE:
         return json_text({"designs": [design_text(task, middle(task))]})
     examples: dict[str, dict[str, Any]] = {
         OPERATING_POINT: {"design": None},
+        GM_ID: {"device": next(iter(transistors(task)), ""), "l": "0.5u"},
         FINISH: {"summary": "..."},
     }
     return json_text(examples.get(name, {}))

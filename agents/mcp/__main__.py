@@ -73,7 +73,7 @@ def main(
         ),
     ] = IDLE_S,
 ) -> None:
-    """Offer one circuit's sizing to any MCP client: four tools and a budget.
+    """Offer one circuit's sizing to any MCP client: its tools and a budget.
 
     The budget belongs to this process: clients may come, go and share it. The best design and its
     score are printed to standard error at the end. With --http a token is made, and printed with the

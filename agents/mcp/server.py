@@ -25,7 +25,7 @@ _Context = ServerRequestContext
 
 
 def build_server(bench: Bench) -> Server:
-    """The protocol's side of a bench: four tools, and the task as instructions, prompt, resources.
+    """The protocol's side of a bench: its tools, and the task as instructions, prompt, resources.
 
     Many a client shows its model the tools alone, others only what its user picks; so the task is
     offered in each way that the protocol has.

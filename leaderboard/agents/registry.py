@@ -4,6 +4,7 @@
     llm:my_model.toml         an id and an argument: its factory is called with that text
     stdio:python mine.py      a command, in any language, that speaks docs/wire-protocol.md
     mcp:python mine.py        a command that is an MCP client, on the same page
+    enough:ID                 an agent by any of these names, stopped soon after every spec is met
     container:stdio:COMMAND   either of them in the level of isolation `container`
     package.module:factory    anything that can be imported: called without arguments
 
@@ -23,6 +24,8 @@ from typing import Any
 
 from acs_gym.import_names import shared_names
 from acs_gym.wording import did_you_mean
+from leaderboard.agents.enough import NAME as ENOUGH
+from leaderboard.agents.enough import Enough
 from leaderboard.contract import Agent
 from leaderboard.errors import LeaderboardError, unknown
 from leaderboard.wire.isolation.levels import Container
@@ -91,6 +94,8 @@ def _factory(spec: str) -> tuple[Callable[..., Any], str | None]:
     """The factory that a name means, and the argument that the name gives it."""
     points = registered()
     name, colon, argument = spec.partition(":")
+    if name == ENOUGH:
+        return functools.partial(_stopped, spec), argument
     if name == Container.name:
         return _in_container(spec, argument)
     if name in _TRANSPORTS:
@@ -101,6 +106,12 @@ def _factory(spec: str) -> tuple[Callable[..., Any], str | None]:
         error = unknown("agent", spec, points)
         raise LeaderboardError(f"{error}; or package.module:factory for one of your own")
     return _import(spec, spec), None
+
+
+def _stopped(spec: str, inner: str | None = None) -> Agent:
+    if not inner:
+        raise LeaderboardError(f"agent {spec}: name who searches, e.g. {ENOUGH}:composite-ei")
+    return Enough(build(inner))
 
 
 def _in_container(spec: str, inner: str) -> tuple[Callable[..., Any], str]:

@@ -2,6 +2,8 @@
 
     live.py      what a person watches while it runs
     answer.py    what is known of the sizing that came of it
+    effects.py   what each size does, for page and terminal
+    front.py     what a run found between two specs
     page.py      the same as a page, from templates/
     terminal.py  the same as a table
     files.py     the same as files: sizing.toml, sized.spice

@@ -10,6 +10,7 @@ from acs_gym.design import Design
 from acs_gym.evaluation import Evaluation, worst_conditions
 from acs_gym.sensitivity import Sensitivity, Suggestion, sensitivities, suggestions
 from acs_gym.simulation.deck import device_areas
+from acs_gym.simulation.noise_split import NoiseShare, noise_program, read_noise
 from acs_gym.simulation.operating_point import OperatingPoint
 from acs_gym.simulation.pool import Job, Simulator
 from acs_gym.simulation.uncharged import simulate_uncharged
@@ -32,6 +33,7 @@ class Answer:
         steps: (simulations, score) wherever the best score rose.
         points: operating points at nominal.
         areas: device -> m², largest first.
+        noise: of the output, by device, largest first; empty without a noise analysis.
         sensitivities, suggestions: at nominal.
         waveforms: of its curves at nominal.
     """
@@ -46,6 +48,7 @@ class Answer:
     steps: tuple[tuple[int, float], ...]
     points: tuple[OperatingPoint, ...]
     areas: dict[str, float]
+    noise: tuple[NoiseShare, ...]
     sensitivities: tuple[Sensitivity, ...]
     suggestions: tuple[Suggestion, ...]
     waveforms: WaveformsRecord
@@ -70,15 +73,20 @@ def answer(
     finished: bool,
     verified: bool,
 ) -> Answer:
-    """Look at the best design of a trace: 2 n + 2 simulations at nominal, charged to nobody.
+    """Look at the best design of a trace: 2 n + 3 simulations at nominal, charged to nobody.
 
     Raises ValueError where `best` is no evaluation of this task.
     """
     evaluation = best.evaluation(task.specs)
     design = task.space.canonicalize(evaluation.design)
-    nominal = _at_nominal(task)
+    nominal = at_nominal(task)
     job = Job(nominal.program, design, waveforms=True)
     drawn, points = simulate_uncharged([job, nominal.operating_point_job(design)], simulator)
+    split = noise_program(nominal.program)
+    noise: tuple[NoiseShare, ...] = ()
+    if split is not None:
+        (by_device,) = simulate_uncharged([Job(split, design, waveforms=True)], simulator)
+        noise = read_noise(split, by_device.waveforms)
     found = sensitivities(nominal, design, simulator)
     areas = {
         name: float(area(design)) for name, area in device_areas(task.circuit, task.pdk).items()
@@ -103,13 +111,14 @@ def answer(
         steps=tuple(steps),
         points=nominal.operating_points(points),
         areas=dict(sorted(areas.items(), key=lambda item: -item[1])),
+        noise=noise,
         sensitivities=found,
         suggestions=suggestions(nominal.judge(design, drawn).margins, found),
         waveforms=waveforms.record(cell.key, nominal, job, drawn),
     )
 
 
-def _at_nominal(task: Task) -> Task:
+def at_nominal(task: Task) -> Task:
     """The task in one condition, at the targets of its tier where it asks for the same metrics."""
     nominal = make_task(task.id, pdk=task.pdk_name)
     asked = nominal.specs.metrics

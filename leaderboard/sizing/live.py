@@ -16,6 +16,7 @@ from rich.text import Text
 from acs_gym.specs import Spec
 from acs_gym.task import Task
 from acs_gym.units import format_si
+from leaderboard.agents.enough import NAME as ENOUGH
 from leaderboard.cells.store import TRACE, Store, TraceTail
 from leaderboard.running.plan import PlannedCell
 from leaderboard.running.progress import duration_text
@@ -87,8 +88,12 @@ class SizingProgress:
 
     def _head(self) -> Text:
         task, spec = self._task, self._cell.spec
+        agent = spec.agent.removeprefix(f"{ENOUGH}:")
         return Text.assemble(
-            (task.title, "bold"), f" on {spec.pdk}, {spec.tier}, by ", (spec.agent, "bold"), "\n"
+            (task.title, "bold"),
+            f" on {spec.pdk}, {spec.tier}, by ",
+            (agent, "bold"),
+            "\n",
         )
 
     def _specs(self) -> Table:

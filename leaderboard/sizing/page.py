@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from acs_gym.evaluation import Status
+from acs_gym.simulation.noise_split import NoiseShare
 from acs_gym.simulation.operating_point import OperatingPoint
 from acs_gym.units import format_si
+from leaderboard.agents.enough import NAME as ENOUGH
 from leaderboard.board.standings import BestDesign
 from leaderboard.cells.records import EvaluationRecord
 from leaderboard.cells.runner import task_card
@@ -21,21 +22,10 @@ from leaderboard.reporting.figures import Chart, Mark, Series
 from leaderboard.reporting.page import STATIC_POLICY, WavePanel, environment
 from leaderboard.reporting.summary import pdk_label
 from leaderboard.sizing.answer import Answer, least
+from leaderboard.sizing.effects import effects, signed
 
 PAGE = "sizing.html"
-# Of each spec, so many sizes are pointed at.
-_STRONGEST = 2
-# A change that no target would be moved for.
-_NOTHING = 0.0005
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What a step of a size does to one margin. `sign`: up, down or nothing; a class of the page."""
-
-    text: str
-    sign: str
-    strong: bool
+_LEAST_NOISE = 0.001
 
 
 def write_page(found: Answer, folder: Path, simulator: str) -> Path:
@@ -57,7 +47,7 @@ def render(found: Answer, simulator: str) -> str:
         policy=STATIC_POLICY,
         a=found,
         task=task,
-        agent=spec.agent,
+        agent=spec.agent.removeprefix(f"{ENOUGH}:"),
         tier=spec.tier,
         several=bool(found.evaluation.by_condition),
         pdk_label=pdk_label(spec.pdk),
@@ -73,8 +63,8 @@ def render(found: Answer, simulator: str) -> str:
             }
             for p in task.space
         ],
-        metrics=_measured(found),
-        effects=_effects(found),
+        metrics=list(found.sensitivities[0].margins),
+        effects=effects(found.sensitivities),
         points=[_point(p) for p in found.points],
         places=task_conditions(card, [BestDesign(spec.agent, spec.repetition, record)]),
         panels=[
@@ -82,6 +72,7 @@ def render(found: Answer, simulator: str) -> str:
             for panel, own in zip(found.waveforms.panels, charts, strict=True)
         ],
         areas=_areas(found.areas),
+        noise=_noise(found.noise),
         progress=_progress(found),
     )  # fmt: skip
 
@@ -124,41 +115,11 @@ def _specs(found: Answer) -> list[dict[str, object]]:
             "met": evaluation.margins[s.metric] >= 0,
             "value": format_si(evaluation.metrics.get(s.metric), s.unit),
             "target": s.text(),
-            "margin": _signed(evaluation.margins[s.metric]),
+            "margin": signed(evaluation.margins[s.metric]),
             "at": worst.get(s.metric, ""),
         }
         for s in found.task.specs
     ]
-
-
-def _measured(found: Answer) -> list[str]:
-    """The specs that sensitivities are of: those at nominal."""
-    return list(found.sensitivities[0].margins)
-
-
-def _effects(found: Answer) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    strong = {
-        metric: sorted(
-            (abs(m) for s in found.sensitivities if not math.isnan(m := s.margins[metric])),
-            reverse=True,
-        )[:_STRONGEST]
-        for metric in _measured(found)
-    }
-    for one in found.sensitivities:
-        cells = []
-        for metric in _measured(found):
-            change = one.margins[metric]
-            matters = abs(change) >= _NOTHING
-            cells.append(
-                Effect(
-                    text=_signed(change) if matters or math.isnan(change) else "·",
-                    sign=("up" if change > 0 else "down") if matters else "soft",
-                    strong=matters and abs(change) in strong[metric],
-                )
-            )
-        rows.append({"name": one.parameter, "step": one.step, "cells": cells})
-    return rows
 
 
 def _point(point: OperatingPoint) -> dict[str, str]:
@@ -171,6 +132,21 @@ def _point(point: OperatingPoint) -> dict[str, str]:
         "headroom": format_si(point.saturation_margin, "V", digits=3),
         "region": point.region,
     }
+
+
+def _noise(shares: Sequence[NoiseShare]) -> list[dict[str, object]]:
+    """Those that anybody would look at."""
+    largest = max((s.share for s in shares), default=0.0)
+    return [
+        {
+            "name": s.name,
+            "share": f"{100 * s.share:.1f} %",
+            "flicker": f"{100 * s.flicker:.1f} %" if s.flicker else "·",
+            "percent": round(100 * s.share / largest, 1),
+        }
+        for s in shares
+        if s.share >= _LEAST_NOISE
+    ]
 
 
 def _areas(areas: Mapping[str, float]) -> list[dict[str, object]]:
@@ -200,7 +176,3 @@ def _progress(found: Answer) -> Chart:
         marks=marks,
         small=True,
     )
-
-
-def _signed(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:+.3f}"

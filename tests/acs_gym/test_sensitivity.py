@@ -7,7 +7,7 @@ import math
 import pytest
 
 import acs_gym
-from acs_gym.sensitivity import Sensitivity, sensitivities, suggestions
+from acs_gym.sensitivity import Sensitivity, conflicts, sensitivities, suggestions
 
 TASK = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
 
@@ -46,3 +46,17 @@ def test_nothing_is_suggested_where_no_step_helps():
     other = Sensitivity("l", "+5 %", {"gain": 0.05})
     (one,) = suggestions({"gain": -0.1}, [stuck, other])
     assert (one.parameter, one.step, one.after) == ("l", "+5 %", pytest.approx(-0.05))
+
+
+def test_specs_that_every_size_pulls_apart_fight():
+    wide = Sensitivity("w", "+5 %", {"gain": 0.03, "area": -0.05, "noise": 0.0, "swing": 0.001})
+    long = Sensitivity("l", "+5 %", {"gain": 0.01, "area": -0.02, "noise": 0.02, "swing": math.nan})
+    (fight,) = conflicts([wide, long])
+    assert fight.metrics == ("gain", "area") and fight.correlation == pytest.approx(-1.0, abs=0.01)
+    assert (fight.parameter, fight.step, fight.gain, fight.loss) == ("w", "+5 %", 0.03, -0.05)
+    assert fight.words.startswith("gain and area fight (correlation -1.00): w +5 % changes")
+
+
+def test_power_fights_bandwidth_in_an_ota(found):
+    fights = {frozenset(c.metrics): c for c in conflicts(list(found.values()), least=0.0)}
+    assert fights[frozenset(("power", "ugbw"))].parameter in ("i_bias", "m_tail")

@@ -69,7 +69,7 @@ def test_a_client_finds_the_tools_with_the_ranges_and_the_task_in_three_ways(tra
         offered = McpTools(TASK.session(7)).tools()  # As the leaderboard's server has them.
         assert [t.model_dump(by_alias=True, exclude_none=True) for t in tools.values()] == offered
         read_only = {n for n, t in tools.items() if t.annotations.read_only_hint}
-        assert read_only == {"operating_point", "history"}
+        assert read_only == {"operating_point", "gm_id", "history"}
         parameters = tools["simulate"].input_schema["properties"]["designs"]["items"]["properties"]
         for parameter in TASK.space:
             assert parameter.range_text() in parameters[parameter.name]["description"]
@@ -138,7 +138,7 @@ WRONG_CALLS = [
     ("simulate", {}, "missing: w_pair"),
     ("operating_point", {"design": 1}, "no design was simulated yet"),
     ("simulat", {"designs": [REFERENCE]}, "Did you mean simulate?"),
-    ("nothing_like_it", {}, "simulate, operating_point, history, finish"),
+    ("nothing_like_it", {}, "simulate, operating_point, gm_id, history, finish"),
 ]
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import acs_gym
 from acs_gym.design import Parameter
+from acs_gym.gmid.measuring import Grid, measure
 from acs_gym.tools.answers import design_text
 from acs_gym.tools.definitions import definitions
 from acs_gym.tools.reading import read_design, read_value
@@ -161,6 +162,24 @@ def test_an_operating_point_is_of_a_design_that_was_simulated(toolbox, task, num
     toolbox.call("simulate", {"designs": [task.reference]})
     answer = toolbox.call("operating_point", {"design": number})
     assert answer.refused and "from 1 to 1" in answer.text
+
+
+def test_gm_id_is_looked_up_for_nothing(toolbox, monkeypatch):
+    grid = Grid(((0.4e-6, 0.5e-6, 0.6e-6),), (0.0, 0.1, 0.2, 0.3), (0.6, 0.8, 1.0, 1.2),
+                tuple(k * 0.1 for k in range(19)))  # fmt: skip
+    table = measure("generic", "nfet", "tt", grid=grid)
+    monkeypatch.setattr("acs_gym.tools.toolbox.gm_id_table", lambda *_: table)
+    asked = {"device": "nfet", "l": "0.5u", "gm_id": None, "vds": 0.9, "vsb": None, "corner": None}
+    answer = json.loads(toolbox.call("gm_id", asked).text)
+    rows = answer["rows"]
+    assert [r["gm/id"] for r in rows] == list(range(4, 28, 2))
+    (one,) = json.loads(toolbox.call("gm_id", asked | {"gm_id": 10}).text)["rows"]
+    assert one == rows[3] and 5 < one["id/w_uA_per_um"] < 15
+    assert "1/V, got 40" in toolbox.call("gm_id", asked | {"gm_id": 40}).refusal
+    assert "400 nm to 600 nm" in toolbox.call("gm_id", asked | {"l": 3}).refusal
+    assert "device is one of nfet, pfet" in toolbox.call("gm_id", asked | {"device": "npn"}).refusal
+    assert "l is a number, got" in toolbox.call("gm_id", asked | {"l": "short"}).refusal
+    assert toolbox.session.meter.used == 0
 
 
 def test_the_history_lists_every_design_with_its_parameters(toolbox, task):

@@ -9,9 +9,10 @@ import sys
 import pytest
 
 import acs_gym
+from acs_gym.sizing_file import InvalidSizing, read_sizing
 from baselines.initial import split_seed
 from baselines.registry import METHODS
-from baselines.start import InvalidStart, read_sizing, start_designs
+from baselines.start import start_designs
 from baselines.testing import INTEGERS, MIXED
 from leaderboard.agents.registry import build
 from leaderboard.errors import LeaderboardError
@@ -65,7 +66,7 @@ def test_what_the_command_prints_is_a_sizing(tmp_path):
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, name, text, reason):
-    with pytest.raises(InvalidStart, match=reason):
+    with pytest.raises(InvalidSizing, match=reason):
         read_sizing(written(tmp_path / name, text))
 
 
@@ -90,12 +91,12 @@ def test_neither_a_method_nor_a_file_is_said():
     ],
 )
 def test_a_sizing_of_something_else_is_refused(change, reason):
-    with pytest.raises(InvalidStart, match=reason):
+    with pytest.raises(InvalidSizing, match=reason):
         start_designs(OTA.space, {**SIZING, **change}, seed=0)
 
 
 def test_a_missing_parameter_is_named():
-    with pytest.raises(InvalidStart, match="missing parameter: i_bias"):
+    with pytest.raises(InvalidSizing, match="missing parameter: i_bias"):
         start_designs(OTA.space, {k: v for k, v in SIZING.items() if k != "i_bias"}, seed=0)
 
 

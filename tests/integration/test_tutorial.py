@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.integration.reader import PROGRAMS, ROOT, blocks, printed, run, walk
+
 TEXT = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-# (language, file name or nothing, text) of every block, in order.
-BLOCKS = re.findall(r"^```(\w+) ?(\S*)\n(.*?)^```", TEXT, re.M | re.S)
-PROGRAMS = Path(sys.executable).parent
-
-
-def run(command: str, folder: Path) -> str:
-    """One line as typed into a shell in `folder`, with this environment's programs first."""
-    path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command, shell=True, cwd=folder, capture_output=True, text=True, check=False,
-        env={**os.environ, "PATH": path},
-    )  # fmt: skip
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """The reader's folder after the last block, and what each command printed."""
-    folder, said = tmp_path_factory.mktemp("reader"), {}
-    (folder / "fvf").mkdir()
-    for language, file, text in BLOCKS:
-        if file:
-            (folder / file).write_text(text, encoding="utf-8")
-        else:
-            assert language == "sh", text
-            said |= {line: run(line, folder) for line in text.splitlines()}
-    return folder, said
-
-
-def printed(said: dict[str, str], beginning: str) -> str:
-    return [text for command, text in said.items() if command.startswith(beginning)][-1]
+    folder = tmp_path_factory.mktemp("reader")
+    return folder, walk(TEXT, folder)
 
 
 @pytest.mark.skipif(shutil.which("ngspice") is None, reason="the ngspice program is not on PATH")
@@ -72,7 +46,7 @@ def test_every_command_does_what_it_says(walked: tuple[Path, dict[str, str]]) ->
 def test_what_it_leaves_out_is_refused_as_it_says(walked: tuple[Path, dict[str, str]]) -> None:
     folder, _ = walked
     copy = Path(shutil.copytree(folder / "fvf", folder / "copy"))
-    control = re.search(r"\.control.*?\.endc\n", BLOCKS[0][2], re.S)
+    control = re.search(r"\.control.*?\.endc\n", blocks(TEXT)[0][2], re.S)
     assert control is not None
     (copy / "bench_buffer.spice").open("a").write(control[0])
     done = subprocess.run(

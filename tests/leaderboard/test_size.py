@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import acs_gym
+from leaderboard.explain import main as explain
 from leaderboard.size import main
 from leaderboard.sizing.files import NETLIST, SIZING
 from leaderboard.sizing.live import trend
@@ -33,8 +37,28 @@ def sized(tmp_path_factory):
 def test_it_ends_with_a_table_and_says_whether_every_spec_is_met(sized):
     _, done = sized
     assert done.exit_code == 0, done.stderr
-    assert "Meets every spec at nominal after 60 simulations." in done.stdout
+    spent = re.search(r"Meets every spec at nominal after (\d+) simulations\.", done.stdout)
+    assert spent is not None, done.stdout
     assert all(metric in done.stdout for metric in TASK.specs.metrics)
+
+
+def test_it_stops_a_tenth_of_the_budget_after_every_spec_is_met(sized):
+    out, _ = sized
+    (trace,) = out.glob("*/trace.jsonl")
+    met = [json.loads(line)["evaluation"]["feasible"] for line in trace.read_text().splitlines()]
+    assert len(met) == met.index(True) + 1 + 6 < 60
+    whole = invoke(
+        main,
+        *OTA,
+        "--budget",
+        12,
+        "--start-from",
+        out / SIZING,
+        "--until-budget",
+        "--out",
+        out / "w",
+    )
+    assert "after 12 simulations" in whole.stdout
 
 
 def test_the_sizing_is_a_file_that_meets_the_specs(sized, in_process):
@@ -65,6 +89,29 @@ def test_the_page_answers_without_a_script(sized):
         "Area by device",
     ):
         assert heading in page
+
+
+def test_a_run_is_explained(sized):
+    """What each size does, which specs fight, and what the run found between two of them."""
+    out, _ = sized
+    named = invoke(explain, *OTA, "--run", out, "--front", "power", "ugbw")
+    assert named.exit_code == 0, named.stderr
+    assert "power and ugbw fight" in named.stdout or "ugbw and power fight" in named.stdout
+    assert "designs of the run beats these in both" in named.stdout
+    asked = (*OTA, "--sizing", out / SIZING, "--run", out, "--front", "power", "ugbw", "--json")
+    record = json.loads(invoke(explain, *asked).stdout)
+    assert record["design"] == tomllib.loads((out / SIZING).read_text())
+    front = [d["metrics"] for d in record["front"]["designs"]]
+    assert record["front"]["of"] >= len(front) > 1
+    assert all(a["power"] < b["power"] and a["ugbw"] < b["ugbw"] for a, b in pairwise(front))
+
+
+def test_what_cannot_be_explained_is_said(tmp_path):
+    assert "--run RUNS" in invoke(explain, *OTA, "--front", "power", "ugbw").stderr
+    nothing = invoke(explain, *OTA, "--run", tmp_path)
+    assert nothing.exit_code == 2 and "holds no sizing of w_pair" in nothing.stderr
+    unheard = invoke(explain, *OTA, "--run", tmp_path, "--front", "powr", "ugbw")
+    assert "no spec called 'powr'; did you mean power" in unheard.stderr
 
 
 def test_the_same_command_again_simulates_nothing(sized):

@@ -94,7 +94,13 @@ def test_a_client_that_asks_for_what_is_not_there_is_told_so_and_not_blamed(talk
 def test_the_tools_are_those_of_every_other_server_with_the_same_schemas(talk):
     listed = ask(talk, "tools/list")["result"]["tools"]
     assert listed == McpTools(analytic_session()).tools()
-    assert [t["name"] for t in listed] == ["simulate", "operating_point", "history", "finish"]
+    assert [t["name"] for t in listed] == [
+        "simulate",
+        "operating_point",
+        "gm_id",
+        "history",
+        "finish",
+    ]
     for tool, told in zip(listed, definitions(task()), strict=True):
         assert (tool["description"], tool["inputSchema"]) == (
             told["function"]["description"], told["function"]["parameters"],
@@ -412,7 +418,7 @@ def test_the_official_client_is_simulated_for_real_verified_and_kept(tmp_path, s
     assert result.fingerprint["isolation"]["level"] == "subprocess"
     folder = store.cell(result.key)
     tools_, instructions, refused, remaining = json.loads((folder / "agent.log").read_text())
-    assert tools_ == ["simulate", "operating_point", "history", "finish"]
+    assert tools_ == ["simulate", "operating_point", "gm_id", "history", "finish"]
     assert (instructions, refused, remaining) == ("You size", True, 1)
     record = json.loads((folder / "wire.json").read_text())
     assert record["finished_by"] == "exit" and record["mcp_revision"] == REVISIONS[-1]

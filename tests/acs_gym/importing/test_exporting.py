@@ -145,7 +145,7 @@ def test_an_export_that_cannot_be_says_why(
     assert "no parameter 'w_piar'" in capsys.readouterr().err
     (tmp_path / "s.json").write_text("[1]")
     assert main(["export", str(folder), "--sizing", str(tmp_path / "s.json")]) == 2
-    assert "expected numbers in SI units" in capsys.readouterr().err
+    assert "holds no sizing" in capsys.readouterr().err
     assert main(["export", str(tmp_path)]) == 2
     assert "was not written by acs-gym import" in capsys.readouterr().err
     (folder / "original.spice").write_bytes(raw + b"*\n")

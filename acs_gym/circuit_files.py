@@ -1,4 +1,4 @@
-"""The door of a circuit folder: what is read from it, and how a person is told what is wrong.
+"""What is read from a circuit folder, and how a person is told what is wrong.
 
 A folder may come from a stranger. Nothing but its own small text files is read: no links to elsewhere,
 no devices, nothing huge. What is wrong is a `Problem`, with file, line and field, so that all of a

@@ -1,6 +1,6 @@
 """From a circuit folder to its record: every file read, checked for its form and for what it refers to.
 
-Validates at the door and names file and field when something is wrong.
+All is validated as it is read; file and field are named when something is wrong.
 """
 
 from __future__ import annotations

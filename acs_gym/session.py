@@ -92,7 +92,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One design through the door, as the trace records it.
+    """One design through the metered door, as the trace records it.
 
     Attributes:
         conditions: names of those asked for; None for all of the tier.

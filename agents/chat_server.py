@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from agents.model import Message, Reply, ToolDefinition
-from agents.openai_model import estimate_tokens
+from agents.model import Message, Reply, ToolDefinition, estimate_tokens
 
 Policy = Callable[[Sequence[Message], Sequence[ToolDefinition]], Reply]
 _LARGEST_REQUEST = 64 * 2**20
@@ -43,8 +42,7 @@ class ChatServer:
                 server.handle(self, body)
 
             def do_GET(self) -> None:
-                data = {"object": "list", "data": [{"id": server.name, "object": "model"}]}
-                respond(self, 200, data)
+                respond(self, 200, {"object": "list", "data": server.models()})
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Nothing: what matters is in the transcript."""
@@ -65,6 +63,10 @@ class ChatServer:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+
+    def models(self) -> list[dict[str, Any]]:
+        """What `GET /v1/models` lists."""
+        return [{"id": self.name, "object": "model"}]
 
     def handle(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         """Answer one request. The place for a subclass to misbehave."""

@@ -18,12 +18,21 @@ from acs_gym.evaluation import Evaluation
 from acs_gym.session import Session
 from agents.config import LlmConfig
 from agents.limits import LimitReached, Spending, price_of, read_prices
-from agents.model import ChatModel, ContextTooLong, Message, ModelError, Reply, ToolDefinition
-from agents.openai_model import OpenAIModel, estimate_tokens
+from agents.model import (
+    ChatModel,
+    ContextTooLong,
+    Message,
+    ModelError,
+    Reply,
+    ToolDefinition,
+    estimate_tokens,
+)
+from agents.openai_model import OpenAIModel
 from agents.transcript.records import (
     Call,
     End,
     Fault,
+    Note,
     Replied,
     Said,
     Simulated,
@@ -33,6 +42,8 @@ from agents.transcript.records import (
 
 # How often a prompt that a server calls too long is halved before giving up.
 _SHORTENINGS = 4
+# The words before a summary.
+_NOTE_TOKENS = 16
 
 
 class Dialogue:
@@ -127,12 +138,13 @@ class Dialogue:
         messages: Sequence[Message],
         tools: Sequence[ToolDefinition] = (),
         *,
-        summary: Callable[[], str] | None = None,
+        summary: Callable[[int], str] | None = None,
     ) -> Reply:
         """The model's reply to these messages, shortened by `fit` where they are too long.
 
         Args:
-            summary: what is known from the turns that are left out; asked only when some are.
+            summary: what is known from the turns that are left out, in so many tokens if possible; asked
+                only when some are.
 
         Raises LimitReached when a cap leaves no room, ModelError when there is no reply.
         """
@@ -148,8 +160,11 @@ class Dialogue:
                 reply = self.model.reply(sent, tools, limits=allowance)
             except ContextTooLong as error:
                 self._transcript.write(Fault(kind="context", message=str(error)))
-                self._context = max(1, min(self._context, estimate_tokens(sent) + fixed) // 2)
-                if len(fit(messages, self._context - fixed, summary)) == len(sent):
+                tried = min(self._context, estimate_tokens(sent) + fixed)
+                less = tried // 2 if error.fits is None else min(error.fits, tried - 1)
+                self._context = max(1, less)
+                shorter = fit(messages, self._context - fixed, summary)
+                if estimate_tokens(shorter) >= estimate_tokens(sent):
                     raise
                 continue
             except ModelError as error:
@@ -165,6 +180,11 @@ class Dialogue:
         self.note_simulations()
         self._write(messages)
 
+    def remark(self, readings: Sequence[str]) -> None:
+        """Write what was read otherwise than the model wrote it."""
+        for reading in readings:
+            self._transcript.write(Note(kind="reading", message=reading))
+
     def note_simulations(self) -> None:
         """Write the evaluations that the session has and the transcript has not."""
         for evaluation in self.session.history[self._seen :]:
@@ -176,6 +196,8 @@ class Dialogue:
         return time.monotonic() - self.session.usage.simulator_seconds
 
     def _count(self, reply: Reply, seconds: float, ours: float) -> None:
+        for note in reply.notes:
+            self._transcript.write(Note(kind="request", message=note))
         cost = self.spending.add(reply.tokens)
         self.session.log_usage(tokens=reply.tokens.total, money=cost)
         self._transcript.write(
@@ -222,13 +244,14 @@ class _Turn:
 
 
 def fit(
-    messages: Sequence[Message], limit: int, summary: Callable[[], str] | None = None
+    messages: Sequence[Message], limit: int, summary: Callable[[int], str] | None = None
 ) -> list[Message]:
     """The messages, or as many of them as `limit` estimated tokens hold.
 
     What stands before the first assistant message stays. A turn is an assistant message and what
     answers it; the last one stays, and of the others as many of the latest as fit. A user message in
-    place of those left out says so, with `summary()`.
+    place of those left out says so, with `summary(tokens)` that are left beside first messages and last
+    turn.
     """
     if estimate_tokens(messages) <= limit:
         return list(messages)
@@ -241,8 +264,9 @@ def fit(
         for a, b in zip(starts, [*starts[1:], len(messages)], strict=True)
     ]
     note = "Earlier turns are left out to save room."
+    room = limit - estimate_tokens([*head, {"role": "user", "content": note}, *turns[-1].messages])
     if summary is not None:
-        note += " What was simulated so far:\n" + summary()
+        note += " What was simulated so far:\n" + summary(max(0, room - _NOTE_TOKENS))
     left_out: Message = {"role": "user", "content": note}
     room = limit - estimate_tokens([*head, left_out])
     kept: list[_Turn] = []

@@ -7,23 +7,39 @@ answered, until it finishes, the budget or a cap is used up, or it stops getting
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from acs_gym.session import Session
+from acs_gym.tools.answers import json_text
 from acs_gym.tools.definitions import HISTORY, definitions
 from acs_gym.tools.toolbox import ToolAnswer, Toolbox
 from agents.config import LlmConfig
 from agents.dialogue import Dialogue
 from agents.limits import LimitReached
-from agents.model import ChatModel, Message, Reply, ToolCall, read_json
+from agents.model import (
+    CHARACTERS_PER_TOKEN,
+    ChatModel,
+    Message,
+    Reply,
+    ToolCall,
+    read_arguments,
+)
 from agents.prompts import BEGIN, system_prompt
 from agents.text_format import read_calls, write_answers
 
 # Turns in a row in which nothing is simulated, after which a model is not getting anywhere.
 IDLE_TURNS_ALLOWED = 8
 TRANSCRIPT = "transcript.jsonl"
+# Before a tool's name: OpenAI's models and Kimi, Gemini.
+_NAMESPACE = re.compile(r"(?:functions?|tools?|default_api)\.(\w+)(?::\d+)?")
+# What a run without a simulation says of its turns: the latest kinds of them, each in so many characters.
+_TOLD, _TOLD_CHARACTERS = 3, 240
 _NO_CALL = (
     "Nothing was called. Call a tool: simulate to try designs, finish when you are done. "
     "{left} simulations are left."
@@ -41,6 +57,9 @@ class LlmAgent:
         config: the model and its settings; None takes them from the environment.
         model: another model than the configured server, e.g. a replay.
         transcript: where to write the transcript; the leaderboard sets it through `keep_files_in`.
+
+    Attributes:
+        ended: why the run ended, after it; with what the model did where nothing was simulated.
     """
 
     id = "llm"
@@ -56,6 +75,7 @@ class LlmAgent:
         self.settings = LlmConfig.from_environment() if config is None else config
         self.model = model
         self.transcript = transcript
+        self.ended = ""
         if model is None:
             self.settings.api_key()
 
@@ -74,7 +94,7 @@ class LlmAgent:
             self.id, self.settings, session, transcript=self.transcript, model=self.model
         ) as dialogue:
             messages = _opening(session, self.settings)
-            dialogue.ended = _converse(dialogue, messages, session, self.settings)
+            self.ended = dialogue.ended = _converse(dialogue, messages, session, self.settings)
             dialogue.note(messages)
 
 
@@ -91,7 +111,21 @@ def _opening(session: Session, settings: LlmConfig) -> list[Message]:
 def _converse(
     dialogue: Dialogue, messages: list[Message], session: Session, settings: LlmConfig
 ) -> str:
-    """The turns, appended to `messages`. Returns why they ended."""
+    """The turns, appended to `messages`. Returns why they ended, and what was done in vain."""
+    turns: list[_Turn] = []
+    before = len(session.history)
+    ended = _talk(dialogue, messages, session, settings, turns)
+    return ended if len(session.history) > before else _in_vain(ended, turns, settings)
+
+
+def _talk(
+    dialogue: Dialogue,
+    messages: list[Message],
+    session: Session,
+    settings: LlmConfig,
+    turns: list[_Turn],
+) -> str:
+    """The turns, appended to `turns` too. Returns why they ended."""
     toolbox = Toolbox(session)
     tools = [] if settings.tool_format == "text" else toolbox.definitions
     idle = 0
@@ -99,14 +133,16 @@ def _converse(
         if not session.remaining:
             return "the budget is used up"
         try:
-            reply = dialogue.ask(messages, tools, summary=lambda: toolbox.call(HISTORY, {}).text)
+            reply = dialogue.ask(messages, tools, summary=partial(_history, toolbox))
         except LimitReached as limit:
             return str(limit)
         messages.append(_echo(reply, settings))
         before = len(session.history)
-        said, answers = carry_out(reply, toolbox)
-        messages += said
-        if any(answer.finished for answer in answers):
+        done = carry_out(reply, toolbox)
+        dialogue.remark(done.readings)
+        messages += done.messages
+        turns.append(_Turn(reply, done))
+        if any(answer.finished for answer in done.answers):
             return "the model finished"
         idle = 0 if len(session.history) > before else idle + 1
         if idle >= IDLE_TURNS_ALLOWED:
@@ -114,11 +150,109 @@ def _converse(
     return "the cap on turns is reached"
 
 
-def carry_out(reply: Reply, toolbox: Toolbox) -> tuple[list[Message], list[ToolAnswer]]:
-    """(the messages that answer a reply, what its calls gave). The same in training."""
-    as_text, calls = _calls_of(reply)
-    answers = [toolbox.call(call.name, _arguments(call)) for call in calls]
-    return _answer(reply, calls, [a.text for a in answers], as_text, toolbox.session), answers
+def _history(toolbox: Toolbox, tokens: int) -> str:
+    """What `history` answers; of more designs than so many estimated tokens hold, the best."""
+    text = toolbox.call(HISTORY, {}).text
+    # As it stands in a message, where quotes are escaped.
+    longest = CHARACTERS_PER_TOKEN * tokens
+    if len(json.dumps(text)) <= longest:
+        return text
+    data = json.loads(text)
+    rows = data.pop("designs")
+    kept, length = set[int](), 0
+    for number in sorted(range(len(rows)), key=lambda k: -rows[k]["score"]):
+        length += len(json.dumps(json_text(rows[number])))
+        if kept and length > longest:
+            break
+        kept.add(number)
+    best = [row for k, row in enumerate(rows) if k in kept]
+    return json_text({"designs": best, "worse_ones_left_out": len(rows) - len(best), **data})
+
+
+class _Turn(NamedTuple):
+    reply: Reply
+    done: Carried
+
+    def __str__(self) -> str:
+        """What the model did, in a few words."""
+        reply, calls = self.reply, self.done.calls
+        refused = next((k for k, a in enumerate(self.done.answers) if a.refused), None)
+        if refused is not None:
+            name = calls[refused].name or "a call without a name"
+            return f"{name} was refused: {_short(self.done.answers[refused].refusal)}"
+        if calls:
+            return f"it called {' and '.join(call.name for call in calls)}"
+        cut_off = "was cut off at its length limit and " if reply.truncated else ""
+        said = f"wrote {_short(reply.text)!r}" if reply.text else "wrote nothing"
+        thought = " but its reasoning" if reply.reasoning and not reply.text else ""
+        return f"it {cut_off}{said}{thought}, and called no tool"
+
+
+def _in_vain(ended: str, turns: Sequence[_Turn], settings: LlmConfig) -> str:
+    """Why a run ended in which nothing was simulated, what the model did, what may help. On one line."""
+    counts: dict[str, int] = {}
+    for turn in turns:
+        counts[str(turn)] = counts.get(str(turn), 0) + 1
+    latest = list(counts.items())[-_TOLD:]
+    said = "; ".join(f"{what} ({n} of {len(turns)} turns)" for what, n in latest)
+    text = ended if ended.endswith("simulated nothing") else f"{ended}; nothing was simulated"
+    text = f"{text}: {said}" if said else text
+    return ". ".join((text, *_hints(turns, settings)))
+
+
+def _hints(turns: Sequence[_Turn], settings: LlmConfig) -> Iterator[str]:
+    if any(turn.reply.truncated for turn in turns):
+        yield f"Longer replies may help: --reply-tokens (reply_tokens), now {settings.reply_tokens}"
+    if turns and settings.tool_format == "tools" and not any(turn.done.calls for turn in turns):
+        yield (
+            "If the model or the server knows no tool calls, try --tool-format text "
+            '(tool_format = "text")'
+        )
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _TOLD_CHARACTERS else line[:_TOLD_CHARACTERS] + "..."
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What came of a reply.
+
+    Attributes:
+        messages: that answer it.
+        calls: of the reply, in order, with the names of tools that were meant.
+        answers: to the calls.
+        readings: what was read otherwise than it was written, in words; the model is not told.
+    """
+
+    messages: list[Message]
+    calls: tuple[ToolCall, ...]
+    answers: list[ToolAnswer]
+    readings: tuple[str, ...]
+
+
+def carry_out(reply: Reply, toolbox: Toolbox) -> Carried:
+    """Carry out a reply's calls. The same in training."""
+    as_text, written = _calls_of(reply)
+    calls, answers, readings = [], list[ToolAnswer](), list[str]()
+    for call in written:
+        name = _tool_meant(call.name, toolbox.names)
+        arguments, wrapped = read_arguments(call.arguments)
+        answer = toolbox.call(name, arguments)
+        form = (call.form,) if call.form else ()
+        named = () if name == call.name else (f"it was called {call.name}",)
+        readings += [f"{name}: {said}" for said in (*form, *named, *wrapped, *answer.readings)]
+        calls.append(replace(call, name=name))
+        answers.append(answer)
+    messages = _answer(reply, tuple(calls), [a.text for a in answers], as_text, toolbox.session)
+    return Carried(messages, tuple(calls), answers, tuple(readings))
+
+
+def _tool_meant(name: str, tools: Sequence[str]) -> str:
+    """A tool's name without what some models put before and behind it, as in `functions.simulate:0`."""
+    match = _NAMESPACE.fullmatch(name)
+    return match[1] if match is not None and match[1] in tools else name
 
 
 def _turns(session: Session, settings: LlmConfig) -> int:
@@ -134,10 +268,6 @@ def _calls_of(reply: Reply) -> tuple[bool, tuple[ToolCall, ...]]:
         return False, reply.calls
     _, calls = read_calls(reply.text)
     return bool(calls), calls
-
-
-def _arguments(call: ToolCall) -> object:
-    return read_json(call.arguments) if call.readable else call.arguments
 
 
 def _echo(reply: Reply, settings: LlmConfig) -> Message:

@@ -1,8 +1,8 @@
 """A model behind any OpenAI-compatible server: OpenAI, vLLM, llama.cpp, Ollama, `transformers serve`.
 
 Everything that goes wrong on the wire is dealt with here: what is the server's fault is tried again
-with growing pauses, what is the request's is said in words, and no reply is taken as anything but what it
-is. Streaming is not used.
+with growing pauses, what a server takes in another form is asked for in that form, what it does not take
+at all is said in its own words, and no reply is taken as anything but what it is. Streaming is not used.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, TypeGuard, cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 import tenacity
 
+from acs_gym.tools.reading import read_json
 from agents.config import LlmConfig
 from agents.model import (
     Allowance,
@@ -27,22 +28,26 @@ from agents.model import (
     Message,
     ModelError,
     Reply,
-    TokenCount,
-    ToolCall,
     ToolDefinition,
+    estimate_tokens,
+    is_count,
 )
+from agents.refusals import Refusal
+from agents.replies import not_a_reply, read_reply
 
-_THINKING = re.compile(r"\A\s*(?:<think>)?(.*?)</think>", re.DOTALL)
-_UNFINISHED_THINKING = re.compile(r"\A\s*<think>(.*)\Z", re.DOTALL)
 _RETRIED_STATUS = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 # What a server may ask us to wait, by Retry-After.
 _LONGEST_RETRY_AFTER_S = 120.0
-_TOO_LONG = re.compile(
-    r"context|maximum.{0,20}length|too long|too many tokens|exceed", re.IGNORECASE
-)
-# A token of English and numbers is about four characters; three leaves room.
-CHARACTERS_PER_TOKEN = 3
+_LENGTH_FIELDS = ("max_tokens", "max_completion_tokens")
+# A reply that is to hold a design with its reasons; with less room than that the prompt has to give way.
+_USEFUL_REPLY = 256
+# By which a prompt may be longer than it is taken for, once the server has counted one.
+_MARGIN, _MARGIN_TOKENS = 0.02, 16
+# How a list of models names the tokens of a context: vLLM and SGLang, gateways, Groq, LM Studio.
+_CONTEXT_NAMES = ("max_model_len", "context_length", "context_window", "max_context_length")
+_LIST_S = 5.0
+_MODELS_NAMED = 5
 
 
 class _TryAgain(Exception):
@@ -53,8 +58,47 @@ class _TryAgain(Exception):
         self.after = after
 
 
+class _Refused(Exception):
+    """The server takes no such request, however often it is sent."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.words)
+        self.refusal = refusal
+
+
+@dataclass(slots=True)
+class _Known:
+    """What a server was found to take, which holds for the rest of the run.
+
+    Attributes:
+        length_field: the name that the longest reply goes by.
+        strict: whether tools may be marked so.
+        longest_reply, context: tokens; None where nothing is known.
+        per_estimate: tokens that the server counts for one of `estimate_tokens`.
+    """
+
+    length_field: str
+    strict: bool = True
+    longest_reply: int | None = None
+    context: int | None = None
+    per_estimate: float = 1.0
+
+    def allows(self, wanted: int, estimate: int) -> int:
+        """Tokens to ask for, given how many the prompt is estimated to have."""
+        if self.longest_reply is not None:
+            wanted = min(wanted, self.longest_reply)
+        if self.context is None:
+            return wanted
+        prompt = math.ceil(estimate * self.per_estimate * (1 + _MARGIN)) + _MARGIN_TOKENS
+        return min(wanted, max(self.context - prompt, _USEFUL_REPLY))
+
+
 class OpenAIModel:
     """A chat model over HTTP.
+
+    What a server refuses because it knows the request in another form is asked for in that form, once,
+    and from then on: the other name of the longest reply, tools without `strict`, a reply that fits the
+    context. The reply's notes say so.
 
     Args:
         config: which server and model, and how.
@@ -69,6 +113,9 @@ class OpenAIModel:
         self.seed = seed
         self._key = config.api_key()
         self._client = _Client(config, self._key)
+        self._noted: set[str] = set()
+        # OpenAI's reasoning models know the one name only, many other servers the other only.
+        self._known = _Known("max_completion_tokens" if config.base_url is None else "max_tokens")
 
     def close(self) -> None:
         self._client.close()
@@ -81,8 +128,34 @@ class OpenAIModel:
         Raises ModelError when there is none, ContextTooLong when the messages are too long.
         """
         start = time.monotonic()
-        request = self._request(messages, tools, limits)
+        attempts, notes = 0, list[str]()
+        while True:
+            request = self._request(messages, tools, limits)
+            try:
+                raw, taken = self._answer(request, start, limits)
+                break
+            except _Refused as refused:
+                attempts += 1
+                left = limits.seconds - (time.monotonic() - start)
+                note = self._adapt(refused.refusal, request, limits.tokens, left)
+                if not note or note in notes:  # What was tried once does not help.
+                    raise self._error(refused.refusal, request) from None
+                notes.append(note)
+        reply = read_reply(
+            raw, request["messages"], attempts + taken, time.monotonic() - start,
+            tuple(note for note in notes if note not in self._noted),
+        )  # fmt: skip
+        self._noted.update(notes)
+        if not reply.tokens.estimated and reply.tokens.prompt:
+            # Upwards alone: some servers leave out what they had in their cache.
+            counted = reply.tokens.prompt / max(1, _estimate(request))
+            self._known.per_estimate = max(self._known.per_estimate, counted)
+        return reply
 
+    def _answer(
+        self, request: Mapping[str, Any], start: float, limits: Allowance
+    ) -> tuple[dict[str, Any], int]:
+        """(the body of a reply, how many attempts it took). Raises ModelError, _Refused."""
         pauses = tenacity.wait_exponential_jitter(
             multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S, jitter=_FIRST_PAUSE_S
         )
@@ -108,27 +181,103 @@ class OpenAIModel:
             count = error.last_attempt.attempt_number
             why = error.last_attempt.exception()
             raise ModelError(self._clean(f"no reply after {count} attempts: {why}")) from None
-        number = int(attempts.statistics.get("attempt_number", 1))
-        return read_reply(raw, request["messages"], number, time.monotonic() - start)
+        return raw, int(attempts.statistics.get("attempt_number", 1))
 
     def _request(
         self, messages: Sequence[Message], tools: Sequence[ToolDefinition], limits: Allowance
     ) -> dict[str, Any]:
-        config = self.config
-        # OpenAI's reasoning models know the one name only, many other servers the other only.
-        length = "max_completion_tokens" if config.base_url is None else "max_tokens"
-        request: dict[str, Any] = {
-            "model": config.model,
-            "messages": list(messages),
-            length: limits.tokens,
-        }
+        config, known = self.config, self._known
+        request: dict[str, Any] = {"model": config.model, "messages": list(messages)}
         optional = {"temperature": config.temperature, "top_p": config.top_p}
         request |= {k: v for k, v in optional.items() if v is not None}
         if config.seeded:
             request["seed"] = self.seed % 2**31
         if tools:
-            request["tools"] = list(tools)
+            request["tools"] = list(tools) if known.strict else [_without_strict(t) for t in tools]
+        request[known.length_field] = known.allows(limits.tokens, _estimate(request))
         return request | config.extra_body
+
+    def _adapt(
+        self, refusal: Refusal, request: Mapping[str, Any], wanted: int, seconds: float
+    ) -> str:
+        """Ask otherwise from now on. Returns what was changed, empty where nothing can be.
+
+        Raises ContextTooLong where the prompt leaves no room for a reply.
+        """
+        known = self._known
+        asked = request.get(known.length_field, wanted)
+        if known.strict and "tools" in request and refusal.no_strict:
+            known.strict = False
+            return "the server takes no strict in a tool, so it is left out"
+        longest = refusal.longest_reply
+        if longest is not None and longest < asked and (refusal.too_long or refusal.status == 400):
+            known.longest_reply = longest
+            return f"replies are {longest} tokens at most, not {wanted}: the server allows no more"
+        for field, other in (_LENGTH_FIELDS, _LENGTH_FIELDS[::-1]):
+            if known.length_field == field and refusal.refuses_field(field):
+                known.length_field = other
+                return f"the server takes no {field}, so {other} is sent"
+        if not refusal.too_long:
+            return ""
+        context = refusal.context or self._client.context_of(self.config.model, seconds)
+        if context is None:
+            raise self._too_long(refusal, None)
+        estimate = _estimate(request)
+        prompt = refusal.prompt
+        if prompt is None:  # Ours is on the high side; it must not rule out what may well fit.
+            prompt = min(estimate, context - max(_USEFUL_REPLY, context // 4))
+        known.context, known.per_estimate = context, prompt / max(1, estimate)
+        if context - prompt < min(_USEFUL_REPLY, wanted):
+            room = context - min(wanted, context // 4)
+            raise self._too_long(refusal, int(room / known.per_estimate))
+        if known.allows(wanted, estimate) >= asked:
+            raise self._too_long(refusal, None)
+        return (
+            f"replies are shortened to what the server's context of {context} tokens leaves beside the "
+            "prompt"
+        )
+
+    def _too_long(self, refusal: Refusal, fits: int | None) -> ContextTooLong:
+        return ContextTooLong(
+            self._clean(
+                f"{self._client.where}: {_status(refusal)}: {refusal.words}; start the server with a "
+                "longer context (vLLM --max-model-len, SGLang --context-length, llama.cpp -c, "
+                "Ollama OLLAMA_CONTEXT_LENGTH), or ask for shorter replies with --reply-tokens"
+            ),
+            fits=fits,
+        )
+
+    def _error(self, refusal: Refusal, request: Mapping[str, Any]) -> ModelError:
+        """What is said of a refusal, with what to try."""
+        if refusal.too_long:
+            return self._too_long(refusal, None)
+        said = f"{self._client.where}: {_status(refusal)}: {refusal.words}"
+        return ModelError(self._clean(said + self._advice(refusal, request)))
+
+    def _advice(self, refusal: Refusal, request: Mapping[str, Any]) -> str:
+        config = self.config
+        if refusal.status in (401, 403):
+            state = "is set" if self._key else "is not set"
+            return (
+                f"; check the key in the environment variable {config.api_key_env}, which {state}"
+            )
+        if refusal.no_money:
+            return "; the account of the key has nothing left to spend"
+        if "tools" in request and refusal.no_tools:
+            return (
+                '; try --tool-format text (tool_format = "text" in the settings), which needs no tool '
+                "calling, or start the server with a parser of tool calls"
+            )
+        if refusal.no_path:
+            served = ", ".join(self._client.models()[:_MODELS_NAMED])
+            return "; check model and base_url (which usually ends in /v1)" + (
+                f"; the server has: {served}" if served else ""
+            )
+        for name in ("temperature", "top_p", "seed", *config.extra_body):
+            if name in request and refusal.refuses_field(name):
+                setting = {"seed": "seeded"}.get(name, name)
+                return f"; leave {setting} out of the settings"
+        return ""
 
     def _attempt(
         self, request: Mapping[str, Any], start: float, limits: Allowance
@@ -137,6 +286,12 @@ class OpenAIModel:
         if left <= 0:
             raise ModelError("the cap on seconds is used up")
         raw = self._client.post(request, min(self.config.timeout_s, left), self._clean)
+        if isinstance(raw, str):  # JSON that goes by the name of text.
+            raw = read_json(raw) or raw
+        if isinstance(raw, dict) and raw.get("error"):
+            refusal = Refusal.of(200, json.dumps(raw))
+            if refusal.too_long or refusal.no_tools or refusal.no_path:
+                raise _Refused(refusal)
         if why := not_a_reply(raw):
             raise _TryAgain(why)
         return cast(dict[str, Any], raw)
@@ -157,7 +312,7 @@ class _Client:
                 f"{error}; the language-model agents need pip install 'acs-gym[llm]'"
             ) from None
         self._openai = openai
-        self._where = config.base_url or "OpenAI's server"
+        self.where = config.base_url or "OpenAI's server"
         self._build: Callable[[], Any] = lambda: openai.OpenAI(
             api_key=key or "none", base_url=config.base_url, max_retries=0
         )
@@ -171,35 +326,59 @@ class _Client:
     ) -> object:
         """The body of the server's answer, whatever JSON it is.
 
-        Raises _TryAgain, ModelError, ContextTooLong.
+        Raises _TryAgain, _Refused.
         """
         openai = self._openai
         try:
-            return self._within(seconds, request)
+            return self._within(
+                seconds,
+                lambda c: c.post("/chat/completions", body=dict(request), cast_to=object),
+            )
         except (FutureTimeout, openai.APITimeoutError):
-            raise _TryAgain(f"{self._where} did not answer within {seconds:.3g} s") from None
+            raise _TryAgain(f"{self.where} did not answer within {seconds:.3g} s") from None
         except openai.APIStatusError as error:
-            self._refused(error, clean)
+            response = error.response
+            refusal = Refusal.of(error.status_code, response.text, response.reason_phrase)
+            known = refusal.too_long or refusal.no_tools or refusal.no_money
+            if refusal.status in _RETRIED_STATUS and not known:
+                said = clean(f"{self.where}: {_status(refusal)}: {refusal.words}")
+                raise _TryAgain(said, _retry_after(error)) from None
+            raise _Refused(refusal) from None
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
-            raise _TryAgain(f"{self._where} cannot be reached: {clean(str(cause))}") from None
+            raise _TryAgain(f"{self.where} cannot be reached: {clean(str(cause))}") from None
         except (openai.OpenAIError, ValueError) as error:  # A body that is no JSON is a ValueError.
             raise _TryAgain(
-                f"{self._where} answered something unreadable: {clean(str(error))[:200]}"
+                f"{self.where} answered something unreadable: {clean(str(error))[:200]}"
             ) from None
-        raise AssertionError("not reached")
 
-    def _within(self, seconds: float, request: Mapping[str, Any]) -> object:
-        """A request that is given up at a deadline, however slowly its answer dribbles in."""
+    def models(self, seconds: float = _LIST_S) -> list[str]:
+        """The names of the server's models; none where it does not tell."""
+        return [str(entry["id"]) for entry in self._listed(seconds) if "id" in entry]
+
+    def context_of(self, model: str, seconds: float) -> int | None:
+        """Tokens of a model's context, where the server's list of models has them."""
+        entries = self._listed(min(seconds, _LIST_S))
+        ours = [e for e in entries if e.get("id") == model] or entries[:1]
+        counts = (e.get(name) for e in ours for name in _CONTEXT_NAMES)
+        return next((c for c in counts if is_count(c) and c > 0), None)
+
+    def _listed(self, seconds: float) -> list[dict[str, Any]]:
+        try:
+            data = self._within(seconds, lambda c: c.get("/models", cast_to=object))
+        except Exception:  # noqa: BLE001 - asked for advice only; what was refused is said anyway
+            return []
+        entries = data.get("data") if isinstance(data, dict) else None
+        return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+
+    def _within(self, seconds: float, send: Callable[[Any], object]) -> object:
+        """What a request gives, which is given up at a deadline, however slowly it dribbles in."""
         done: Future[object] = Future()
         client = self._open
 
         def work() -> None:
             try:
-                answer = client.with_options(timeout=seconds).post(
-                    "/chat/completions", body=dict(request), cast_to=object
-                )
-                done.set_result(answer)
+                done.set_result(send(client.with_options(timeout=seconds)))
             except BaseException as error:  # noqa: BLE001 - handed to the caller
                 done.set_exception(error)
 
@@ -213,125 +392,19 @@ class _Client:
             self._open = self._build()
             raise
 
-    def _refused(self, error: Any, clean: Callable[[str], str]) -> None:
-        status = int(error.status_code)
-        said = clean(_words(error))
-        if status in _RETRIED_STATUS:
-            raise _TryAgain(f"{self._where}: HTTP {status}: {said}", _retry_after(error)) from None
-        if status in (400, 413, 422) and _TOO_LONG.search(said):
-            raise ContextTooLong(f"{self._where}: HTTP {status}: {said}") from None
-        advice = {
-            401: "; check the key in the environment variable",
-            403: "; check the key in the environment variable",
-            404: "; check model and base_url (which usually ends in /v1)",
-        }.get(status, "")
-        raise ModelError(f"{self._where}: HTTP {status}: {said}{advice}") from None
+
+def _estimate(request: Mapping[str, Any]) -> int:
+    """Tokens of a request's prompt, tools included, on the high side."""
+    return estimate_tokens([*request["messages"], *(dict(t) for t in request.get("tools", ()))])
 
 
-def not_a_reply(raw: object) -> str:
-    """Why a body is no chat completion with something in it; empty when it is one."""
-    if not isinstance(raw, dict):
-        return f"the answer is no JSON object: {str(raw)[:200]!r}"
-    if raw.get("error"):
-        return f"the server says: {json.dumps(raw['error'])[:300]}"
-    choices = raw.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        return "the answer holds no choices"
-    if not isinstance(choices[0].get("message"), dict):
-        return "the answer holds no message"
-    return ""
+def _without_strict(tool: ToolDefinition) -> dict[str, Any]:
+    function = {k: v for k, v in tool["function"].items() if k != "strict"}
+    return {**tool, "function": function}
 
 
-def read_reply(
-    raw: Mapping[str, Any], messages: Sequence[Message], attempts: int = 1, seconds: float = 0.0
-) -> Reply:
-    """A chat completion as a Reply; what servers differ in is settled here."""
-    choice = raw["choices"][0]
-    message = choice["message"]
-    text = _text_of(message.get("content"))
-    reasoning = _text_of(message.get("reasoning_content") or message.get("reasoning"))
-    if not reasoning and "</think>" in text:
-        match = _THINKING.match(text)
-        if match is not None:
-            reasoning, text = match[1].strip(), text[match.end() :].lstrip()
-    elif not reasoning and (match := _UNFINISHED_THINKING.match(text)) is not None:
-        reasoning, text = match[1].strip(), ""
-    calls = tuple(_calls(message))
-    usage = raw.get("usage")
-    return Reply(
-        text=text,
-        reasoning=reasoning,
-        calls=calls,
-        finish_reason=str(choice.get("finish_reason") or ""),
-        tokens=_tokens(usage, messages, text + reasoning + "".join(c.arguments for c in calls)),
-        attempts=attempts,
-        seconds=seconds,
-    )
-
-
-def estimate_tokens(messages: Sequence[Message]) -> int:
-    """How many tokens messages are, on the high side, where no tokenizer is at hand."""
-    return sum(len(json.dumps(m, ensure_ascii=False)) for m in messages) // CHARACTERS_PER_TOKEN
-
-
-def _calls(message: Mapping[str, Any]) -> list[ToolCall]:
-    found = []
-    entries = message.get("tool_calls")
-    for number, entry in enumerate(entries if isinstance(entries, list) else [], start=1):
-        entry = entry if isinstance(entry, dict) else {}
-        function = entry.get("function")
-        function = function if isinstance(function, dict) else {}
-        arguments = function.get("arguments", "")
-        # Ollama gives an object where the format has its text.
-        written = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        name = function.get("name")
-        found.append(
-            ToolCall(
-                id=str(entry.get("id") or f"call_{number}"),
-                name=_plain(name) if isinstance(name, str) else "",
-                arguments=_plain(written) or "{}",
-            )
-        )
-    return found
-
-
-def _text_of(content: object) -> str:
-    """A message's content, which may be a list of parts."""
-    if isinstance(content, str):
-        return _plain(content)
-    if isinstance(content, list):
-        parts = (p.get("text") for p in content if isinstance(p, dict))
-        return _plain("".join(p for p in parts if isinstance(p, str)))
-    return ""
-
-
-def _plain(text: str) -> str:
-    """Without half a surrogate pair, which no next request could carry."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _tokens(usage: object, messages: Sequence[Message], reply: str) -> TokenCount:
-    if isinstance(usage, dict):
-        read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        if _is_count(read) and _is_count(written):
-            return TokenCount(read, written)
-    return TokenCount(
-        estimate_tokens(messages), math.ceil(len(reply) / CHARACTERS_PER_TOKEN), estimated=True
-    )
-
-
-def _words(error: Any) -> str:
-    body = error.body
-    if isinstance(body, dict):
-        inner = body.get("error", body)
-        said = inner.get("message") or inner.get("detail") if isinstance(inner, dict) else inner
-        if said:
-            return " ".join(str(said).split())[:400]
-    return " ".join(str(error.message).split())[:400]
+def _status(refusal: Refusal) -> str:
+    return "an error" if refusal.status == 200 else f"HTTP {refusal.status}"
 
 
 def _retry_after(error: Any) -> float:

@@ -13,8 +13,10 @@ from typing import Any
 
 from agents.config import LlmConfig
 
-_LOCATIONS = {
+# Id -> the class that a model's replies drive; in `llm-scripted` a procedure replies.
+AGENTS = {
     "llm": "agents.llm:LlmAgent",
+    "llm-scripted": "agents.llm:LlmAgent",
     "opro": "agents.loops.opro:Opro",
     "ledro": "agents.loops.ledro:Ledro",
     "ado-llm": "agents.loops.ado_llm:AdoLlm",
@@ -57,7 +59,7 @@ def require(*modules: str) -> None:
 
 def build(name: str, settings: LlmConfig) -> Any:
     """The agent of that id with these settings."""
-    return _load(_LOCATIONS[name])(settings)
+    return _load(AGENTS[name])(settings)
 
 
 def _configured(name: str, config: str | None) -> Any:

@@ -21,22 +21,17 @@ from acs_gym.units import format_si
 from agents import registry
 from agents.config import ConfigError, LlmConfig
 from agents.model import ModelError
+from agents.transcript.records import Note, read_transcript
 
 EXIT_MODEL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
-AGENTS = {
-    "llm": registry.llm,
-    "opro": registry.opro,
-    "ledro": registry.ledro,
-    "ado-llm": registry.ado_llm,
-    "llm-scripted": registry.llm_scripted,
-}
+_NOTES_SHOWN = 8
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
 @app.command()
 def main(
-    agent: Annotated[str, typer.Option(help=f"Which: {', '.join(AGENTS)}.")] = "llm",
+    agent: Annotated[str, typer.Option(help=f"Which: {', '.join(registry.AGENTS)}.")] = "llm",
     task: Annotated[str, typer.Option(help="Task: an id or a circuit's name.")] = "ACS-OpAmp-v0",
     budget: Annotated[int, typer.Option(help="Designs it may simulate.")] = 20,
     pdk: Annotated[str, typer.Option(help=f"Process: {', '.join(pdk_names())}.")] = "sky130",
@@ -57,6 +52,17 @@ def main(
         str | None, typer.Option(help="tools, or text for models without tool calling.")
     ] = None,
     temperature: Annotated[float | None, typer.Option(help="Sent only when given.")] = None,
+    reply_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="The longest reply, reasoning included; shortened to what the server allows.",
+            show_default="4096",
+        ),
+    ] = None,
+    context_tokens: Annotated[
+        int | None,
+        typer.Option(help="The longest prompt; older turns are left out.", show_default="32000"),
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Cap on tokens.")] = None,
     max_money: Annotated[float | None, typer.Option(help="Cap in US dollars.")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Cap on time.")] = None,
@@ -80,8 +86,8 @@ def main(
     """
     flags = {
         "model": model, "base_url": base_url, "tool_format": tool_format,
-        "temperature": temperature, "max_tokens": max_tokens, "max_money": max_money,
-        "max_seconds": max_seconds,
+        "temperature": temperature, "reply_tokens": reply_tokens, "context_tokens": context_tokens,
+        "max_tokens": max_tokens, "max_money": max_money, "max_seconds": max_seconds,
     }  # fmt: skip
     flags = {k: v for k, v in flags.items() if v is not None}
     try:
@@ -105,12 +111,12 @@ def main(
 
 
 def _agent(name: str, config: Path | None, flags: dict[str, Any]) -> Any:
-    if name not in AGENTS:
-        raise ConfigError(f"no agent {name!r}; agents: {', '.join(AGENTS)}")
+    if name not in registry.AGENTS:
+        raise ConfigError(f"no agent {name!r}; agents: {', '.join(registry.AGENTS)}")
     if name == "llm-scripted":
         if flags or config is not None:
             raise ConfigError("llm-scripted has no model, so it takes no settings of one")
-        return AGENTS[name]()
+        return registry.llm_scripted()
     registry.require("openai", "tenacity")
     settings = LlmConfig.read(config).model_dump(exclude_unset=True) if config else {}
     if not settings and "model" not in flags:
@@ -129,10 +135,15 @@ def _run(agent: Any, session: Session, path: Path) -> int:
         except ModelError as error:
             print(f"error: {error}", file=sys.stderr)
             code = EXIT_MODEL
+    for note in _notes(path):
+        print(f"note: {note}", file=sys.stderr)
     console = Console(highlight=False)
     best = session.best
     if best is not None:
         console.print(_table(session.task, session))
+    elif code == 0:
+        print(f"error: {agent.ended}", file=sys.stderr)
+        code = EXIT_MODEL
     used = session.usage
     money = f", {used.money:.4f} $" if used.money else ""
     console.print(
@@ -141,6 +152,15 @@ def _run(agent: Any, session: Session, path: Path) -> int:
         markup=False, soft_wrap=True,
     )  # fmt: skip
     return code
+
+
+def _notes(path: Path) -> list[str]:
+    """What was asked or read otherwise than was set or written: each once, the first few."""
+    notes = dict.fromkeys(r.message for r in read_transcript(path) if isinstance(r, Note))
+    shown = list(notes)[:_NOTES_SHOWN]
+    if len(notes) > len(shown):
+        shown.append(f"{len(notes) - len(shown)} more in the transcript")
+    return shown
 
 
 class _Watcher:

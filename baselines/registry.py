@@ -173,23 +173,12 @@ def _factory(name: str) -> Callable[..., AskTellAgent]:
     return build
 
 
-random = _factory("random")
-sobol = _factory("sobol")
-skopt_gp = _factory("skopt-gp")
-skopt_gp_hedge = _factory("skopt-gp-hedge")
-skopt_forest = _factory("skopt-forest")
-composite_ei = _factory("composite-ei")
-botorch_logei = _factory("botorch-logei")
-botorch_cei = _factory("botorch-cei")
-botorch_composite = _factory("botorch-composite")
-turbo = _factory("turbo")
-scbo = _factory("scbo")
-optuna_tpe = _factory("optuna-tpe")
-optuna_gp = _factory("optuna-gp")
-cma_es = _factory("cma-es")
-de = _factory("de")
-constant = _factory("constant")
-oracle = _factory("oracle")
+def __getattr__(name: str) -> Callable[..., AskTellAgent]:
+    """The factory of a method, as `baselines.registry:skopt_gp` in an entry point names it."""
+    for method in METHODS:
+        if method.name.replace("-", "_") == name:
+            return _factory(method.name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def transfer(start_from: str | None = None) -> AskTellAgent:

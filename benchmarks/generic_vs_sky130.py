@@ -260,7 +260,7 @@ def input_noise(tech: Technology, pol: str) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Row:
+class Ratios:
     """One compared quantity: the ratios generic / SKY130 and what they are summed up to."""
 
     polarity: str
@@ -282,8 +282,8 @@ class Row:
         }
 
 
-def _row(pol: str, quantity: str, ratio: FloatArray, mask: npt.NDArray[np.bool_]) -> Row:
-    return Row(pol, quantity, tuple(float(x) for x in ratio[mask]))
+def _ratios(pol: str, quantity: str, ratio: FloatArray, mask: npt.NDArray[np.bool_]) -> Ratios:
+    return Ratios(pol, quantity, tuple(float(x) for x in ratio[mask]))
 
 
 def at_current(curves: Mapping[str, FloatArray], quantity: FloatArray, target: float) -> FloatArray:
@@ -303,28 +303,30 @@ def at_current(curves: Mapping[str, FloatArray], quantity: FloatArray, target: f
 CORNER_PAIRS = {"ff": "ff", "ss": "ss", "sf": "fs", "fs": "sf"}
 
 
-def compare(generic: Technology, sky130: Technology, pol: str) -> list[Row]:
-    """Return every comparison row for one polarity."""
-    rows: list[Row] = []
+def compare(generic: Technology, sky130: Technology, pol: str) -> list[Ratios]:
+    """Return every comparison for one polarity."""
+    found: list[Ratios] = []
     ours, theirs = dc_curves(generic, pol), dc_curves(sky130, pol)
     size = np.array([w / length for w, length in GEOMETRIES])[:, None, None, None]
     # The hole mobility is about a quarter of the electron's: equal inversion at a quarter current.
     unit = 1.0 if pol == "n" else 0.25
     density = theirs["id"] / size / unit
     ratio = ours["id"] / np.maximum(theirs["id"], 1e-30)
-    rows.append(_row(pol, "Id strong (> 1 uA/sq)", ratio, density > 1e-6))
-    rows.append(_row(pol, "Id moderate (0.1-1 uA/sq)", ratio, (density > 1e-7) & (density <= 1e-6)))
-    rows.append(_row(pol, "Id weak (1-100 nA/sq)", ratio, (density > 1e-9) & (density <= 1e-7)))
+    found.append(_ratios(pol, "Id strong (> 1 uA/sq)", ratio, density > 1e-6))
+    found.append(
+        _ratios(pol, "Id moderate (0.1-1 uA/sq)", ratio, (density > 1e-7) & (density <= 1e-6))
+    )
+    found.append(_ratios(pol, "Id weak (1-100 nA/sq)", ratio, (density > 1e-9) & (density <= 1e-7)))
     for length in LENGTHS:
         pick = np.array([g[1] == length for g in GEOMETRIES])[:, None, None, None]
-        rows.append(_row(pol, f"Id L={length} (> 0.1 uA/sq)", ratio, (density > 1e-7) & pick))
+        found.append(_ratios(pol, f"Id L={length} (> 0.1 uA/sq)", ratio, (density > 1e-7) & pick))
     for square in SQUARE_CURRENTS:
         pair = [
             at_current(c, c["gm"] / np.maximum(c["id"], 1e-30), square * unit)
             for c in (ours, theirs)
         ]
-        rows.append(
-            _row(
+        found.append(
+            _ratios(
                 pol,
                 f"gm/Id at {square * unit:.2g} A/sq",
                 pair[0] / pair[1],
@@ -341,35 +343,37 @@ def compare(generic: Technology, sky130: Technology, pol: str) -> list[Row]:
             values = (pair[0] / pair[1])[:, 1:, 0]
             chosen = values[[k for k, g in enumerate(GEOMETRIES) if g[1] == length]]
             parts += [float(x) for x in chosen[np.isfinite(chosen)]]
-        rows.append(Row(pol, f"gm/gds L={length} (saturated)", tuple(parts)))
+        found.append(Ratios(pol, f"gm/gds L={length} (saturated)", tuple(parts)))
     cap_ours, cap_theirs = gate_capacitance(generic, pol), gate_capacitance(sky130, pol)
     every = np.ones(len(LENGTHS), dtype=np.bool_)
     for j, label in enumerate(("off", "triode", "vgs 0.9 vds 1.8", "vgs 1.8 vds 1.8")):
-        rows.append(_row(pol, f"Cgg {label}", cap_ours[:, j] / cap_theirs[:, j], every))
+        found.append(_ratios(pol, f"Cgg {label}", cap_ours[:, j] / cap_theirs[:, j], every))
     k0, mid = WIDTHS.index(5.0) * len(LENGTHS), round(VDD / 2 / VGS_STEP)
     for label, j, k in (("vgs 0.9", 2, mid), ("vgs 1.8", 3, -1)):
         gm_ours = ours["gm"][k0 : k0 + len(LENGTHS), 2, 0, k]
         gm_theirs = theirs["gm"][k0 : k0 + len(LENGTHS), 2, 0, k]
         transit = gm_ours / gm_theirs * cap_theirs[:, j] / cap_ours[:, j]
-        rows.append(_row(pol, f"fT {label} vds 1.8", transit, every))
+        found.append(_ratios(pol, f"fT {label} vds 1.8", transit, every))
     junction = junction_capacitance(generic, pol) / junction_capacitance(sky130, pol)
-    rows.append(Row(pol, "Cdb", tuple(float(x) for x in junction.ravel())))
+    found.append(Ratios(pol, "Cdb", tuple(float(x) for x in junction.ravel())))
     noise = input_noise(generic, pol) / input_noise(sky130, pol)
     for j, frequency in enumerate(NOISE_FREQUENCIES):
-        rows.append(Row(pol, f"vn,in at {frequency:g} Hz", tuple(float(x) for x in noise[:, j])))
+        found.append(
+            Ratios(pol, f"vn,in at {frequency:g} Hz", tuple(float(x) for x in noise[:, j]))
+        )
     usable = density > 1e-7
     for temp in (-40.0, 125.0):
         hot_ours, hot_theirs = (dc_curves(t, pol, "tt", temp)["id"] for t in (generic, sky130))
         drift = (hot_ours / ours["id"]) / (hot_theirs / theirs["id"])
-        rows.append(_row(pol, f"Id({temp:g} C)/Id(27 C)", drift, usable))
-        rows.append(_row(pol, f"Id at {temp:g} C", hot_ours / hot_theirs, usable))
+        found.append(_ratios(pol, f"Id({temp:g} C)/Id(27 C)", drift, usable))
+        found.append(_ratios(pol, f"Id at {temp:g} C", hot_ours / hot_theirs, usable))
     for corner, other in CORNER_PAIRS.items():
         id_ours = dc_curves(generic, pol, corner)["id"]
         id_theirs = dc_curves(sky130, pol, other)["id"]
         drift = (id_ours / ours["id"]) / (id_theirs / theirs["id"])
-        rows.append(_row(pol, f"Id({corner})/Id(tt)", drift, usable))
-        rows.append(_row(pol, f"Id at {corner}", id_ours / id_theirs, usable))
-    return rows
+        found.append(_ratios(pol, f"Id({corner})/Id(tt)", drift, usable))
+        found.append(_ratios(pol, f"Id at {corner}", id_ours / id_theirs, usable))
+    return found
 
 
 def main() -> int:

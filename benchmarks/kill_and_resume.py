@@ -38,7 +38,9 @@ ROOT = Path(__file__).parents[1]
 EVALUATIONS = 3 * 2 * 8
 MODES = ("run", "tree", "cell")
 # What may differ between two runs of one cell: when, how long, on what machine.
-VOLATILE = ("timing", "fingerprint", "seconds", "trace_sha256")
+VOLATILE = (
+    "timing", "fingerprint", "seconds", "trace_sha256", "result_sha256", "at", "signature",
+)  # fmt: skip
 _MARK = "ACS_GYM_KILL_TRIAL"
 _PATIENCE_S = 120.0
 
@@ -134,7 +136,7 @@ def comparable(out: Path) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for path in sorted(p for p in out.glob("*/*") if p.is_file()):
         text = path.read_text()
-        if path.name in ("result.json", "spec.json"):
+        if path.name in ("result.json", "spec.json", "verified.json"):
             records = [json.loads(text)]
         elif path.name == "trace.jsonl":
             records = [json.loads(line) for line in text.splitlines()]

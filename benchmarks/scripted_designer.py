@@ -35,7 +35,7 @@ PDKS = "generic,sky130"
 
 
 @dataclass(frozen=True)
-class Row:
+class Measured:
     """One task; `digest` is the task's, `random` the best score of each seed's run."""
 
     task: str
@@ -68,7 +68,7 @@ def random_search(task: acs_gym.Task, budget: int, seed: int) -> float:
         return _best(session)
 
 
-def measure(task_id: str, pdk: str, budget: int, seeds: int) -> Row:
+def measure(task_id: str, pdk: str, budget: int, seeds: int) -> Measured:
     """Both methods on one task."""
     task = acs_gym.make_task(task_id, pdk=pdk)
     with task.session(budget) as session:
@@ -77,7 +77,7 @@ def measure(task_id: str, pdk: str, budget: int, seeds: int) -> Row:
         seconds = time.perf_counter() - start - session.usage.simulator_seconds
         met = [n for n, e in enumerate(session.history, start=1) if e.feasible]
         scores = [random_search(task, budget, seed) for seed in range(seeds)]
-        return Row(
+        return Measured(
             task=task.id,
             pdk=pdk,
             digest=task.digest,
@@ -89,7 +89,7 @@ def measure(task_id: str, pdk: str, budget: int, seeds: int) -> Row:
         )
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Measured]) -> str:
     """The rows as a markdown table."""
     lines = [
         "| task | PDK | procedure | met after | random IQM | mean | highest | met | beaten |",

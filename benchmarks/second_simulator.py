@@ -27,7 +27,7 @@ from acs_gym.simulation.version import simulator_version
 from acs_gym.task import Task, task_of
 from acs_gym.units import format_si
 from acs_gym.vacask import find_vacask, second_opinions
-from acs_gym.vacask.compare import OTHERWISE, TOLERANCES, Row, origins
+from acs_gym.vacask.compare import OTHERWISE, TOLERANCES, ComparedMetric, origins
 from leaderboard.suites import resolve_task
 
 WINNERS = Path(__file__).parents[1] / "tests" / "circuits" / "winners.json"
@@ -74,17 +74,21 @@ def _rows(
 ) -> tuple[list[dict[str, Any]], str]:
     (opinion,) = second_opinions(task, [design], pool)
     origin = origins(task.program)
-    return [_entry(row, origin[row.metric]) for row in opinion.rows], opinion.failure
+    return [_entry(m, origin[m.metric]) for m in opinion.metrics], opinion.failure
 
 
-def _entry(row: Row, origin: str) -> dict[str, Any]:
-    tolerance = TOLERANCES.get((origin, row.unit), OTHERWISE)  # type: ignore[call-overload]
-    used = abs(row.difference) / row.allowed if row.allowed else math.inf * bool(row.difference)
+def _entry(metric: ComparedMetric, origin: str) -> dict[str, Any]:
+    tolerance = TOLERANCES.get((origin, metric.unit), OTHERWISE)  # type: ignore[call-overload]
+    used = (
+        abs(metric.difference) / metric.allowed
+        if metric.allowed
+        else math.inf * bool(metric.difference)
+    )
     return {
-        "metric": row.metric, "origin": origin, "unit": row.unit, "ngspice": row.ngspice,
-        "vacask": row.vacask, "difference": row.difference, "allowed": row.allowed,
+        "metric": metric.metric, "origin": origin, "unit": metric.unit, "ngspice": metric.ngspice,
+        "vacask": metric.vacask, "difference": metric.difference, "allowed": metric.allowed,
         "absolute": tolerance.absolute, "relative": tolerance.relative,
-        "used": None if math.isnan(used) else used, "agrees": row.agrees,
+        "used": None if math.isnan(used) else used, "agrees": metric.agrees,
     }  # fmt: skip
 
 

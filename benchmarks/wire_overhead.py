@@ -24,7 +24,7 @@ from acs_gym.session import Session
 from acs_gym.task import make_task
 from leaderboard.agents.analytic import AnalyticSimulator
 from leaderboard.wire.command import LOG
-from leaderboard.wire.isolation.probe import probe
+from leaderboard.wire.isolation.levels import Subprocess
 from leaderboard.wire.stdio import StdioAgent
 
 SDK = Path(__file__).parents[1] / "examples" / "third_party"
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    isolation = probe()
+    isolation = Subprocess().record()
     rows = []
     print("| task | designs a call | stdio (ms) | 90 % below | in process (ms) | overhead (ms) |")
     print("|---|---|---|---|---|---|")

@@ -1,6 +1,6 @@
 """Lets any agent spend the same simulation budget on the same tasks, and compares them.
 
-    run.py report.py verify.py export.py merge.py submission.py check_agent.py
+    run.py size.py report.py verify.py export.py merge.py submission.py check_agent.py
                      the commands: options in, words out; `python -m leaderboard.run` and so on
     contract.py      what an agent is
     suites.py        named sets of tasks
@@ -16,6 +16,7 @@ and the rooms, none of which knows those below it:
     board/           numbers from cells: ranks, intervals, curves, comparisons
     reporting/       a board as a page, a table, JSON, CSV
     running/         many cells: which, where, how far they are
+    sizing/          one circuit sized for its owner
 
     import leaderboard
 

@@ -15,6 +15,7 @@ Optional attributes, looked at once before the run:
              work on it, with the reason
     deterministic  True where the same answers always lead to the same designs: such an agent of this
              package is asked again by `leaderboard.verify`
+    ended    after the run, why it ended, in words: the message of a cell in which nothing was simulated
     track    `score` when the agent looks at the score alone; `metrics`, the default, otherwise
 """
 
@@ -28,8 +29,10 @@ from typing import Any, Protocol, runtime_checkable
 from acs_gym.session import Session
 from acs_gym.task import Task
 from leaderboard.errors import LeaderboardError
+from leaderboard.wire.isolation.levels import Inprocess
 
 TRACKS = ("score", "metrics")
+_LONGEST_MESSAGE = 4000
 
 
 @runtime_checkable
@@ -59,7 +62,7 @@ def agent_config(agent: Agent) -> Mapping[str, Any]:
 def agent_isolation(agent: Agent) -> Mapping[str, Any]:
     """What keeps the agent apart from the harness: `level`, and what was found to hold."""
     record = getattr(agent, "isolation_record", None)
-    return dict(record()) if callable(record) else {"level": "inprocess"}
+    return dict(record()) if callable(record) else Inprocess().record()
 
 
 def check_task(agent: Agent, task: Task) -> None:
@@ -76,6 +79,12 @@ def offer_folder(agent: Agent, folder: Path) -> None:
     if callable(keep := getattr(agent, "keep_files_in", None)):
         folder.mkdir(parents=True, exist_ok=True)
         keep(folder)
+
+
+def agent_ended(agent: Agent) -> str:
+    """Why the agent's run ended, in its own words and shortened; empty where it says nothing."""
+    ended = getattr(agent, "ended", "")
+    return ended[:_LONGEST_MESSAGE] if isinstance(ended, str) else ""
 
 
 def agent_track(agent: Agent) -> str:

@@ -28,6 +28,11 @@ def main(
         print(text)
     for text in merged.left_out:
         print(f"left out: {text}", file=sys.stderr)
+    if merged.unsigned:
+        print(
+            f"{len(merged.unsigned)} cells are not verified here, and are shown without a rank: "
+            f"python -m leaderboard.verify {out}"
+        )
     print(f"{len(merged.cells)} cells in {out}")
     raise typer.Exit(EXIT_LEFT_OUT if merged.left_out else 0)
 

@@ -225,7 +225,9 @@ def _run(request: Request, as_json: bool) -> int:
         try:
             run.carry_out(partial(_progress, progress, run))
         except KeyboardInterrupt:
-            command = shlex.join(["python", "-m", "leaderboard.run", *sys.argv[1:]])
+            named = Path(sys.argv[0]).name == "acs-gym"  # `acs-gym run ...`
+            start = ["acs-gym"] if named else ["python", "-m", "leaderboard.run"]
+            command = shlex.join([*start, *sys.argv[1:]])
             _say(
                 progress,
                 f"interrupted: {len(run.done)} of {len(run.cells)} cells are done; "
@@ -291,10 +293,11 @@ def _show(run: Run, as_json: bool, console: Console) -> int:
 def _ending(cell: PlannedCell, store: Store) -> str:
     """What went wrong in a finished cell, in its own last words; empty where nothing did."""
     result = store.result(cell.key)
-    if result.status is CellStatus.COMPLETE:
+    complete = result.status is CellStatus.COMPLETE
+    if complete and (result.usage.simulations or not result.message):
         return ""
     spec, last = result.spec, (result.message.strip().splitlines() or ["no reason given"])[-1]
-    status = str(result.status).replace("_", " ")
+    status = "no design" if complete else str(result.status).replace("_", " ")
     return printable(f"{status}: {spec.agent} on {spec.task}, seed {spec.repetition}: {last}")
 
 

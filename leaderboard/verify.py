@@ -29,6 +29,12 @@ def main(
     all_designs: Annotated[
         bool, typer.Option("--all-designs", help="Simulate every design, not the winners alone.")
     ] = False,
+    no_replay: Annotated[
+        bool,
+        typer.Option(
+            "--no-replay", help="Do not ask this package's agents again for their designs."
+        ),
+    ] = False,
     robust: Annotated[
         bool,
         typer.Option(
@@ -56,7 +62,9 @@ def main(
     try:
         if not runs.is_dir():
             raise LeaderboardError(f"no folder {runs}; give the --out of leaderboard.run")
-        how = Thoroughness(all_designs, robust, read_salt(salt_file), second_simulator)
+        how = Thoroughness(
+            all_designs, robust, read_salt(salt_file), second_simulator, replay=not no_replay
+        )
         reports = list(verify_runs(Store(runs), how, jobs))
     except LeaderboardError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -69,7 +69,7 @@ class TlgrpoAgent:
         import torch
 
         from tlgrpo.domains import build_domain
-        from tlgrpo.domains.circuits import LEVELS, circuit_problem, outcome_of, read_design
+        from tlgrpo.domains.circuits import LEVELS, circuit_problem, reaction_to, read_design
         from tlgrpo.domains.levels import write_assignments
         from tlgrpo.evaluate import trained_policy
         from tlgrpo.samplers.hf import HfSampler
@@ -113,7 +113,7 @@ class TlgrpoAgent:
                     design = read_design(session.task, text)
                 assert design is not None
                 evaluation = session.simulate(design)
-                outcome = outcome_of(session.task, evaluation)
+                reaction = reaction_to(session.task, evaluation)
                 if evaluation.feasible or not session.remaining:
                     return
-                history += [*ids, *continued(codec, ids, outcome.observation)]
+                history += [*ids, *continued(codec, ids, reaction.observation)]

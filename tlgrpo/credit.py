@@ -40,7 +40,7 @@ def _by_turn(episodes: Sequence[Episode], config: TrainConfig) -> GroupStatistic
         for nodes in episode.turns:
             for node in nodes:
                 node.reward = turn_reward(
-                    node.outcome.score,
+                    node.reaction.score,
                     node.best_before,
                     config.turn_reward,
                     bonus=config.solved_bonus,
@@ -50,7 +50,7 @@ def _by_turn(episodes: Sequence[Episode], config: TrainConfig) -> GroupStatistic
             for node, advantage in zip(nodes, found, strict=True):
                 node.advantage = float(advantage)
             spreads.append(float(np.std(rewards)))
-            idle += all(n.outcome.score <= n.best_before for n in nodes)
+            idle += all(n.reaction.score <= n.best_before for n in nodes)
     return _statistics(spreads, idle)
 
 
@@ -63,7 +63,7 @@ def _by_trajectory(episodes: Sequence[Episode], config: TrainConfig) -> GroupSta
             raise ValueError("the episodes of a group are of different problems")
         rewards = [
             episode_reward(
-                [n.outcome.score for n in e.main_line],
+                [n.reaction.score for n in e.main_line],
                 config.episode_reward,
                 bonus=config.solved_bonus,
             )

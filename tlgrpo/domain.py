@@ -2,7 +2,7 @@
 circuits.
 
 A domain gives problems, each fixed for an episode. A turn is a text (the action) and what came of
-it (the outcome). A state is a value, so branching from one is free: several actions may be tried
+it (the reaction). A state is a value, so branching from one is free: several actions may be tried
 from the same history, and nothing has to be restored.
 """
 
@@ -18,7 +18,7 @@ Split = Literal["train", "held-out"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Reaction:
     """What one action came to.
 
     Attributes:
@@ -52,20 +52,20 @@ class State:
     """A moment of an episode: the problem and the turns so far."""
 
     problem: Problem
-    turns: tuple[tuple[str, Outcome], ...] = ()
+    turns: tuple[tuple[str, Reaction], ...] = ()
 
     @property
     def best(self) -> float:
         """The best score so far; 0 before any turn."""
-        return max((outcome.score for _, outcome in self.turns), default=0.0)
+        return max((reaction.score for _, reaction in self.turns), default=0.0)
 
     @property
     def solved(self) -> bool:
-        return any(outcome.solved for _, outcome in self.turns)
+        return any(reaction.solved for _, reaction in self.turns)
 
-    def after(self, action: str, outcome: Outcome) -> State:
+    def after(self, action: str, reaction: Reaction) -> State:
         """The state one turn later."""
-        return State(self.problem, (*self.turns, (action, outcome)))
+        return State(self.problem, (*self.turns, (action, reaction)))
 
 
 class Domain(Protocol):
@@ -77,8 +77,8 @@ class Domain(Protocol):
     def problem(self, seed: int, split: Split) -> Problem:
         """The problem of that number; a pure function. The splits share none."""
 
-    def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Outcome]:
-        """What each action comes to in its state, all at once; an outcome is a pure function of the two.
+    def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Reaction]:
+        """What each action comes to in its state, all at once; a reaction is a pure function of the two.
 
         Must not raise for any text."""
 

@@ -71,7 +71,7 @@ def summarise(episodes: Sequence[Episode], turns: int) -> Evaluated:
     """What finished episodes reached; one that ended early keeps its best."""
     curves = []
     for episode in episodes:
-        scores = [n.outcome.score for n in episode.main_line]
+        scores = [n.reaction.score for n in episode.main_line]
         best = np.maximum.accumulate(np.pad(scores, (0, turns - len(scores)), mode="edge"))
         curves.append(best)
     solved = [len(e.turns) for e in episodes if e.solved]
@@ -82,7 +82,7 @@ def summarise(episodes: Sequence[Episode], turns: int) -> Evaluated:
         best_at=tuple(float(x) for x in np.mean(curves, axis=0)),
         success=len(solved) / len(episodes),
         turns_to_solve=float(np.mean(solved)) if solved else None,
-        invalid=sum(not n.outcome.valid for n in nodes) / len(nodes),
+        invalid=sum(not n.reaction.valid for n in nodes) / len(nodes),
         scores=tuple(float(c[-1]) for c in curves),
     )
 

@@ -189,10 +189,10 @@ def _numbers(
     count = len(nodes)
     values: Mapping[str, float] = {
         "best_of_episode": float(np.mean([e.best for e in episodes])),
-        "first_turn": float(np.mean([n.outcome.score for e in episodes for n in e.turns[0]])),
+        "first_turn": float(np.mean([n.reaction.score for e in episodes for n in e.turns[0]])),
         "solved": float(np.mean([e.solved for e in episodes])),
-        "invalid_share": sum(not n.outcome.valid for n in nodes) / count,
-        "failed_share": sum(n.outcome.valid and n.outcome.score == 0 for n in nodes) / count,
+        "invalid_share": sum(not n.reaction.valid for n in nodes) / count,
+        "failed_share": sum(n.reaction.valid and n.reaction.score == 0 for n in nodes) / count,
         "dead_groups": groups.dead,
         "idle_groups": groups.idle,
         "reward_spread": groups.spread,

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from tlgrpo.domain import Domain, Outcome, Problem, State
+from tlgrpo.domain import Domain, Problem, Reaction, State
 from tlgrpo.samplers.base import Sampled, Sampler
 from tlgrpo.tokens import Codec, continued
 from tlgrpo.tree import Episode, Node
@@ -87,7 +87,7 @@ class _Wave:
         self.alive = list(episodes)
         self._sampled: list[list[Sampled]] = []
         self._texts: list[list[str]] = []
-        self._answer: Future[list[Outcome]] | None = None
+        self._answer: Future[list[Reaction]] | None = None
 
     def sample(self, sampler: Sampler, simulator: ThreadPoolExecutor) -> None:
         """Sample a turn of every episode that goes on, and have it simulated."""
@@ -105,21 +105,21 @@ class _Wave:
         """Put the simulated turn into the trees."""
         if self._answer is None:
             return
-        outcomes = iter(self._answer.result())
+        reactions = iter(self._answer.result())
         self._answer = None
         for episode, sampled, texts in zip(self.alive, self._sampled, self._texts, strict=True):
             best = episode.state.best
             group, turn = self.next_group(), len(episode.turns)
             nodes = [
-                Node(turn, group, s.ids, s.log_probs, text, next(outcomes), best)
+                Node(turn, group, s.ids, s.log_probs, text, next(reactions), best)
                 for s, text in zip(sampled, texts, strict=True)
             ]
             chosen = nodes[_choice(nodes, plan, rng)]
             chosen.on_main_line = True
             episode.turns.append(nodes)
             ends = len(episode.turns) == plan.turns
-            if not ends and not (plan.stop_when_solved and chosen.outcome.solved):
-                observation = continued(self.codec, chosen.ids, chosen.outcome.observation)
+            if not ends and not (plan.stop_when_solved and chosen.reaction.solved):
+                observation = continued(self.codec, chosen.ids, chosen.reaction.observation)
                 episode.observations.append(tuple(observation))
         self.alive = [e for e in self.alive if len(e.observations) == len(e.turns)]
 
@@ -128,7 +128,7 @@ def _choice(nodes: Sequence[Node], plan: Plan, rng: np.random.Generator) -> int:
     if len(nodes) == 1:
         return 0
     if plan.continuation == "best":
-        return max(range(len(nodes)), key=lambda k: nodes[k].outcome.score)
+        return max(range(len(nodes)), key=lambda k: nodes[k].reaction.score)
     return int(rng.integers(len(nodes)))
 
 

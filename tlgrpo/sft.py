@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tlgrpo.config import SftConfig
-from tlgrpo.domain import Domain, Outcome, Problem, State
+from tlgrpo.domain import Domain, Problem, Reaction, State
 from tlgrpo.learner import token_log_probs
 from tlgrpo.packing import collate, micro_batches, pack
 from tlgrpo.policy import Policy
@@ -54,7 +54,7 @@ def _together(
     turns: int,
     rng: np.random.Generator,
 ) -> list[Episode]:
-    tried: list[list[tuple[str, Outcome]]] = [[] for _ in problems]
+    tried: list[list[tuple[str, Reaction]]] = [[] for _ in problems]
     for step in range(turns * _CANDIDATES):
         actions = []
         for problem, known in zip(problems, tried, strict=True):
@@ -64,34 +64,34 @@ def _together(
             else:
                 actions.append(domain.vary(problem, max(good)[1], rng))
         states = [State(p) for p in problems]
-        outcomes = domain.evaluate(list(zip(states, actions, strict=True)))
-        for known, action, outcome in zip(tried, actions, outcomes, strict=True):
-            known.append((action, outcome))
+        reactions = domain.evaluate(list(zip(states, actions, strict=True)))
+        for known, action, reaction in zip(tried, actions, reactions, strict=True):
+            known.append((action, reaction))
     chosen = [sorted(known, key=lambda t: t[1].score)[-turns:] for known in tried]
     states = [State(p) for p in problems]
     for turn in range(turns):
         # Once more, after the turns before it: what is observed may tell of them.
         actions = [turns_of[turn][0] for turns_of in chosen]
-        outcomes = domain.evaluate(list(zip(states, actions, strict=True)))
-        triples = zip(states, actions, outcomes, strict=True)
-        states = [state.after(action, outcome) for state, action, outcome in triples]
+        reactions = domain.evaluate(list(zip(states, actions, strict=True)))
+        triples = zip(states, actions, reactions, strict=True)
+        states = [state.after(action, reaction) for state, action, reaction in triples]
     return [_episode(policy, state.problem, state.turns) for state in states]
 
 
-def _episode(policy: Policy, problem: Problem, turns: Sequence[tuple[str, Outcome]]) -> Episode:
+def _episode(policy: Policy, problem: Problem, turns: Sequence[tuple[str, Reaction]]) -> Episode:
     """A demonstration as a tree of one line. The one place where an action's text becomes ids: nobody
     sampled it."""
     codec = policy.codec
     episode = Episode(problem, tuple(codec.prompt(problem.prompt)))
     best = 0.0
-    for number, (text, outcome) in enumerate(turns):
+    for number, (text, reaction) in enumerate(turns):
         ids = (*written(policy, text), codec.end)
         episode.turns.append(
-            [Node(number, number, ids, (0.0,) * len(ids), text, outcome, best, on_main_line=True)]
+            [Node(number, number, ids, (0.0,) * len(ids), text, reaction, best, on_main_line=True)]
         )
-        best = max(best, outcome.score)
+        best = max(best, reaction.score)
         if number + 1 < len(turns):
-            episode.observations.append(tuple(codec.observation(outcome.observation)))
+            episode.observations.append(tuple(codec.observation(reaction.observation)))
     return episode
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tlgrpo.domain import Outcome, Problem, State
+from tlgrpo.domain import Problem, Reaction, State
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Node:
     ids: tuple[int, ...]
     log_probs: tuple[float, ...]
     text: str
-    outcome: Outcome
+    reaction: Reaction
     best_before: float
     on_main_line: bool = False
     reward: float = 0.0
@@ -79,7 +79,7 @@ class Episode:
     def state(self) -> State:
         found = State(self.problem)
         for node in self.main_line:
-            found = found.after(node.text, node.outcome)
+            found = found.after(node.text, node.reaction)
         return found
 
     @property
@@ -90,11 +90,11 @@ class Episode:
     @property
     def best(self) -> float:
         """The best score of the main line: what the episode found."""
-        return max((n.outcome.score for n in self.main_line), default=0.0)
+        return max((n.reaction.score for n in self.main_line), default=0.0)
 
     @property
     def solved(self) -> bool:
-        return any(n.outcome.solved for n in self.main_line)
+        return any(n.reaction.solved for n in self.main_line)
 
 
 def history_before(episode: Episode, turn: int) -> list[int]:
@@ -121,7 +121,7 @@ def load_episodes(path: Path) -> list[Episode]:
 def _episode(data: dict) -> Episode:  # type: ignore[type-arg]
     def node(raw: dict) -> Node:  # type: ignore[type-arg]
         tuples = {"ids": tuple(raw["ids"]), "log_probs": tuple(raw["log_probs"])}
-        return Node(**(raw | tuples | {"outcome": Outcome(**raw["outcome"])}))
+        return Node(**(raw | tuples | {"reaction": Reaction(**raw["reaction"])}))
 
     return Episode(
         problem=Problem(**data["problem"]),

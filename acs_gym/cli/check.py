@@ -229,14 +229,14 @@ def _print_opinion(opinion: Opinion) -> None:
 
     rows = [
         (
-            "✓" if row.agrees else "✗",
-            row.metric,
-            format_si(row.ngspice, row.unit, 6),
-            format_si(row.vacask, row.unit, 6),
-            format_si(row.difference, row.unit, 2),
-            format_si(row.allowed, row.unit, 2),
+            "✓" if metric.agrees else "✗",
+            metric.metric,
+            format_si(metric.ngspice, metric.unit, 6),
+            format_si(metric.vacask, metric.unit, 6),
+            format_si(metric.difference, metric.unit, 2),
+            format_si(metric.allowed, metric.unit, 2),
         )
-        for row in opinion.rows
+        for metric in opinion.metrics
     ]
     print_table("", ("", "metric", ">ngspice", ">VACASK", ">difference", ">allowed"), rows)
 

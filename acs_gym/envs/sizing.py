@@ -17,7 +17,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
-from acs_gym.envs.door import Door
+from acs_gym.envs.env_session import EnvSession
 from acs_gym.envs.episode import Episode, Rules
 from acs_gym.envs.observation import Observation
 from acs_gym.envs.render import MODES, check_mode, frames
@@ -94,7 +94,7 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         check_mode(render_mode)
         self.render_mode = render_mode
         self._rules = Rules.of(task, pdk, tier, specs, max_turns, stop_when_feasible)
-        self._door = Door(self._rules.task, session, budget, workers)
+        self._env_session = EnvSession(self._rules.task, session, budget, workers)
         self._episode: Episode | None = None
         self.action_space = self._rules.action_space()
         self.observation_space = self._rules.observation_space()
@@ -111,8 +111,8 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     @property
     def session(self) -> Session:
-        """The door this environment simulates through."""
-        return self._door.session
+        """The metered door this environment simulates through."""
+        return self._env_session.session
 
     @property
     def max_turns(self) -> int:
@@ -143,7 +143,7 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         unit); with sampled targets, those of the draw. Raises ValueError for an unknown option,
         InvalidSpec for a target that makes no sense.
         """
-        self._door.check_open()
+        self._env_session.check_open()
         asked = self._rules.asked(options)
         super().reset(seed=seed)
         return self._go_on_with(self._rules.begin(self.np_random, asked))
@@ -154,12 +154,12 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         Raises ValueError for an action that is none, ResetNeeded outside an episode, and
         BudgetExhausted, when there was no budget to begin the turn with; none of them costs any.
         """
-        self._door.check_open()
+        self._env_session.check_open()
         episode = self._started("the first step()")
         if episode.done:
             raise ResetNeeded("this episode is over; call reset() or restore() before step()")
-        [evaluation] = self._door.simulate([self._rules.design(action)])
-        remaining = self._door.remaining
+        [evaluation] = self._env_session.simulate([self._rules.design(action)])
+        remaining = self._env_session.remaining
         self._episode = episode = episode.after(evaluation, budget_left=remaining >= 1)
         return (
             episode.observation(),
@@ -181,11 +181,11 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
                 "'rgb_array'"
             )
             return None
-        return frames(self.render_mode, [self._started("render()")], self._door.waveforms)[0]
+        return frames(self.render_mode, [self._started("render()")], self._env_session.waveforms)[0]
 
     def close(self) -> None:
         """No more turns. Safe to call twice; a session that was handed in stays open."""
-        self._door.close()
+        self._env_session.close()
         super().close()
 
     # --- branching ------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         belongs to the agent and is left alone. Raises InvalidState, changing nothing, for a state
         of another task or another kind of episode.
         """
-        self._door.check_open()
+        self._env_session.check_open()
         episode = self._rules.resume(state)
         self.np_random = rng_from_text(state.rng)
         return self._go_on_with(episode)
@@ -211,7 +211,7 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SizingEnv:
         """A twin in this process; a budget is one meter for both."""
-        copy.deepcopy(self._door, memo)
+        copy.deepcopy(self._env_session, memo)
         # Frozen, and nothing of theirs is ever handed out: the twins can share them.
         memo[id(self._rules)], memo[id(self._episode)] = self._rules, self._episode
         twin = type(self).__new__(type(self))
@@ -236,6 +236,6 @@ class SizingEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def _go_on_with(self, episode: Episode) -> tuple[Observation, dict[str, Any]]:
         if episode.past or (self._episode is not None and self._episode.past):
-            self._door.forget()
+            self._env_session.forget()
         self._episode = episode
-        return episode.observation(), episode.info(self._door.remaining)
+        return episode.observation(), episode.info(self._env_session.remaining)

@@ -18,7 +18,7 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 from numpy.typing import NDArray
 
 from acs_gym.design import Design
-from acs_gym.envs.door import Door
+from acs_gym.envs.env_session import EnvSession
 from acs_gym.envs.episode import Episode, Rules
 from acs_gym.envs.observation import Observation
 from acs_gym.envs.render import check_mode, frames
@@ -87,7 +87,7 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
         self._mode = _autoreset_mode(autoreset_mode)
         self._rules = Rules.of(task, pdk, tier, specs, max_turns, stop_when_feasible)
         workers = available_cores() if workers is None else workers
-        self._door = Door(self._rules.task, session, budget, workers)
+        self._env_session = EnvSession(self._rules.task, session, budget, workers)
         self._episodes: list[Episode] | None = None
         self._seeded: list[_Seeded] = [np_random() for _ in range(num_envs)]
         self.num_envs = num_envs
@@ -105,8 +105,8 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
 
     @property
     def session(self) -> Session:
-        """The door that every sub-environment simulates through."""
-        return self._door.session
+        """The metered door that every sub-environment simulates through."""
+        return self._env_session.session
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -139,7 +139,7 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
         a target that makes no sense, ResetNeeded for a mask before the first reset; nothing is
         changed then.
         """
-        self._door.check_open()
+        self._env_session.check_open()
         asked = self._rules.asked(options, ("specs", "reset_mask"))
         mask = self._mask((options or {}).get("reset_mask"))
         seeds = self._seeds(seed)
@@ -148,7 +148,7 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
             for old, given, starts in zip(self._seeded, seeds, mask, strict=True)
         ]
         if mask.all():
-            self._door.forget()
+            self._env_session.forget()
         else:
             self._started("a reset with a reset_mask")
         self._seeded = seeded
@@ -167,7 +167,7 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
         episode, and BudgetExhausted when the batch does not fit; none of them costs any or changes
         anything.
         """
-        self._door.check_open()
+        self._env_session.check_open()
         episodes = list(self._started("the first step()"))
         over = [i for i, episode in enumerate(episodes) if episode.done]
         if over and self._mode is not AutoresetMode.NEXT_STEP:
@@ -177,8 +177,8 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
             )
         designs = self._designs(actions, skip=over)
         self._forget_what_is_long_over()
-        evaluations = self._door.simulate(list(designs.values())) if designs else []
-        remaining = self._door.remaining
+        evaluations = self._env_session.simulate(list(designs.values())) if designs else []
+        remaining = self._env_session.remaining
         infos: dict[str, Any] = {}
         rewards = np.zeros(self.num_envs)
         terminated, truncated = np.zeros((2, self.num_envs), dtype=np.bool_)
@@ -204,11 +204,13 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
                 "'rgb_array'"
             )
             return None
-        return tuple(frames(self.render_mode, self._started("render()"), self._door.waveforms))
+        return tuple(
+            frames(self.render_mode, self._started("render()"), self._env_session.waveforms)
+        )
 
     def close_extras(self, **kwargs: Any) -> None:
         """No more turns; a session that was handed in stays open. (`close` is safe to repeat.)"""
-        self._door.close()
+        self._env_session.close()
 
     # --- branching ------------------------------------------------------------------------------
 
@@ -227,7 +229,7 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
         reset, as the autoreset mode says. Raises InvalidState, changing nothing, naming the
         sub-environment whose state does not belong to it.
         """
-        self._door.check_open()
+        self._env_session.check_open()
         if not isinstance(states, (list, tuple)) or len(states) != self.num_envs:
             given = f"{len(states)}" if isinstance(states, (list, tuple)) else type(states).__name__
             raise InvalidState(f"restore takes a list of {self.num_envs} EnvState, got {given}")
@@ -268,7 +270,7 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
     def _forget_what_is_long_over(self) -> None:
         """Training takes millions of turns; a session should not remember them all."""
         if len(self.session.history) >= self.num_envs * self._rules.max_turns:
-            self._door.forget()
+            self._env_session.forget()
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
         if seed is None:
@@ -301,7 +303,7 @@ class SizingVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]])
     ) -> tuple[Observation, dict[str, Any]]:
         """Observations of all; infos of those `which`, added to `infos` as Gymnasium batches them."""
         self._episodes = episodes
-        remaining, infos = self._door.remaining, infos or {}
+        remaining, infos = self._env_session.remaining, infos or {}
         for i, episode in enumerate(episodes):
             if which is None or which[i]:
                 infos = self._add_info(infos, episode.info(remaining), i)

@@ -1,4 +1,4 @@
-"""Doors of other people's libraries: a task as a problem of theirs, one short module a library.
+"""Other people's libraries: a task as a problem of theirs, one short module a library.
 
     optuna.py     an objective for `study.optimize`
     optunahub.py  the same as a benchmark problem of OptunaHub

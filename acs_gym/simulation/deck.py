@@ -164,15 +164,24 @@ def _deck(
     )
 
 
-def _area(circuit: Circuit, devices: Mapping[str, Device]) -> Expression:
-    """The areas of all devices as one formula over the design."""
-    terms = ["0"]
+def device_areas(circuit: Circuit, pdk: Pdk) -> dict[str, Expression]:
+    """Name of each device -> its area, m², as a formula over the design. Raises CircuitError."""
+    return _areas(circuit, _devices(circuit, pdk, "tt"))
+
+
+def _areas(circuit: Circuit, devices: Mapping[str, Device]) -> dict[str, Expression]:
+    areas = {}
     for primitive in circuit.dut.primitives:
         if primitive.kind in devices:
             device = devices[primitive.kind]
             own = device.parameters(primitive.parameters)
-            terms.append(device.area.substitute(own).text)
-    return Expression("+".join(terms))
+            areas[primitive.name] = device.area.substitute(own)
+    return areas
+
+
+def _area(circuit: Circuit, devices: Mapping[str, Device]) -> Expression:
+    """The areas of all devices as one formula over the design."""
+    return Expression("+".join(["0", *(e.text for e in _areas(circuit, devices).values())]))
 
 
 def _bias_lines(primitive: Primitive, scope: Mapping[str, float]) -> list[str]:

@@ -40,6 +40,8 @@ _VOLTAGE = re.compile(r"v\(([a-z0-9_.]+)\)\s*=\s*(\{[^{}]*\}|[a-z0-9.+-]+)", re.
 _SUBSTITUTION = re.compile(r"`|\$(?=\S)")
 # Of a line with its continuations, and of the problems of one file; beyond it nobody wrote them by hand.
 _LONGEST_LINE, _MOST_PROBLEMS = 20_000, 100
+# A schematic has some kilobytes; the parasitics that a layout adds have megabytes.
+_LONGEST_NETLIST = 5_000_000
 _COMMENTED_COMMAND = re.compile(r";\s*(shell|system|exec)\b", re.I)
 
 # Why the best known of what is not in the dialect is not. Only the message depends on this list.
@@ -269,7 +271,7 @@ def _refused(where: str, message: str) -> NetlistError:
 def _logical_lines(path: Path, found: _Problems) -> list[tuple[str, str]]:
     """(file:line, text) with comments dropped and `+` continuations joined."""
     try:
-        text = read_text(path)
+        text = read_text(path, _LONGEST_NETLIST)
     except Unreadable as error:
         raise NetlistError(unreadable(path.name, error)) from None
     lines: list[tuple[str, str]] = []

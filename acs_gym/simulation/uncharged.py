@@ -14,12 +14,13 @@ def simulate_uncharged(jobs: Sequence[Job], simulator: Simulator | None = None) 
     This is the only way to the simulator without a `Session`. Who takes it, and why it is not charged:
 
     * `Session.operating_points`: more of a design that this session was charged for.
-    * `render` of an environment (`acs_gym.envs.door`): waveforms of designs that were paid for, to be
-      drawn.
+    * `render` of an environment (`acs_gym.envs.env_session`): waveforms of designs that were paid for, to
+      be drawn.
     * `acs-gym plot` and the circuits' pages (`docs.circuit_pages`): a picture of one sizing for a person,
       in which no optimiser takes part.
     * `acs_gym.difficulty` (`acs-gym check`) and `benchmarks.references`: they measure a task before
       anybody is given it; what they find is published with it.
+    * `acs_gym.sensitivity` and `acs-gym size`: what is said of a design to its owner, after the run.
     * `acs-gym doctor`: whether the installation gives the numbers it should.
     * `acs_gym.vacask.opinion`: the same design in a second simulator, after the run.
     * `leaderboard.verify --robust`: a winner at perturbed conditions, after the agent has ended.

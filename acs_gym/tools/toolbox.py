@@ -22,7 +22,13 @@ from acs_gym.tools.answers import (
     transistor_text,
 )
 from acs_gym.tools.definitions import FINISH, HISTORY, OPERATING_POINT, SIMULATE, definitions
-from acs_gym.tools.reading import middle, quoted, read_designs
+from acs_gym.tools.reading import (
+    middle,
+    quoted,
+    read_designs,
+    read_quoted_designs,
+    readings_of,
+)
 from acs_gym.wording import did_you_mean
 
 
@@ -36,6 +42,7 @@ class ToolAnswer:
         finished: the model says that it is done.
         refusal: why the call could not be carried out; empty when it was.
         over_budget: it was refused because it asked for more than remains.
+        readings: what was taken otherwise than it was written, in words; not told to the model.
     """
 
     text: str
@@ -43,6 +50,7 @@ class ToolAnswer:
     finished: bool = False
     refusal: str = ""
     over_budget: bool = False
+    readings: tuple[str, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -70,6 +78,11 @@ class Toolbox:
             HISTORY: self._history,
             FINISH: self._finish,
         }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the tools."""
+        return tuple(self._tools)
 
     def call(self, name: str, arguments: object) -> ToolAnswer:
         """Carry out a call. `arguments` is what the model gave, of any kind; never raises for it.
@@ -101,6 +114,7 @@ class Toolbox:
         if designs is None:
             # Many a model gives the parameters of one design without the list around it.
             designs = [arguments]
+        designs, readings = read_quoted_designs(designs)
         if isinstance(designs, Mapping):
             designs = [designs]
         if not isinstance(designs, Sequence) or isinstance(designs, str) or not designs:
@@ -131,7 +145,8 @@ class Toolbox:
             "best": {"design": best + 1, "score": rounded(history[best].score)},
             "simulations_left": count(self.session.remaining),
         }
-        return ToolAnswer(json_text(answer), tuple(evaluations))
+        readings += tuple(said for design in designs for said in readings_of(self.task, design))
+        return ToolAnswer(json_text(answer), tuple(evaluations), readings=readings)
 
     def _operating_point(self, arguments: Mapping[str, Any]) -> ToolAnswer:
         simulated = len(self.session.history)

@@ -12,14 +12,14 @@ process, never imported or linked. See docs/second-simulator.md.
     transistor.py  one transistor as a program, for the noise that docs/noise.md is about
 """
 
-from acs_gym.vacask.compare import Row, Tolerance
+from acs_gym.vacask.compare import ComparedMetric, Tolerance
 from acs_gym.vacask.opinion import Opinion, second_opinions
 from acs_gym.vacask.process import VacaskNotFound, find_vacask
 from acs_gym.vacask.simulate import simulate
 
 __all__ = [
+    "ComparedMetric",
     "Opinion",
-    "Row",
     "Tolerance",
     "VacaskNotFound",
     "find_vacask",

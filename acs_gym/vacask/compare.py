@@ -57,7 +57,7 @@ OTHERWISE = Tolerance(relative=0.01)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparedMetric:
     """One metric in both simulators, in SI units; NaN where it cannot be measured."""
 
     metric: str
@@ -84,15 +84,15 @@ def compare(
     units: Mapping[str, str],
     ngspice: Mapping[str, float],
     vacask: Mapping[str, float],
-) -> tuple[Row, ...]:
-    """A row for each metric of the program, in its order; `units` by metric."""
+) -> tuple[ComparedMetric, ...]:
+    """Each metric of the program compared, in its order; `units` by metric."""
     origin = origins(program)
-    rows: list[Row] = []
+    found: list[ComparedMetric] = []
     for metric in program.metrics:
         name, unit = metric.name, units.get(metric.name, "")
         allowed = allowed_difference(origin[name], unit, ngspice[name])
-        rows.append(Row(name, unit, ngspice[name], vacask[name], allowed))
-    return tuple(rows)
+        found.append(ComparedMetric(name, unit, ngspice[name], vacask[name], allowed))
+    return tuple(found)
 
 
 def allowed_difference(origin: Origin, unit: str, value: float) -> float:

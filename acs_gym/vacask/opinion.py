@@ -20,7 +20,7 @@ from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, Simulator
 from acs_gym.simulation.program import Program
 from acs_gym.simulation.uncharged import simulate_uncharged
-from acs_gym.vacask.compare import Row, compare
+from acs_gym.vacask.compare import ComparedMetric, compare
 from acs_gym.vacask.simulate import simulate
 
 if TYPE_CHECKING:
@@ -32,26 +32,26 @@ _THERMAL = re.compile(r"\btnoimod\s*=\s*[^\s)]+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """One design in both simulators; `rows` are empty where one of them failed."""
+    """One design in both simulators; `metrics` are empty where one of them failed."""
 
     ngspice: Outcome
     vacask: Outcome
-    rows: tuple[Row, ...]
+    metrics: tuple[ComparedMetric, ...]
 
     @property
     def agrees(self) -> bool:
         """Every metric within its tolerance."""
-        return bool(self.rows) and all(row.agrees for row in self.rows)
+        return bool(self.metrics) and all(metric.agrees for metric in self.metrics)
 
     @property
-    def apart(self) -> tuple[Row, ...]:
+    def apart(self) -> tuple[ComparedMetric, ...]:
         """The metrics that are further apart than allowed."""
-        return tuple(row for row in self.rows if not row.agrees)
+        return tuple(metric for metric in self.metrics if not metric.agrees)
 
     @property
     def failure(self) -> str:
         """Why there is nothing to compare; empty where there is."""
-        if self.rows:
+        if self.metrics:
             return ""
         return "; ".join(
             f"{name}: {outcome.status}{': ' if outcome.message else ''}{outcome.message}"
@@ -88,18 +88,22 @@ def comparable(program: Program) -> Program:
 
 
 def _opinion(task: Task, program: Program, ngspice: Outcome, vacask: Outcome) -> Opinion:
-    rows: tuple[Row, ...] = ()
+    metrics: tuple[ComparedMetric, ...] = ()
     if ngspice.status in _MEASURED and vacask.status in _MEASURED:
-        rows = compare(program, task.metric_units, ngspice.metrics, vacask.metrics)
-    return Opinion(ngspice, vacask, rows)
+        metrics = compare(program, task.metric_units, ngspice.metrics, vacask.metrics)
+    return Opinion(ngspice, vacask, metrics)
 
 
-def worst_first(rows: Sequence[Row]) -> list[Row]:
+def worst_first(metrics: Sequence[ComparedMetric]) -> list[ComparedMetric]:
     """By how much of what is allowed is used, the most first."""
 
-    def used(row: Row) -> float:
-        if math.isnan(row.difference):
-            return 0.0 if row.agrees else math.inf
-        return abs(row.difference) / row.allowed if row.allowed else math.inf * bool(row.difference)
+    def used(metric: ComparedMetric) -> float:
+        if math.isnan(metric.difference):
+            return 0.0 if metric.agrees else math.inf
+        return (
+            abs(metric.difference) / metric.allowed
+            if metric.allowed
+            else math.inf * bool(metric.difference)
+        )
 
-    return sorted(rows, key=used, reverse=True)
+    return sorted(metrics, key=used, reverse=True)

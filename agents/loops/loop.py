@@ -45,6 +45,9 @@ class Answer(Protocol):
     @property
     def complaint(self) -> str: ...
 
+    @property
+    def readings(self) -> tuple[str, ...]: ...
+
 
 A = TypeVar("A", bound=Answer)
 
@@ -130,6 +133,7 @@ class Work:
         for attempt in range(self.sizes.repairs + 1):
             reply = self._reply(talk)
             answer = read(reply.text)
+            self.dialogue.remark(answer.readings)
             if answer.usable:
                 self.unusable = 0
                 return answer
@@ -193,6 +197,9 @@ class LoopAgent(ABC, Generic[S]):
         model: another model than the configured server, e.g. a replay.
         transcript: where to write the transcript; the leaderboard sets it through `keep_files_in`.
         sizes: of the loop; None takes its defaults.
+
+    Attributes:
+        ended: why the run ended, after it.
     """
 
     id: ClassVar[str]
@@ -211,6 +218,7 @@ class LoopAgent(ABC, Generic[S]):
         self.sizes: S = self.default_sizes if sizes is None else sizes
         self.model = model
         self.transcript = transcript
+        self.ended = ""
         if model is None:
             self.settings.api_key()
 
@@ -242,7 +250,7 @@ class LoopAgent(ABC, Generic[S]):
                 ended = str(limit)
             if work.stand_ins:
                 ended += f"; not the model's: designs {', '.join(map(str, work.stand_ins))}"
-            dialogue.ended = ended
+            self.ended = dialogue.ended = ended
 
     @abstractmethod
     def _work(self, work: Work) -> str:

@@ -17,8 +17,7 @@ from acs_gym.task import Task
 from acs_gym.tools.answers import design_text, evaluation_text
 from acs_gym.tools.statement import circuit_text, parameters_text, specs_text
 from agents.dialogue import best_so_far
-from agents.model import Message
-from agents.openai_model import estimate_tokens
+from agents.model import Message, estimate_tokens
 from baselines.failures import teaches
 
 # A design with its number in the history, from 1.

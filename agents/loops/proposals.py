@@ -15,8 +15,7 @@ from typing import Any
 
 from acs_gym.design import Design, InvalidDesign
 from acs_gym.task import Task
-from acs_gym.tools.reading import read_design
-from agents.model import read_json
+from acs_gym.tools.reading import read_design, read_json, readings_of
 
 _FENCE = re.compile(r"```\w*\s*(.*?)(?:```|\Z)", re.DOTALL)
 _OPENING = re.compile(r"[\[{]")
@@ -38,10 +37,12 @@ class Proposals:
     Attributes:
         designs: canonical, new and distinct; may be fewer than asked for.
         complaint: what was wrong with the answer, for the model; never empty without designs.
+        readings: what in them was taken otherwise than it was written, in words.
     """
 
     designs: tuple[Design, ...] = ()
     complaint: str = ""
+    readings: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -65,6 +66,7 @@ def read_proposals(
         return Proposals(complaint="the JSON holds no design")
     designs: dict[Key, Design] = {}
     problems: list[str] = []
+    readings: list[str] = []
     for number, candidate in enumerate(candidates[:_MOST_DESIGNS], start=1):
         where = f"design {number} of {len(candidates)}"
         try:
@@ -79,10 +81,11 @@ def read_proposals(
             problems.append(f"{where} repeats an earlier one of the answer")
         else:
             designs[key] = design
+            readings += (f"{where}: {said}" for said in readings_of(task, candidate))
     taken = list(designs.values())[:wanted]
     if len(designs) > wanted:
         problems.append(f"only {wanted} of your {len(designs)} designs could be simulated")
-    return Proposals(tuple(taken), join_problems(problems))
+    return Proposals(tuple(taken), join_problems(problems), tuple(readings))
 
 
 def find_json(text: str) -> tuple[list[Any], str]:

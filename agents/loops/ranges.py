@@ -15,7 +15,8 @@ from acs_gym.design import DesignSpace, InvalidDesign, Parameter
 from acs_gym.evaluation import Evaluation
 from acs_gym.task import Task
 from acs_gym.tools.answers import design_text
-from acs_gym.units import format_si, parse
+from acs_gym.tools.reading import read_value, readings_of
+from acs_gym.units import format_si
 from agents.loops.proposals import find_json, join_problems
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -33,10 +34,12 @@ class Narrowing:
     Attributes:
         ranges: parameter -> (low, high), both of its grid; parameters left out are missing.
         complaint: what was wrong with the answer, for the model; never empty without ranges.
+        readings: what in them was taken otherwise than it was written, in words.
     """
 
     ranges: Ranges = field(default_factory=dict)
     complaint: str = ""
+    readings: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -53,6 +56,7 @@ def read_ranges(task: Task, text: str) -> Narrowing:
     inside = given.get(_WRAPPER)
     given = inside if isinstance(inside, dict) else given
     ranges: dict[str, tuple[float, float]] = {}
+    readings: list[str] = []
     problems = [
         f"unknown parameter {name[:80]!r}; the parameters are {', '.join(task.space.names)}"
         for name in given
@@ -64,9 +68,13 @@ def read_ranges(task: Task, text: str) -> Narrowing:
                 ranges[parameter.name] = _read_range(parameter, given[parameter.name])
             except InvalidDesign as error:
                 problems.append(str(error))
+                continue
+            value = given[parameter.name]
+            bounds = value.values() if isinstance(value, Mapping) else value
+            readings += (said for b in bounds for said in readings_of(task, {parameter.name: b}))
     if not given:
         problems.append("it names no parameter")
-    return Narrowing(ranges, join_problems(problems))
+    return Narrowing(ranges, join_problems(problems), tuple(readings))
 
 
 def narrow(space: DesignSpace, ranges: Ranges) -> DesignSpace:
@@ -122,7 +130,7 @@ def _read_range(parameter: Parameter, value: Any) -> tuple[float, float]:
 
 def _read_bound(parameter: Parameter, value: Any) -> float:
     try:
-        number = parse(value) if isinstance(value, str) else value
+        number = read_value(parameter, value)
     except ValueError as error:
         raise InvalidDesign(f"{parameter.name}: {error}") from None
     try:

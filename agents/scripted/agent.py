@@ -43,6 +43,7 @@ class ScriptedAgent:
     ) -> None:
         self.tool_format: Literal["tools", "text"] = tool_format
         self.transcript = transcript
+        self.ended = ""
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -67,6 +68,7 @@ class ScriptedAgent:
             agent = LlmAgent(settings, transcript=self.transcript)
             agent.id = self.id
             agent.run(session)
+            self.ended = agent.ended
 
 
 def scripted() -> ScriptedAgent:

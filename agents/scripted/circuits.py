@@ -296,60 +296,6 @@ _LDO = Plan(
     },
 )  # fmt: skip
 
-_NMC = Plan(
-    start={
-        "m_tail": "6",
-        "m_sink": "5",
-        "m_second": "4",
-        "m_forward": "8",
-        "i_bias": "0.9*power/vdd/(3+2*m_sink+m_second*(2+m_forward))",
-        "gm_id_pair": "17",
-        "gm_id_load": "13",
-        "gm_id_ncas": "16",
-        "gm_id_sink": "11",
-        "gm_id_turn": "13",
-        "gm_id_driver": "18",
-        "gm_id_bias": "12",
-        "l_pair": "3*l_min",
-        "l_load": "3*l_min",
-        "l_ncas": "3*l_min",
-        "l_sink": "8*l_min",
-        "l_turn": "2*l_min",
-        "l_driver": "2*l_min",
-        "l_bias": "8*l_min",
-        "room_sink": "0.06",
-        "c_m1": "gm_id_pair*i_bias*m_tail/2/(2*3.1416*ugbw*1.05)",
-        "c_m2": "0.25*c_m1",
-    },
-    roles=(
-        Role("pair_p", "i_bias*m_tail/2", "pair"),
-        Role("load_p", "i_bias*(m_sink-m_tail/2)", "load"),
-        Role("second", "i_bias*m_second", "load"),
-        Role("ncas_p", "i_bias*(m_sink-m_tail/2)", "ncas"),
-        Role("sink_p", "i_bias*m_sink", "sink"),
-        Role("turn_o", "i_bias*m_second", "turn"),
-        Role("driver", "i_bias*m_second*m_forward", "driver"),
-        Role("tail", "i_bias*m_tail", "bias", relief=("bias", "pair")),
-    ),
-    shifts=(Shift("nshift", "i_bias", "ncas", "sink_p", "sink"),),
-    effects={
-        "gain": {"gm_id_pair": 0.9, "l_load": 0.9, "l_turn": 0.4, "l_driver": 0.4, "l_bias": 0.3},
-        "ugbw": {"i_bias": 0.9, "m_tail": 0.9, "gm_id_pair": 1.0, "c_m1": -1.0},
-        "pm": {"c_m1": 20.0, "c_m2": 5.0, "m_tail": -20.0, "m_forward": 15.0, "gm_id_pair": -20.0,
-               "gm_id_driver": 10.0, "l_load": -5.0, "l_driver": -4.0},
-        "peaking": {"c_m1": -0.5, "c_m2": -0.2, "m_tail": 0.5, "m_forward": -0.4, "gm_id_pair": 0.5},
-        "slew_rate": {"i_bias": 0.9, "m_tail": 0.9, "c_m1": -0.9},
-        "settling_time": {"i_bias": -0.6, "m_tail": -0.5, "c_m1": 0.4, "m_forward": -0.2},
-        "cmrr": {"gm_id_pair": 0.8, "l_bias": 0.8, "gm_id_bias": 0.6, "l_load": 0.3},
-        "psrr": {"gm_id_pair": 0.8, "l_sink": 0.4, "l_ncas": 0.4, "l_load": 0.3},
-        "noise": {"i_bias": -0.3, "m_tail": -0.3, "gm_id_pair": -0.5, "gm_id_sink": 0.3,
-                  "gm_id_load": 0.2, "l_sink": -0.5, "l_load": -0.2, "l_pair": -0.2, "w_pair": -0.1},
-        "input_range": {"gm_id_pair": 0.3, "gm_id_bias": 0.2},
-        "swing": {"gm_id_driver": 0.1, "gm_id_load": 0.1},
-        "power": {"i_bias": 1.0, "m_forward": 0.6, "m_second": 0.7, "m_tail": 0.1},
-    },
-)  # fmt: skip
-
 # Phase margins of a loop, whose effects its modulus margin shares: a degree is about a hundredth.
 _MARGINS = ("pm", "pm_middle")
 _OF_A_DEGREE = 0.012
@@ -363,7 +309,7 @@ def _with_what_all_are_asked(plan: Plan) -> Plan:
     sizes = [*widths, *(f"w_{part}" for part in parts), *lengths]
     added: dict[str, Mapping[str, float]] = {
         "area": {k: 1.5 / len(sizes) for k in sizes}
-        | {k: 0.4 for k in ("c_comp", "c_m1", "m_pass") if k in plan.start},
+        | {k: 0.4 for k in ("c_comp", "m_pass") if k in plan.start},
     }
     if parts:  # Vdsat falls as gm/Id rises, and everything in the stack has more room.
         added["saturation"] = {f"gm_id_{part}": 0.3 for part in sorted(parts)}
@@ -387,6 +333,5 @@ PLANS: Mapping[str, Plan] = {
         "ACS-OpAmp-v0": _OPAMP,
         "ACS-Comparator-v0": _COMPARATOR,
         "ACS-LDO-v0": _LDO,
-        "ACS-NMC-v0": _NMC,
     }.items()
 }

@@ -15,9 +15,9 @@ from acs_gym.design import Design, InvalidDesign
 from acs_gym.task import Task
 from acs_gym.tools.answers import design_text
 from acs_gym.tools.definitions import OPERATING_POINT, SIMULATE
-from acs_gym.tools.reading import read_design
+from acs_gym.tools.reading import read_design, read_json
 from acs_gym.units import parse
-from agents.model import Message, ToolCall, read_json
+from agents.model import Message, ToolCall
 from agents.text_format import read_calls
 
 Key = tuple[float, ...]

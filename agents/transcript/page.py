@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from acs_gym.evaluation import Status
+from acs_gym.tools.reading import read_json
 from acs_gym.units import format_si
-from agents.model import read_json
 from agents.transcript.records import Simulated
 from agents.transcript.sheet import Sheet, printable
 from agents.transcript.turns import Conversation

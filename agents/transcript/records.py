@@ -2,7 +2,8 @@
 
 `start` (what was asked of whom), then in the order of events `message` (what the agent said to the model,
 tool answers included), `reply` (what the model said, with tokens, cost and timing), `fault` (the model
-could not answer), `evaluation` (a design simulated), and at last `end`.
+could not answer), `note` (what was asked, or read, otherwise than was set or written), `evaluation` (a
+design simulated), and at last `end`.
 """
 
 from __future__ import annotations
@@ -101,6 +102,15 @@ class Fault(_Record):
     message: str
 
 
+class Note(_Record):
+    """Something was not done to the letter: in a `request`, because the server takes it so, or in the
+    `reading` of a call that was not written as the tools say."""
+
+    type: Literal["note"] = "note"
+    kind: Literal["request", "reading"]
+    message: str
+
+
 class Evaluated(TypedDict):
     """What `Evaluation.to_json` gives: SI units, None where there is no number.
 
@@ -151,7 +161,9 @@ class End(_Record):
     seconds: float
 
 
-Record = Annotated[Start | Said | Replied | Fault | Simulated | End, Field(discriminator="type")]
+Record = Annotated[
+    Start | Said | Replied | Fault | Note | Simulated | End, Field(discriminator="type")
+]
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 

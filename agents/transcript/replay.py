@@ -19,6 +19,7 @@ from acs_gym.evaluation import Evaluation, Status
 from acs_gym.pdks import PdkError
 from acs_gym.session import BudgetExhausted, Session
 from acs_gym.task import Task, TaskNotFound, make_task
+from agents import registry
 from agents.config import ConfigError, LlmConfig
 from agents.limits import LimitReached
 from agents.model import Allowance, ContextTooLong, Message, ModelError, Reply, ToolDefinition
@@ -35,14 +36,7 @@ from agents.transcript.records import (
 
 # Who a transcript was written by -> what runs again. None: no model decided anything here, or it did so
 # elsewhere, so that the designs alone can be simulated again.
-AGENTS: Mapping[str, str | None] = {
-    "llm": "agents.llm:LlmAgent",
-    "llm-scripted": "agents.llm:LlmAgent",
-    "opro": "agents.loops.opro:Opro",
-    "ledro": "agents.loops.ledro:Ledro",
-    "ado-llm": "agents.loops.ado_llm:AdoLlm",
-    "mcp": None,
-}
+AGENTS: Mapping[str, str | None] = {**registry.AGENTS, "mcp": None}
 _COMPARED = ("design", "status", "metrics", "margins", "satisfaction", "score", "feasible", "cost",
              "unknown", "spread")  # fmt: skip
 _NO_TASK = (TaskNotFound, PdkError, ValueError)

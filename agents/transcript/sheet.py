@@ -20,6 +20,7 @@ from acs_gym.units import format_si, parse
 from agents.transcript.records import Simulated, Start
 
 _DIGITS = 5
+_LONE_M = re.compile(r"[\d.]\s*m\s*$")
 # C0 and C1 control characters but tab and newline, and halves of surrogate pairs.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -39,7 +40,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Quantity:
     """One quantity of several designs. `spec` is empty where there is none."""
 
     name: str
@@ -75,20 +76,22 @@ class Sheet:
         units |= {m.name: m.unit for m in circuit.file.metric} | {"area": "m^2"}
         return cls(circuit.file.title, units, {s.metric: s for s in specs}, start.specs)
 
-    def design_rows(self, designs: Sequence[Mapping[str, Any]]) -> list[Row]:
-        """One row a parameter. A value may be a number or what a model wrote for one."""
+    def design_quantities(self, designs: Sequence[Mapping[str, Any]]) -> list[Quantity]:
+        """One a parameter. A value may be a number or what a model wrote for one."""
         names = dict.fromkeys(str(name) for design in designs for name in design)
         return [
-            Row(name, tuple(Cell(self._value(name, design.get(name))) for design in designs))
+            Quantity(name, tuple(Cell(self._value(name, design.get(name))) for design in designs))
             for name in names
         ]
 
-    def metric_rows(self, evaluations: Sequence[Simulated]) -> list[Row]:
-        """One row a metric, those with a spec first."""
+    def metric_quantities(self, evaluations: Sequence[Simulated]) -> list[Quantity]:
+        """One a metric, those with a spec first."""
         measured = dict.fromkeys(m for s in evaluations for m in s.evaluation["metrics"])
         names = dict.fromkeys([*(m for m in self.targets if m in measured), *measured])
         return [
-            Row(name, tuple(self._measured(name, s) for s in evaluations), self.spec_text(name))
+            Quantity(
+                name, tuple(self._measured(name, s) for s in evaluations), self.spec_text(name)
+            )
             for name in names
         ]
 
@@ -115,9 +118,13 @@ class Sheet:
             return "–"
         if isinstance(value, str):
             try:
-                value = parse(value)
+                number = parse(value)
             except ValueError:
-                return str(value)
+                return value
+            # Metres or milli, as the parameter's range has it, which is not known here.
+            if self.units.get(name) == "m" and _LONE_M.search(value):
+                return value
+            value = number
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return str(value)
         try:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from agents.transcript.page import COLUMNS, indented, seconds_text
 from agents.transcript.records import Simulated
-from agents.transcript.sheet import Row, Sheet, printable
+from agents.transcript.sheet import Quantity, Sheet, printable
 from agents.transcript.turns import AnsweredCall, Conversation, Turn
 
 # Of an answer in the plain conversation; a history holds again what stands above.
@@ -78,6 +78,8 @@ def _turn(sheet: Sheet, turn: Turn) -> Iterator[RenderableType]:
         yield from _said("System prompt" if said.role == "system" else "Agent", said.content)
     for fault in turn.faults:
         yield _text(f"no reply: {fault.message}", style="yellow")
+    for note in turn.notes:
+        yield _text(f"note: {note}", style="yellow")
     if reply is None:
         return
     if reply.reasoning:
@@ -97,7 +99,7 @@ def _call(sheet: Sheet, call: AnsweredCall) -> Iterator[RenderableType]:
         yield from _designs(sheet, call.evaluations)
         return
     if call.designs:
-        rows = sheet.design_rows(call.designs)
+        rows = sheet.design_quantities(call.designs)
         yield _table("asked for", [f"{k}" for k in range(1, len(call.designs) + 1)], rows, False)
     else:
         yield _quoted(indented(call.arguments))
@@ -125,31 +127,31 @@ def _designs(sheet: Sheet, group: Sequence[Simulated]) -> Iterator[RenderableTyp
     for first in range(0, len(group), COLUMNS):
         some = group[first : first + COLUMNS]
         names = [f"#{s.number}" for s in some]
-        sizes = sheet.design_rows([s.evaluation["design"] for s in some])
+        sizes = sheet.design_quantities([s.evaluation["design"] for s in some])
         yield _table("sizing", names, sizes, False)
         scores = [f"{n} {s.evaluation['score']:.4f}" for n, s in zip(names, some, strict=True)]
-        yield _table("metric", scores, sheet.metric_rows(some), True)
+        yield _table("metric", scores, sheet.metric_quantities(some), True)
         for s in some:
             if s.evaluation["message"]:
                 what = f"{s.evaluation['status']}: {s.evaluation['message']}"
                 yield _text(f"design {s.number}: {what}", style="yellow")
 
 
-def _table(first: str, names: Sequence[str], rows: Sequence[Row], specs: bool) -> Table:
+def _table(first: str, names: Sequence[str], quantities: Sequence[Quantity], specs: bool) -> Table:
     table = Table(header_style="bold")
     table.add_column(first)
     if specs:
         table.add_column("spec")
     for name in names:
         table.add_column(name, justify="right")
-    for row in rows:
+    for quantity in quantities:
         cells = [
             Text(printable(c.text))
             if c.met is None
             else Text(f"{c.text} {'✓' if c.met else '✗'}", style="green" if c.met else "red")
-            for c in row.cells
+            for c in quantity.cells
         ]
-        table.add_row(_text(row.name), *([Text(row.spec)] if specs else []), *cells)
+        table.add_row(_text(quantity.name), *([Text(quantity.spec)] if specs else []), *cells)
     return table
 
 

@@ -13,11 +13,12 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from acs_gym.tools.definitions import SIMULATE
-from agents.model import ToolCall, read_json
+from acs_gym.tools.reading import read_json, read_quoted_designs
+from agents.model import ToolCall, read_arguments
 from agents.text_format import read_calls
-from agents.transcript.records import End, Fault, Record, Replied, Said, Simulated, Start
+from agents.transcript.records import End, Fault, Note, Record, Replied, Said, Simulated, Start
 
-_R = TypeVar("_R", Said, Fault, Simulated)
+_R = TypeVar("_R", Said, Fault, Note, Simulated)
 _ANSWER, _ANSWER_END = "<tool_response>", "</tool_response>"
 
 
@@ -45,8 +46,11 @@ class AnsweredCall:
     @property
     def designs(self) -> list[Mapping[str, Any]]:
         """The designs asked for, as written; empty where none can be read."""
-        arguments = _object(self.arguments)
+        arguments, _ = read_arguments(self.arguments)
+        if not isinstance(arguments, dict):
+            return []
         asked = arguments.get("designs", arguments.get("design", arguments))
+        asked, _ = read_quoted_designs(asked)
         asked = [asked] if isinstance(asked, dict) else asked
         if self.name != SIMULATE or not isinstance(asked, list):
             return []
@@ -69,6 +73,7 @@ class Turn:
         number: from 1.
         prompt: what was said since the turn before, answers to calls left out.
         faults: why the model did not answer at first, or at all.
+        notes: what was asked otherwise than was set, then what was read otherwise than was written.
         reply: None where it did not answer.
         text: of the reply, without calls that stand in it.
         calls: in order.
@@ -80,6 +85,7 @@ class Turn:
     faults: tuple[Fault, ...]
     reply: Replied | None
     text: str = ""
+    notes: tuple[str, ...] = ()
     calls: tuple[AnsweredCall, ...] = ()
     evaluations: tuple[Simulated, ...] = ()
 
@@ -150,7 +156,7 @@ def read_turns(records: Sequence[Record]) -> Conversation:
     assert isinstance(start, Start)
     end = next((r for r in records if isinstance(r, End)), None)
     head, *rest = _split(records[1:])
-    prompt, faults = _of(head, Said), _of(head, Fault)
+    prompt, faults, asked = _of(head, Said), _of(head, Fault), _notes(head, "request")
     turns: list[Turn] = []
     for reply, *events in rest:
         assert isinstance(reply, Replied)
@@ -158,9 +164,10 @@ def read_turns(records: Sequence[Record]) -> Conversation:
         text, calls = _calls(reply)
         answers = [a for message in said for a in _answers(message)]
         answered, left = _assign(calls, answers, _of(events, Simulated))
-        turns.append(Turn(len(turns) + 1, prompt, faults, reply, text, answered, left))
+        notes = asked + _notes(events, "reading")
+        turns.append(Turn(len(turns) + 1, prompt, faults, reply, text, notes, answered, left))
         prompt = tuple(m for m in said if not _answers(m))
-        faults = _of(events, Fault)
+        faults, asked = _of(events, Fault), _notes(events, "request")
     if prompt or faults:
         turns.append(Turn(len(turns) + 1, prompt, faults, None))
     return Conversation(start, _of(head, Simulated), tuple(turns), end)
@@ -178,6 +185,10 @@ def _split(records: Sequence[Record]) -> list[list[Record]]:
 
 def _of(records: Sequence[Record], kind: type[_R]) -> tuple[_R, ...]:
     return tuple(r for r in records if isinstance(r, kind))
+
+
+def _notes(records: Sequence[Record], kind: str) -> tuple[str, ...]:
+    return tuple(note.message for note in _of(records, Note) if note.kind == kind)
 
 
 def _calls(reply: Replied) -> tuple[str, tuple[ToolCall, ...]]:

@@ -6,7 +6,7 @@ packing    loss and gradient of one update on the study's shapes (8 episodes, K 
            and with every action in a padded row of its own; both in parts of as many tokens, for
            several sizes of a part; and the same trees with a prompt as long as one for a chat model.
            In turns, medians; with the largest difference of log-probabilities from the sampler's.
-overlap    whole updates with real simulation, and with the same updates' outcomes from memory:
+overlap    whole updates with real simulation, and with the same updates' reactions from memory:
            what simulation adds where two cores work on both
 """
 
@@ -30,7 +30,7 @@ import torch
 from acs_gym.simulation.pool import WorkerPool
 from tlgrpo.config import TrainConfig
 from tlgrpo.credit import assign
-from tlgrpo.domain import Outcome, State
+from tlgrpo.domain import Reaction, State
 from tlgrpo.domains.circuits import Circuits
 from tlgrpo.learner import token_log_probs
 from tlgrpo.loop import Trainer, plan_of
@@ -59,15 +59,15 @@ class Remembering:
 
     def __init__(self, domain: Circuits) -> None:
         self.domain = domain
-        self.known: dict[tuple[str, str], Outcome] = {}
+        self.known: dict[tuple[str, str], Reaction] = {}
         self.recording = True
 
-    def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Outcome]:
+    def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Reaction]:
         if self.recording:
-            outcomes = self.domain.evaluate(tries)
-            for (state, text), outcome in zip(tries, outcomes, strict=True):
-                self.known[state.problem.key, text] = outcome
-            return outcomes
+            reactions = self.domain.evaluate(tries)
+            for (state, text), reaction in zip(tries, reactions, strict=True):
+                self.known[state.problem.key, text] = reaction
+            return reactions
         return [self.known[state.problem.key, text] for state, text in tries]
 
     def __getattr__(self, name: str) -> Any:

@@ -25,14 +25,15 @@ from acs_gym.import_names import shared_names
 from acs_gym.wording import did_you_mean
 from leaderboard.contract import Agent
 from leaderboard.errors import LeaderboardError, unknown
+from leaderboard.wire.isolation.levels import Container
 
 GROUP = "leaderboard.agents"
+DISTRIBUTION = "acs-gym"
 # How an agent is reached, rather than which it is.
 _TRANSPORTS = {
     "stdio": "leaderboard.wire.stdio:StdioAgent",
     "mcp": "leaderboard.wire.mcp:McpAgent",
 }
-_CONTAINER = "container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ def origin(spec: str) -> str | None:
     return None if distribution is None else f"{distribution.name} {distribution.version}"
 
 
+def is_ours(spec: str) -> bool:
+    """Whether an agent of this name is one that comes with this package."""
+    return (origin(spec) or "").startswith(f"{DISTRIBUTION} ")
+
+
 def listings() -> list[Listing]:
     """Every registered agent, by id, with what is missing where it cannot run."""
     found = []
@@ -85,7 +91,7 @@ def _factory(spec: str) -> tuple[Callable[..., Any], str | None]:
     """The factory that a name means, and the argument that the name gives it."""
     points = registered()
     name, colon, argument = spec.partition(":")
-    if name == _CONTAINER:
+    if name == Container.name:
         return _in_container(spec, argument)
     if name in _TRANSPORTS:
         return _import(spec, _TRANSPORTS[name]), argument
@@ -100,11 +106,10 @@ def _factory(spec: str) -> tuple[Callable[..., Any], str | None]:
 def _in_container(spec: str, inner: str) -> tuple[Callable[..., Any], str]:
     transport, _, command = inner.partition(":")
     if transport not in _TRANSPORTS:
-        forms = " or ".join(f"{_CONTAINER}:{t}:COMMAND" for t in _TRANSPORTS)
+        forms = " or ".join(f"{Container.name}:{t}:COMMAND" for t in _TRANSPORTS)
         raise LeaderboardError(f"agent {spec}: only a command runs in a container; write {forms}")
-    isolation = _import(spec, "leaderboard.wire.isolation.levels:Isolation")(container=True)
     factory = _import(spec, _TRANSPORTS[transport])
-    return functools.partial(factory, isolation=isolation), command
+    return functools.partial(factory, isolation=Container()), command
 
 
 def _import(spec: str, location: str) -> Callable[..., Any]:

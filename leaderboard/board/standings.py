@@ -6,7 +6,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from leaderboard.board import statistics as st
 from leaderboard.board.cell_figures import COUNTS_AS_ZERO, curve, first_met
 from leaderboard.board.comparison import Comparison, Friedman, compare, friedman
+from leaderboard.cells.fingerprint import recorded_level
 from leaderboard.cells.records import CellStatus, EvaluationRecord, TaskCard
 from leaderboard.cells.spec import FIXED, HELD_OUT
 from leaderboard.cells.store import StoredCell
@@ -324,7 +324,7 @@ def _row(
     records = [e.robust for e in known if e.robust is not None]
     complete = len(records) == len(results)
     seeds = min(len(own) for own in by_task.values())
-    isolation = tuple(sorted({_level(r.fingerprint) for r in results}))
+    isolation = tuple(sorted({recorded_level(r.fingerprint) or "not recorded" for r in results}))
     origins = {r.fingerprint.get("origin") for r in results}
     origin = str(next(iter(origins))) if len(origins) == 1 and None not in origins else None
     return Row(
@@ -356,11 +356,6 @@ def _row(
             cells, evidence, seeds=seeds, missing=wanted - len(cells), held_out=held_out
         ),
     )
-
-
-def _level(fingerprint: Mapping[str, Any]) -> str:
-    isolation = fingerprint.get("isolation")
-    return str(isolation.get("level")) if isinstance(isolation, dict) else "not recorded"
 
 
 def _figures(strata: Sequence[Sequence[StoredCell]], curves: _Curves) -> Figures:

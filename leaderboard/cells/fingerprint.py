@@ -15,11 +15,12 @@ import acs_gym
 from acs_gym.simulation import version
 from acs_gym.simulation.driver import SimulatorNotFound
 from acs_gym.threads import THREAD_VARIABLES
+from leaderboard.agents.registry import DISTRIBUTION
 from leaderboard.errors import LeaderboardError
+from leaderboard.wire.isolation.levels import Inprocess
 
-DISTRIBUTION, INPROCESS, CONTAINER = "acs-gym", "inprocess", "container"
 # What is recorded of an agent that says nothing: it shares the process of the meter.
-IN_PROCESS: Mapping[str, Any] = {"level": INPROCESS}
+_IN_PROCESS: Mapping[str, Any] = Inprocess().record()
 _PACKAGES = (DISTRIBUTION, "numpy", "scipy", "scikit-optimize", "scikit-learn", "pydantic")
 
 
@@ -37,7 +38,7 @@ def distribution_version() -> str:
 
 
 def fingerprint(
-    pdk_digest: str, isolation: Mapping[str, Any] = IN_PROCESS, origin: str | None = None
+    pdk_digest: str, isolation: Mapping[str, Any] = _IN_PROCESS, origin: str | None = None
 ) -> dict[str, Any]:
     """Everything about this process and machine that a reader of a result may ask for.
 
@@ -56,6 +57,13 @@ def fingerprint(
         "isolation": dict(isolation),
         "origin": origin,
     }
+
+
+def recorded_level(fingerprint: Mapping[str, Any]) -> str | None:
+    """The name of the agent's level of isolation, as a stranger's record has it; None where none is."""
+    record = fingerprint.get("isolation")
+    level = record.get("level") if isinstance(record, dict) else None
+    return None if level is None else str(level)
 
 
 @lru_cache(maxsize=1)

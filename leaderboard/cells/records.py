@@ -1,4 +1,4 @@
-"""What is written of a cell. One schema; a reader checks every field at the door."""
+"""What is written of a cell. One schema; every field is checked when it is read."""
 
 from __future__ import annotations
 

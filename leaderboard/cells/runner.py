@@ -40,6 +40,7 @@ from leaderboard.cells.store import Store, TraceWriter
 from leaderboard.contract import (
     Agent,
     agent_config,
+    agent_ended,
     agent_isolation,
     agent_track,
     offer_folder,
@@ -113,6 +114,8 @@ def run_cell(
             recall=known,
         ) as session:
             verdict = _run_agent(agent, session)
+            if not verdict.message and not session.history:
+                verdict = _Verdict(verdict.status, agent_ended(agent))
             if (failure := recorder.failure) is not None:
                 raise TraceFailed(f"{type(failure).__name__}: {failure}") from failure
         digest = trace.seal()

@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from pydantic import ValidationError
@@ -109,6 +108,15 @@ class Store:
                 spent += int(json.loads(line)["evaluation"]["cost"])
         return spent
 
+    def lines(self, key: str) -> tuple[TraceLine, ...]:
+        """What is sound of a cell's trace, finished or not."""
+        found: list[TraceLine] = []
+        with contextlib.suppress(Corrupt):
+            raw = read(self.cell(key) / TRACE, LARGEST_TRACE)
+            # What came before damage stays.
+            found.extend(_trace_lines(self.cell(key) / TRACE, raw[: raw.rfind(b"\n") + 1]))
+        return tuple(found)
+
     def attempts(self, key: str) -> list[Path]:
         """Traces of interrupted attempts that were not continued, oldest first."""
         found = self.cell(key).glob("trace.*.jsonl")
@@ -183,7 +191,42 @@ class Store:
 
     def finish(self, result: Result) -> None:
         """Write the result: the cell is done from here on."""
-        write_atomically(self.cell(result.key) / RESULT, result.model_dump_json(indent=2) + "\n")
+        write_atomically(self.cell(result.key) / RESULT, result_text(result))
+
+
+def result_text(result: Result) -> str:
+    """What `result.json` holds."""
+    return result.model_dump_json(indent=2) + "\n"
+
+
+@dataclass(slots=True)
+class TraceTail:
+    """The lines of a trace that is being written, as they come; for those who watch.
+
+    Attributes:
+        restarted: whether the last look found another file: an attempt that was not continued.
+    """
+
+    path: Path
+    restarted: bool = False
+    _file: int = 0
+    _offset: int = 0
+
+    def new(self) -> list[dict[str, Any]]:
+        """The whole lines since the last look, as JSON; none where there is no file yet."""
+        try:
+            stream = self.path.open("rb")
+        except OSError:  # Whether the cell is done is another question.
+            return []
+        with stream:
+            file = os.fstat(stream.fileno()).st_ino
+            self.restarted = file != self._file
+            if self.restarted:
+                self._file, self._offset = file, 0
+            stream.seek(self._offset)
+            lines = [x for x in stream.read().splitlines(keepends=True) if x.endswith(b"\n")]
+        self._offset += sum(map(len, lines))
+        return [json.loads(line) for line in lines]
 
 
 class TraceWriter:
@@ -246,12 +289,7 @@ class TraceWriter:
     def __enter__(self) -> TraceWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _count(self, data: bytes) -> None:

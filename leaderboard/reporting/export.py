@@ -21,6 +21,7 @@ from leaderboard.board.chosen import (
 )
 from leaderboard.board.figures_table import Figure, RowFigure, figures, row_figures
 from leaderboard.board.standings import Standings, newest
+from leaderboard.cells.fingerprint import recorded_level
 from leaderboard.cells.store import StoredCell
 from leaderboard.printable import printable
 from leaderboard.reporting.summary import notes, pdk_label, rank_text, targets_label
@@ -157,7 +158,6 @@ def to_markdown(board: Standings) -> str:
 def _row(cell: StoredCell, known: Evidence) -> CellRow:
     result, usage, prints = cell.result, cell.result.usage, cell.result.fingerprint
     robust, hidden = known.robust, result.spec.held_out
-    isolation = prints.get("isolation")
     return CellRow(
         key=result.key,
         **result.spec.model_dump(),
@@ -182,7 +182,7 @@ def _row(cell: StoredCell, known: Evidence) -> CellRow:
         finished=result.timing.finished,
         simulator=_text(prints.get("simulator")),
         git_commit=_text(prints.get("git_commit")),
-        isolation=_text(isolation.get("level")) if isinstance(isolation, dict) else None,
+        isolation=recorded_level(prints),
         origin=_text(prints.get("origin")),
         task_digest=result.task.digest,
         verified=known.verified if isinstance(known.verified, str) else known.verified.by,

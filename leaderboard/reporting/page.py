@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from acs_gym.specs import direction_text
 from acs_gym.units import format_si
@@ -25,6 +25,7 @@ from leaderboard.reporting import figures, summary
 from leaderboard.reporting.conditions import task_conditions
 from leaderboard.reporting.figures import Chart
 from leaderboard.suites import suite_of
+from leaderboard.wire.isolation.levels import LEVELS, Container
 
 # Of a heat map; the page has a colour for each.
 HEAT_STEPS = 7
@@ -36,22 +37,8 @@ _SECTIONS = (
     ("reading", "How to read this"),
 )  # fmt: skip
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'"
-_STATIC_POLICY = _NOTHING
+STATIC_POLICY = _NOTHING
 _SCRIPT_POLICY = f"{_NOTHING}; script-src 'unsafe-inline'; img-src data: blob:"
-_ISOLATION = {
-    "inprocess": (
-        "ran inside the harness's process: fit for development, no defence against an agent that "
-        "cheats"
-    ),
-    "subprocess": (
-        "ran in processes of their own, which can read the user's files and use the simulator: fit "
-        "for development"
-    ),
-    "container": (
-        "ran in processes of their own that saw, of all files, the system's programs and what the "
-        "agent's command names"
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +123,10 @@ def render(
     every += [c for w in waves.values() for panel in w.panels for c in panel.charts]
     bar = Scale.of(_lowest(row) for row in board.rows)
     index = {row.agent: k for k, row in enumerate(board.rows)}
-    return _environment().get_template("report.html.j2").render(
+    return environment().get_template("report.html.j2").render(
         board=board,
         static=static,
-        policy=_STATIC_POLICY if static else _SCRIPT_POLICY,
+        policy=STATIC_POLICY if static else _SCRIPT_POLICY,
         sections=_SECTIONS,
         suite=suite_of(board.tasks),
         pdk_label=summary.pdk_label(board.conditions.pdk),
@@ -168,9 +155,11 @@ def render(
     )  # fmt: skip
 
 
-def _environment() -> Environment:
+def environment(*rooms: str) -> Environment:
+    """Of the templates here, and of those beside them in other packages."""
     environment = Environment(
-        loader=PackageLoader("leaderboard.reporting"), autoescape=True, undefined=StrictUndefined,
+        loader=ChoiceLoader([PackageLoader(r) for r in ("leaderboard.reporting", *rooms)]),
+        autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["si"] = format_si
@@ -234,16 +223,18 @@ def _isolation(rows: Iterable[Row]) -> list[str]:
     rows = list(rows)
     levels = Counter(level for row in rows for level in row.isolation)
     agents = {t: f"{n} agent{'' if n == 1 else 's'}" for t, n in levels.items()}
-    said = [
-        f"{agents[t]} {_ISOLATION.get(t, f'ran in the isolation level {t}')}."
-        for t in sorted(levels)
-    ]
-    if any(set(row.isolation) != {"container"} for row in rows):
+    said = [f"{agents[t]} {_ran(t)}." for t in sorted(levels)]
+    if any(set(row.isolation) != {Container.name} for row in rows):
         said.append(
             "Outside a container only agents that come with ACS-Gym itself are ranked: their code is "
             "there to read."
         )
     return said or ["What kept the agents apart from the harness is not recorded."]
+
+
+def _ran(level: str) -> str:
+    known = LEVELS.get(level)
+    return f"ran in the isolation level {level}" if known is None else known.sentence
 
 
 def _pairs(pairs: Iterable[Comparison]) -> Any:

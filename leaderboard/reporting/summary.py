@@ -62,12 +62,11 @@ def pdk_label(pdk: str) -> str:
 
 
 def targets_label(conditions: Conditions) -> str:
-    """Which targets were asked for, for a person."""
+    """Which targets were asked for, for a person: fixed ones, or of which salt."""
     if not conditions.held_out:
-        return "open track (fixed targets)"
-    if conditions.targets == targets_of(PUBLIC):
-        return "held-out targets of the public salt"
-    return f"held-out targets (salt {conditions.targets.partition(':')[2][:8]})"
+        return "open track"
+    salt = conditions.targets.partition(":")[2][:8]
+    return f"held-out ({'public salt' if conditions.targets == targets_of(PUBLIC) else f'salt {salt}'})"
 
 
 def rank_text(row: Row) -> str:

@@ -22,6 +22,8 @@ from acs_gym.registry import register_circuit
 from leaderboard.cells.runner import run_cell
 from leaderboard.cells.spec import CellSpec
 from leaderboard.cells.store import Store
+from leaderboard.errors import LeaderboardError
+from leaderboard.trust.verified import sign_run
 
 LOG = "agent.log"
 # A person sees no more, and each event costs the run some of the simulator's processor.
@@ -108,6 +110,9 @@ def _run_job(
         folder.mkdir(parents=True, exist_ok=True)
         with _output_to(folder / LOG), interrupts.stop_here():
             result = run_cell(spec, key, store, events.progress, job["targets"])
+        # Where this process has no key, the run that started it may have one.
+        with contextlib.suppress(LeaderboardError, OSError):
+            sign_run(folder, result)
         store.finish(result)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has to hear of it
         return {"event": "failed", "message": f"{type(error).__name__}: {error}"}

@@ -17,7 +17,7 @@ Basis = Literal["same agent and task", "other agents on the task", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ForecastLine:
     """The cells of one agent on one task.
 
     Attributes:
@@ -41,38 +41,38 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Every row, and the sums. `seconds`: of the rows that are known, `jobs` cells at a time."""
+    """Every line, and the sums. `seconds`: of the lines that are known, `jobs` cells at a time."""
 
-    rows: tuple[Row, ...]
+    lines: tuple[ForecastLine, ...]
     jobs: int
 
     @property
     def simulations(self) -> int:
-        return sum(r.simulations for r in self.rows)
+        return sum(line.simulations for line in self.lines)
 
     @property
     def seconds(self) -> float:
-        return sum(r.seconds or 0.0 for r in self.rows) / self.jobs
+        return sum(line.seconds or 0.0 for line in self.lines) / self.jobs
 
     @property
     def unknown(self) -> int:
         """Cells whose duration is not known."""
-        return sum(r.to_run for r in self.rows if r.seconds is None)
+        return sum(line.to_run for line in self.lines if line.seconds is None)
 
     @property
     def to_run(self) -> int:
-        return sum(r.to_run for r in self.rows)
+        return sum(line.to_run for line in self.lines)
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "cells": sum(r.done + r.to_run for r in self.rows),
-            "done": sum(r.done for r in self.rows),
+            "cells": sum(line.done + line.to_run for line in self.lines),
+            "done": sum(line.done for line in self.lines),
             "to_run": self.to_run,
             "simulations": self.simulations,
             "jobs": self.jobs,
             "seconds_of_known": round(self.seconds, 1),
             "cells_of_unknown_duration": self.unknown,
-            "rows": [asdict(r) for r in self.rows],
+            "rows": [asdict(line) for line in self.lines],
         }
 
 
@@ -92,14 +92,14 @@ def forecast(
     cells: Sequence[PlannedCell], store: Store, durations: Durations, jobs: int
 ) -> Forecast:
     """Raises NewerResult, as the run would."""
-    by_row: dict[tuple[str, str], list[PlannedCell]] = {}
+    by_pair: dict[tuple[str, str], list[PlannedCell]] = {}
     for cell in cells:
-        by_row.setdefault((cell.spec.task, cell.spec.agent), []).append(cell)
-    rows = tuple(_row(group, store, durations) for group in by_row.values())
-    return Forecast(rows, max(1, min(jobs, sum(r.to_run for r in rows))))
+        by_pair.setdefault((cell.spec.task, cell.spec.agent), []).append(cell)
+    lines = tuple(_line(group, store, durations) for group in by_pair.values())
+    return Forecast(lines, max(1, min(jobs, sum(line.to_run for line in lines))))
 
 
-def _row(cells: Sequence[PlannedCell], store: Store, durations: Durations) -> Row:
+def _line(cells: Sequence[PlannedCell], store: Store, durations: Durations) -> ForecastLine:
     done, damaged, todo = 0, 0, []
     for cell in cells:
         try:
@@ -116,7 +116,7 @@ def _row(cells: Sequence[PlannedCell], store: Store, durations: Durations) -> Ro
     left = [max(cell.simulations - had, 0) for cell, had in todo]
     one, basis = _whole_cell(cells[0], durations)
     share = sum(n / cells[0].simulations for n in left)
-    return Row(
+    return ForecastLine(
         task=spec.task,
         agent=spec.agent,
         done=done,
@@ -143,12 +143,12 @@ def forecast_table(found: Forecast) -> Table:
     for name in ("done", "to run", "simulations", "time"):
         table.add_column(name, justify="right")
     table.add_column("by")
-    for row in found.rows:
-        damaged = f" ({row.damaged} damaged)" if row.damaged else ""
-        time = duration_text(row.seconds) if row.to_run else ""
+    for line in found.lines:
+        damaged = f" ({line.damaged} damaged)" if line.damaged else ""
+        time = duration_text(line.seconds) if line.to_run else ""
         table.add_row(
-            row.task, row.agent, str(row.done), f"{row.to_run}{damaged}", str(row.simulations),
-            time, row.basis if row.to_run else "",
+            line.task, line.agent, str(line.done), f"{line.to_run}{damaged}", str(line.simulations),
+            time, line.basis if line.to_run else "",
         )  # fmt: skip
     return table
 

@@ -18,7 +18,7 @@ from leaderboard.running.backends import MakeBackend, Observer, find_backend
 from leaderboard.running.plan import PlannedCell, plan_cells
 from leaderboard.suites import SUITE_SEED, resolve_task
 from leaderboard.trust.perturbations import Salt, targets_of
-from leaderboard.trust.verified import Check, sign, signing_key
+from leaderboard.trust.verified import look, run_checks, sign, signing_key
 
 if TYPE_CHECKING:
     from leaderboard.board.chosen import Chosen
@@ -229,7 +229,7 @@ def _undone(cells: Sequence[PlannedCell], store: Store) -> tuple[list[PlannedCel
 
 
 class _Signing:
-    """Signs for every cell that this run has finished, and passes on what it hears."""
+    """Sees to it that every cell that this run has finished is signed for; passes on what it hears."""
 
     def __init__(self, observer: Observer, store: Store) -> None:
         self._observer, self._store = observer, store
@@ -242,8 +242,9 @@ class _Signing:
 
     def finished(self, cell: PlannedCell) -> None:
         if self._store.is_done(cell.key):
-            checks: tuple[Check, ...] = ("winner", "targets") if cell.targets else ("winner",)
-            sign(self._store.cell(cell.key), "run", checks)
+            folder, result = self._store.cell(cell.key), self._store.result(cell.key)
+            if isinstance(look(folder, result), str):  # Run where there was another key, or none.
+                sign(folder, "run", run_checks(result))
         self._observer.finished(cell)
 
     def note(self, text: str) -> None:

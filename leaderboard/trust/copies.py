@@ -8,8 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leaderboard.agents.registry import origin
-from leaderboard.cells.fingerprint import DISTRIBUTION
+from leaderboard.agents.registry import is_ours
 from leaderboard.cells.spec import canonical_json
 from leaderboard.cells.store import TRACE, NewerResult, Store
 from leaderboard.files import Corrupt
@@ -66,11 +65,7 @@ def _same(one: _Contents, two: _Contents) -> str:
         return ""
     if one.trace_sha256 == two.trace_sha256:
         return "that"
-    if one.agent == two.agent or (_ours(one.agent) and _ours(two.agent)):
+    if one.agent == two.agent or (is_ours(one.agent) and is_ours(two.agent)):
         return ""
     shared, fewer = set(one.designs) & set(two.designs), min(len(one.designs), len(two.designs))
     return f"{len(shared)} designs with the metrics" if 2 * len(shared) > fewer else ""
-
-
-def _ours(agent: str) -> bool:
-    return (origin(agent) or "").startswith(f"{DISTRIBUTION} ")

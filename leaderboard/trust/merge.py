@@ -27,11 +27,15 @@ _INCIDENTAL = {"timing", "fingerprint", "trace_sha256"}
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What came of it: keys of the cells now in the folder, remarks, and what was left out."""
+    """What came of it: keys of the cells now in the folder, remarks, and what was left out.
+
+    `unsigned`: of the cells, those that nobody has signed for here, and that are not ranked.
+    """
 
     cells: tuple[str, ...]
     remarks: tuple[str, ...]
     left_out: tuple[str, ...]
+    unsigned: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,9 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
                 continue
             cells.append(key)
             remarks += [said] if said else []
-    return Merged(tuple(cells), tuple(remarks), tuple(left_out))
+    store = Store(out.resolve())
+    unsigned = [key for key in cells if isinstance(look(store.cell(key), store.result(key)), str)]
+    return Merged(tuple(cells), tuple(remarks), tuple(left_out), tuple(unsigned))
 
 
 def _choose(key: str, copies: Sequence[_Copy]) -> tuple[_Copy, str]:

@@ -15,13 +15,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leaderboard.cells.fingerprint import CONTAINER, DISTRIBUTION, INPROCESS
+from leaderboard.agents.registry import DISTRIBUTION
+from leaderboard.cells.fingerprint import recorded_level
 from leaderboard.cells.records import Result
 from leaderboard.cells.store import StoredCell
 from leaderboard.files import LARGEST_TRACE, Corrupt, read
 from leaderboard.suites import SUITE_SEED
 from leaderboard.trust.perturbations import RobustRecord
 from leaderboard.trust.verified import Verified
+from leaderboard.wire.isolation.levels import LEVELS, Subprocess
 
 # Repetitions of a deterministic optimiser are cheap; those of a paid model are not.
 ENOUGH_SEEDS, ENOUGH_SEEDS_PAID = 10, 5
@@ -136,11 +138,10 @@ def _levels(cells: Sequence[StoredCell]) -> list[str]:
 
 def _level(result: Result) -> str:
     """An agent of this package is code that its readers have; another's may do whatever is not held."""
-    record = result.fingerprint.get("isolation")
-    level = record.get("level") if isinstance(record, dict) else None
-    if origin(result).startswith(f"{DISTRIBUTION} ") or level == CONTAINER:
+    if origin(result).startswith(f"{DISTRIBUTION} "):
         return ""
-    return "shared the harness's process" if level == INPROCESS else "not in a container"
+    # Of a level that nobody knows, no more is known than of a process.
+    return LEVELS.get(recorded_level(result.fingerprint) or "", Subprocess).doubt
 
 
 def origin(result: Result) -> str:

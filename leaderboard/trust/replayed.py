@@ -23,9 +23,9 @@ from acs_gym.registry import register_circuit, registered_by_hand
 from acs_gym.session import Call, Session
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, Simulator
-from leaderboard.agents.registry import build, origin
+from leaderboard.agents.registry import build, is_ours
 from leaderboard.cells.environment import environment
-from leaderboard.cells.fingerprint import DISTRIBUTION, fingerprint
+from leaderboard.cells.fingerprint import fingerprint
 from leaderboard.cells.records import Result
 from leaderboard.cells.replay import recall
 from leaderboard.cells.runner import cell_task
@@ -60,7 +60,7 @@ class _Parted(BaseException):
 def replay(store: Store, cell: StoredCell) -> Replay:
     """Ask the agent of a cell again, in a process such as the cell had. Simulates nothing."""
     result = cell.result
-    if not _ours(result.spec.agent):
+    if not is_ours(result.spec.agent):
         return Replay(False)
     try:
         if not getattr(build(result.spec.agent), "deterministic", False):
@@ -156,10 +156,6 @@ def _parts(cell: StoredCell) -> _Parted | None:
     except _Parted as parted:
         return parted
     return None
-
-
-def _ours(agent: str) -> bool:
-    return (origin(agent) or "").startswith(f"{DISTRIBUTION} ")
 
 
 def _elsewhere(result: Result) -> str:

@@ -21,7 +21,7 @@ from acs_gym.circuit import CircuitError
 from acs_gym.circuit_files import parse_toml
 from acs_gym.circuit_reading import load_circuit
 from acs_gym.registry import circuit_folders
-from leaderboard.cells.fingerprint import CONTAINER
+from leaderboard.cells.fingerprint import recorded_level
 from leaderboard.cells.records import Result
 from leaderboard.cells.spec import HELD_OUT
 from leaderboard.cells.store import Store
@@ -32,6 +32,7 @@ from leaderboard.trust.findings import Finding
 from leaderboard.trust.ranked import ENOUGH_SEEDS, ENOUGH_SEEDS_PAID, paid
 from leaderboard.trust.verification import of_files
 from leaderboard.trust.verify import CellReport, Thoroughness, verify_runs
+from leaderboard.wire.isolation.levels import Container
 
 MANIFEST, RUNS = "submission.toml", "runs"
 EXIT_UNSOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -174,18 +175,13 @@ def _remarks(results: Sequence[Result], costly: bool) -> list[str]:
             remarks.append(f"{task}: {len(own)} seeds; fewer than {needed} are shown, not ranked")
     if other := sorted({r.spec.suite_seed for r in results} - {SUITE_SEED}):
         remarks.append(f"suite seed {other[0]}: ranked are cells of the season's, {SUITE_SEED}")
-    if outside := sorted({str(_isolation(r)) for r in results} - {CONTAINER}):
+    if outside := sorted({str(recorded_level(r.fingerprint)) for r in results} - {Container.name}):
         remarks.append(
             f"cells ran in the level {' and '.join(outside)}, where nothing shows that the agent kept "
             "to the meter; agents of others are ranked from container:stdio:COMMAND or "
             "container:mcp:COMMAND"
         )
     return remarks
-
-
-def _isolation(result: Result) -> str | None:
-    record = result.fingerprint.get("isolation")
-    return record.get("level") if isinstance(record, dict) else None
 
 
 def _split(task: str) -> str:

@@ -91,12 +91,12 @@ def of_opinion(opinion: Opinion) -> Iterator[Finding]:
         yield Finding(
             "second simulator", "verified", opinion.failure, "a result in both simulators"
         )
-    for row in opinion.apart:
+    for metric in opinion.apart:
         yield Finding(
             "second simulator",
-            f"verified.metrics.{row.metric}",
-            f"{row.vacask:.6g} in VACASK",
-            f"{row.ngspice:.6g}, as in ngspice, to {row.allowed:.2g}",
+            f"verified.metrics.{metric.metric}",
+            f"{metric.vacask:.6g} in VACASK",
+            f"{metric.ngspice:.6g}, as in ngspice, to {metric.allowed:.2g}",
         )
 
 

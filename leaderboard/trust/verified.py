@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from leaderboard.cells.fingerprint import distribution_version, simulator_version
 from leaderboard.cells.records import Result
 from leaderboard.cells.spec import canonical_json
-from leaderboard.cells.store import RESULT
+from leaderboard.cells.store import RESULT, result_text
 from leaderboard.errors import LeaderboardError
 from leaderboard.files import Corrupt, read, write_atomically
 
@@ -91,7 +91,29 @@ def signing_key() -> bytes:
 def sign(folder: Path, by: Literal["run", "verify"], checks: Iterable[Check]) -> Verified:
     """Write a cell's `verified.json`. Raises LeaderboardError without a key, Corrupt, OSError."""
     raw = read(folder / RESULT)
-    result = Result.model_validate_json(raw)
+    return _sign(folder, raw, Result.model_validate_json(raw), by, checks)
+
+
+def sign_run(folder: Path, result: Result) -> Verified:
+    """Sign for a result that is about to be written, so that no kill leaves it without.
+
+    Raises LeaderboardError without a key, OSError.
+    """
+    return _sign(folder, result_text(result).encode(), result, "run", run_checks(result))
+
+
+def run_checks(result: Result) -> tuple[Check, ...]:
+    """What a run has done by itself: the winner simulated again, held-out targets drawn."""
+    return ("winner", "targets") if result.spec.held_out else ("winner",)
+
+
+def _sign(
+    folder: Path,
+    raw: bytes,
+    result: Result,
+    by: Literal["run", "verify"],
+    checks: Iterable[Check],
+) -> Verified:
     unsigned = {
         "schema_version": 1,
         "key": result.key,
@@ -119,7 +141,8 @@ def look(folder: Path, result: Result) -> Verified | str:
     except (Corrupt, ValidationError):
         return "not verified: the note of it is damaged"
     unsigned = found.model_dump(mode="json", exclude={"signature"})
-    if not hmac.compare_digest(found.signature, _signature(unsigned)):
+    # Whoever has no key has signed nothing; looking does not make one.
+    if not key_file().exists() or not hmac.compare_digest(found.signature, _signature(unsigned)):
         return "not verified here"
     same = (found.key, found.result_sha256, found.trace_sha256)
     if same != (result.key, current, result.trace_sha256):

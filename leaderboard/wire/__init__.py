@@ -9,10 +9,10 @@
     command.py       what agents that are commands have in common
     stdio.py         the leaderboard's agent that drives a command
     mcp_lines.py     what is answered to each line of an MCP client
-    door.py          where MCP clients come in: a socket, one client at a time
+    mcp_listener.py  the socket that MCP clients connect to, one client at a time
     bridge.py        the program between an MCP client and that socket
     mcp.py           the leaderboard's agent that drives a command that is an MCP client
 
-Nothing here is imported before an agent is named `stdio:COMMAND` or `mcp:COMMAND`, alone or after
-`container:`.
+Nothing here but `isolation/levels.py`, which says what the levels are, is imported before an agent is
+named `stdio:COMMAND` or `mcp:COMMAND`, alone or after `container:`.
 """

@@ -15,9 +15,10 @@ from acs_gym.session import BudgetExhausted, Session
 from leaderboard.errors import LeaderboardError
 from leaderboard.files import write_atomically
 from leaderboard.wire.exchange import AgentFailed, Exchange, Patience
-from leaderboard.wire.isolation.levels import CannotRun, Confined, Isolation, resolve, split_command
-from leaderboard.wire.isolation.probe import probe, require
-from leaderboard.wire.isolation.visible import folder_digest, kept_apart, visible
+from leaderboard.wire.isolation.command_line import CannotRun, resolve, split_command
+from leaderboard.wire.isolation.confined import Confined
+from leaderboard.wire.isolation.levels import Subprocess
+from leaderboard.wire.isolation.visible import kept_apart
 from leaderboard.wire.messages import PROTOCOL
 from leaderboard.wire.strict_json import encode
 
@@ -33,7 +34,7 @@ class CommandAgent(ABC):
     Args:
         command: as typed in a shell; words that name files are looked for from the current folder.
         patience: what the agent is allowed in time and errors.
-        isolation: what its process may use.
+        isolation: the level that it runs in, with what its process may use.
 
     Attributes:
         transport: what comes before the command in the agent's name.
@@ -58,13 +59,13 @@ class CommandAgent(ABC):
         command: str = "",
         *,
         patience: Patience | None = None,
-        isolation: Isolation | None = None,
+        isolation: Subprocess | None = None,
     ) -> None:
         try:
             self.words = split_command(command, self.transport)
             self._resolved = resolve(self.words, self.own_files)
-            self.isolation = isolation or Isolation()
-            require(self.isolation)
+            self.isolation = isolation or Subprocess()
+            self.isolation.require()
         except CannotRun as error:
             raise LeaderboardError(str(error)) from None
         self._keep_apart(kept_apart())
@@ -92,7 +93,7 @@ class CommandAgent(ABC):
             for word, path in zip(self.words[-len(files) :], files, strict=True)
             if word not in self.own_files
         }
-        config: dict[str, Any] = {
+        return {
             "command": list(self.words),
             "network": self.isolation.network,
             "files": {
@@ -100,19 +101,12 @@ class CommandAgent(ABC):
                 for word, path in named.items()
                 if path.is_file()
             },
+            **self.isolation.identity(named),
         }
-        if self.isolation.container:
-            config["level"] = self.isolation.level
-            config["folders"] = {
-                word: folder_digest(path)
-                for word, path in named.items()
-                if path.is_absolute() and path.is_dir()
-            }
-        return config
 
     def isolation_record(self) -> dict[str, Any]:
         """The level, and what was found to hold on this machine; part of a result's fingerprint."""
-        return probe(self.isolation)
+        return self.isolation.record()
 
     def keep_files_in(self, folder: Path) -> None:
         """Keep the agent's output and the record of the conversation in `folder`.
@@ -139,9 +133,9 @@ class CommandAgent(ABC):
         return self.exchange
 
     def _keep_apart(self, folders: Mapping[str, str]) -> None:
-        if not self.isolation.container:
+        seen = self.isolation.shows(self._resolved, *self.also)
+        if seen is None:
             return
-        seen = visible(self._resolved, *self.also)
         for folder, what in folders.items():
             if (shown := seen.holding(folder)) is not None:
                 raise LeaderboardError(
@@ -162,9 +156,8 @@ class CommandAgent(ABC):
         when = f"before it {self.opens}" if exchange.agent is None else "before finish"
         said = "".join(f"; {line}" for line in self._last_output())
         why = f"the agent closed the conversation {when}: {confined.ending}{said}"
-        # What fails first in a container is to find a file that lies beside the one named.
-        if self.isolation.container and exchange.agent is None:
-            why += "; in a container it sees the files and folders that its command names, and no other"
+        if self.isolation.first_failure and exchange.agent is None:
+            why += f"; {self.isolation.first_failure}"
         return why
 
     def _last_output(self) -> list[str]:
@@ -205,7 +198,7 @@ class CommandAgent(ABC):
             "exit_code": confined.exit_code,
             "errors": [{"code": code, "message": text} for code, text in exchange.failures],
             "lines_after_finish": late,
-            "isolation": {**probe(self.isolation), "held": dict(confined.holds)},
+            "isolation": {**self.isolation.record(), "held": dict(confined.holds)},
             **more,
         }
         write_atomically(self._folder / RECORD, encode(record).decode())

@@ -10,7 +10,7 @@ is on a server needs the network and a key:
     def mine():
         return McpAgent(
             "my-llm --prompt 'Size the circuit' --mcp-config mcp.json",
-            isolation=Isolation(network=True, environment=("MY_LLM_KEY",)),
+            isolation=Subprocess(network=True, environment=("MY_LLM_KEY",)),
         )
 """
 
@@ -22,10 +22,10 @@ import time
 from acs_gym.session import Session
 from leaderboard.wire.channel import ChannelClosed, Silent
 from leaderboard.wire.command import LAST_BREATH_S, CommandAgent
-from leaderboard.wire.door import BRIDGE, CONFIG, Door
 from leaderboard.wire.exchange import AgentFailed, Patience
-from leaderboard.wire.isolation.levels import Confined, start
+from leaderboard.wire.isolation.confined import Confined
 from leaderboard.wire.mcp_lines import McpConversation
+from leaderboard.wire.mcp_listener import BRIDGE, CONFIG, McpListener
 
 
 class McpAgent(CommandAgent):
@@ -44,16 +44,16 @@ class McpAgent(CommandAgent):
         simulation has finished too.
         """
         exchange = self._begin(session)
-        conversation, door = McpConversation(exchange), Door()
-        with contextlib.closing(door):
+        conversation, listener = McpConversation(exchange), McpListener()
+        with contextlib.closing(listener):
             with self._log() as log:
-                confined = start(self._resolved, self.isolation, log, door.open, self.also)
+                confined = self.isolation.start(self._resolved, log, listener.open, self.also)
             finished_by, ended_by = "", ""
             try:
                 try:
-                    self._converse(door, confined, conversation)
+                    self._converse(listener, confined, conversation)
                     finished_by = "finish"
-                    self._see_off(door, confined, conversation)
+                    self._see_off(listener, confined, conversation)
                 except ChannelClosed:
                     confined.close(LAST_BREATH_S)
                     if confined.exit_code != 0 or not session.history:
@@ -67,29 +67,33 @@ class McpAgent(CommandAgent):
                 self._write_record(
                     exchange, confined, conversation.late, ended_by,
                     mcp_revision=conversation.revision, finished_by=finished_by,
-                    clients=door.clients, clients_refused=door.refused,
+                    clients=listener.clients, clients_refused=listener.refused,
                 )  # fmt: skip
 
-    def _converse(self, door: Door, confined: Confined, conversation: McpConversation) -> None:
+    def _converse(
+        self, listener: McpListener, confined: Confined, conversation: McpConversation
+    ) -> None:
         exchange, patience = conversation.exchange, self.patience
         while exchange.finish is None:
             left = patience.start_s if exchange.agent is None else patience.answer_s
             try:
-                answer = conversation.reply(door.receive(confined, left))
+                answer = conversation.reply(listener.receive(confined, left))
                 if answer is not None:
-                    door.send(answer, left)
+                    listener.send(answer, left)
             except Silent:
                 what = (
                     "connect to its server" if exchange.agent is None else "say anything, or read,"
                 )
                 raise AgentFailed(f"the agent did not {what} for {left:g} s") from None
 
-    def _see_off(self, door: Door, confined: Confined, conversation: McpConversation) -> None:
+    def _see_off(
+        self, listener: McpListener, confined: Confined, conversation: McpConversation
+    ) -> None:
         """Let the agent end by itself; what it still asks for is answered, and not carried out."""
         deadline = time.monotonic() + self.patience.leave_s
         with contextlib.suppress(ChannelClosed, Silent, AgentFailed):
             while (left := deadline - time.monotonic()) > 0:
-                answer = conversation.reply(door.receive(confined, left))
+                answer = conversation.reply(listener.receive(confined, left))
                 if answer is not None:
-                    door.send(answer, left)
+                    listener.send(answer, left)
         confined.close(max(0.0, deadline - time.monotonic()))

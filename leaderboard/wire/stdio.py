@@ -7,7 +7,7 @@ what it likes. It runs in the level of isolation `subprocess`, and as `container
 `container`. For other limits, or with the network, a factory of your own is named instead:
 
     def mine():
-        return StdioAgent("python my_agent.py", isolation=Isolation(network=True))
+        return StdioAgent("python my_agent.py", isolation=Subprocess(network=True))
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from acs_gym.session import Session
 from leaderboard.wire.channel import Channel, ChannelClosed, Silent
 from leaderboard.wire.command import LAST_BREATH_S, CommandAgent
 from leaderboard.wire.exchange import AgentFailed, Exchange
-from leaderboard.wire.isolation.levels import Confined, start
+from leaderboard.wire.isolation.confined import Confined
 
 
 class StdioAgent(CommandAgent):
@@ -31,7 +31,7 @@ class StdioAgent(CommandAgent):
         """Answer the command until it sends `finish`; see `CommandAgent.run`."""
         exchange = self._begin(session)
         with self._log() as log:
-            confined = start(self._resolved, self.isolation, log)
+            confined = self.isolation.start(self._resolved, log)
         late, ended_by = 0, ""
         try:
             channel = Channel(confined.read, confined.write)

@@ -189,8 +189,8 @@ def test_a_file_that_is_no_small_text_file_of_the_folder_is_not_read(
     os.mkfifo(folder / file)
     refused("not a regular file")
     (folder / file).unlink()
-    (folder / file).write_bytes(original + b"\n#" * 200_000)
-    refused(f"{len(original) + 400_000} bytes long; at most")
+    (folder / file).write_bytes(original + b"\n#" * 3_000_000)
+    refused(f"{len(original) + 6_000_000} bytes long; at most")
     (folder / file).write_bytes(original + b"\xff\xfe")
     refused(f"not UTF-8 text (byte {len(original)})")
 

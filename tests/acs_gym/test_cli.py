@@ -125,7 +125,7 @@ def test_simulate_in_a_tier(capsys: pytest.CaptureFixture[str], mine: Path) -> N
     assert code == 0 and "mean ± sigma" in out and "of 3 draws meet every spec" in out
     code, out, _ = run(capsys, "simulate", "mine", "--tier", "mc3", "--json")
     record = json.loads(out)
-    assert record["level"] == "mc3" and record["cost"] == 3
+    assert record["tier"] == "mc3" and record["cost"] == 3
     assert set(record["spread"]["sigma"]) == set(record["metrics"])
 
 
@@ -405,3 +405,16 @@ def test_a_broken_circuit_is_one_line(
     monkeypatch.setattr("acs_gym.registry._registered", {"ACS-Broken-v0": tmp_path})
     code, _, err = run(capsys, "list")
     assert code == 2 and "circuit.toml" in err and len(err.splitlines()) == 1
+
+
+def test_commands_of_other_packages_are_found_and_not_imported_before_they_are_named() -> None:
+    code = "import sys, acs_gym.cli; print(sorted(acs_gym.cli.brought()), 'leaderboard' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names, loaded = done.stdout.strip().rsplit(" ", 1)
+    assert {"run", "report", "verify"} <= set(json.loads(names.replace("'", '"')))
+    assert loaded == "False"
+
+
+def test_a_command_of_another_package_is_that_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "/nowhere"]) == 2
+    assert "no folder /nowhere" in capsys.readouterr().err

@@ -251,7 +251,7 @@ def test_a_copy_in_mid_episode_goes_on_alike(twice: object) -> None:
         assert all((ours[0][k] == theirs[0][k]).all() for k in ours[0])
     assert env.unwrapped.np_random.random() == twin.unwrapped.np_random.random()
     env.close()
-    twin.step(actions[0])  # Its own door, when there is no meter to share.
+    twin.step(actions[0])  # Its own session, when there is no meter to share.
 
 
 def test_a_copy_makes_no_budget() -> None:

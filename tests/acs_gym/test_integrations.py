@@ -1,4 +1,4 @@
-"""Doors of libraries: what a library is told is what the task says, and the meter is the session's."""
+"""Integrations: what a library is told is what the task says, and the meter is the session's."""
 
 from __future__ import annotations
 
@@ -79,17 +79,17 @@ def through_pymoo(session: Session, points: np.ndarray) -> Any:
     return (1 - f[:, 0]).tolist(), (-g).tolist()
 
 
-doors = pytest.mark.parametrize(
+integrations = pytest.mark.parametrize(
     "told", [through_optuna, through_optunahub, through_botorch, through_pymoo]
 )
 batched = pytest.mark.parametrize("told", [through_botorch, through_pymoo])
 
 
-# --- what all doors keep ------------------------------------------------------------------------
+# --- what all integrations keep -----------------------------------------------------------------
 
 
-@doors
-def test_a_door_tells_what_the_task_says(ota: acs_gym.Task, told: Told) -> None:
+@integrations
+def test_an_integration_tells_what_the_task_says(ota: acs_gym.Task, told: Told) -> None:
     points = np.random.default_rng(5).random((4, len(ota.space)))
     points[0] = ota.space.to_unit(ota.reference or {})
     session = ota.session(budget=4)
@@ -103,7 +103,7 @@ def test_a_door_tells_what_the_task_says(ota: acs_gym.Task, told: Told) -> None:
             assert value == (WORST_MARGIN if math.isnan(margin) else margin), name
 
 
-@doors
+@integrations
 def test_a_failed_simulation_is_the_worst_there_is_and_is_charged(
     ota: acs_gym.Task, told: Told
 ) -> None:
@@ -113,7 +113,7 @@ def test_a_failed_simulation_is_the_worst_there_is_and_is_charged(
     assert margins == [[WORST_MARGIN] * len(ota.specs)] * 2
 
 
-@doors
+@integrations
 def test_what_is_nobody_s_fault_has_no_score_and_is_free(ota: acs_gym.Task, told: Told) -> None:
     session = ota.session(budget=1, simulator=Ending(Status.INFRA_ERROR))
     (score,), (margins,) = told(session, np.full((1, len(ota.space)), 0.5))
@@ -121,7 +121,7 @@ def test_what_is_nobody_s_fault_has_no_score_and_is_free(ota: acs_gym.Task, told
     assert max(margins) < 0
 
 
-@doors
+@integrations
 def test_an_exhausted_budget_says_so(ota: acs_gym.Task, told: Told) -> None:
     session = ota.session(budget=2, simulator=Ending(Status.NONCONVERGED))
     with pytest.raises(BudgetExhausted, match=r"ask session\.remaining first"):
@@ -136,7 +136,7 @@ def test_a_batch_is_simulated_as_one(ota: acs_gym.Task, told: Told) -> None:
     assert simulator.batches == [7]
 
 
-@doors
+@integrations
 def test_conditions_are_charged_as_ever(told: Told) -> None:
     task = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="mc3")
     session = task.session(budget=3)

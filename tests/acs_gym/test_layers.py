@@ -49,11 +49,11 @@ def test_modules_do_not_import_each_other() -> None:
     assert circles == KNOWN
 
 
-# Beside simulators themselves: the door, a simulator of its own that passes jobs on, and the benchmark of
-# how quick the others are.
+# Beside simulators themselves: the metered door, a simulator of its own that passes jobs on, and the
+# benchmark of how quick the others are.
 RUN_SIMULATORS = {
     "acs_gym/session.py",
-    "leaderboard/cell_runner.py",
+    "leaderboard/cells/runner.py",
     "benchmarks/simulation.py",
 }
 

@@ -306,10 +306,12 @@ def test_a_formula_is_as_exact_as_the_least_exact_of_what_it_combines() -> None:
     }  # fmt: skip
     given = dict.fromkeys([m.name for m in metrics], 1.0)
     other = given | {"slew": 1.02, "noise": math.nan}
-    rows = {r.metric: r for r in compare(program, {"slew": "V/s"}, given, other)}
-    assert rows["offset"].agrees and not rows["slew"].agrees and not rows["noise"].agrees
-    assert rows["slew"].allowed == pytest.approx(0.01)
-    assert worst_first(list(rows.values()))[0].metric == "noise"
+    compared = {r.metric: r for r in compare(program, {"slew": "V/s"}, given, other)}
+    assert (
+        compared["offset"].agrees and not compared["slew"].agrees and not compared["noise"].agrees
+    )
+    assert compared["slew"].allowed == pytest.approx(0.01)
+    assert worst_first(list(compared.values()))[0].metric == "noise"
     nowhere = dict.fromkeys(given, math.nan)
     assert all(r.agrees for r in compare(program, {}, nowhere, nowhere))
 

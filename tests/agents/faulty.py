@@ -148,7 +148,9 @@ def dribbles(_server: FaultyServer, handler: Handler, _request: dict[str, Any]) 
 
 
 def context_too_long(_server: FaultyServer, handler: Handler, _request: dict[str, Any]) -> None:
-    text = "This model's maximum context length is 1000 tokens"
+    text = (
+        "This model's maximum context length is 1000 tokens, but the request has 1200 input tokens"
+    )
     respond(handler, 400, {"error": {"message": text, "code": "context_length_exceeded"}})
 
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from agents.config import LlmConfig
 from agents.dialogue import Dialogue, fit
 from agents.limits import LimitReached
-from agents.model import ContextTooLong, ModelError, Reply, TokenCount
-from agents.openai_model import estimate_tokens
+from agents.model import ContextTooLong, ModelError, Reply, TokenCount, estimate_tokens
 from agents.transcript.records import read_transcript
 
 CONFIG = LlmConfig(model="m", base_url="http://127.0.0.1:9/v1", context_tokens=1024)
@@ -46,7 +45,7 @@ def turns(sizes):
 @given(st.lists(st.integers(0, 900), max_size=12), st.integers(50, 3000))
 def test_what_fits_is_whole_and_what_does_not_loses_whole_turns(sizes, limit):
     messages = [*START, *turns(sizes)]
-    kept = fit(messages, limit, lambda: "summary")
+    kept = fit(messages, limit, lambda tokens: "summary")
     assert kept[:2] == START
     if estimate_tokens(messages) <= limit:
         assert kept == messages
@@ -91,7 +90,7 @@ def test_a_prompt_that_the_server_calls_too_long_is_shortened(task, tmp_path):
     with task.session(1) as session:
         dialogue = Dialogue("llm", CONFIG, session, transcript=tmp_path / "t", model=model)
         with dialogue:
-            reply = dialogue.ask([*START, *turns([200] * 6)], summary=lambda: "nothing")
+            reply = dialogue.ask([*START, *turns([200] * 6)], summary=lambda tokens: "nothing")
     assert reply.text == "fine"
     first, second = (len(messages) for messages, _ in model.asked)
     assert second < first

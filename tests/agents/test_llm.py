@@ -5,10 +5,13 @@ import re
 
 import pytest
 
+from acs_gym.tools.answers import design_text
+from agents.chat_server import respond
 from agents.config import LlmConfig
 from agents.llm import IDLE_TURNS_ALLOWED, LlmAgent
 from agents.model import Reply
 from agents.transcript.records import read_transcript
+from agents.transcript.replay import replay
 from leaderboard.contract import agent_config, agent_track
 from tests.agents import faulty
 from tests.agents.faulty import FaultyServer, one_call
@@ -86,6 +89,125 @@ def test_a_model_that_gets_nowhere_is_stopped(task, policy, tmp_path):
     session, server = run(task, policy, 5, transcript=tmp_path / "t")
     assert not session.history and len(server.requests) == IDLE_TURNS_ALLOWED
     assert "simulated nothing" in read_transcript(tmp_path / "t")[-1].reason
+
+
+@pytest.mark.parametrize(
+    ("policy", "settings", "says"),
+    [
+        (lambda m, t: Reply(text="I would rather talk."), {},
+         ["'I would rather talk.', and called no tool (8 of 8 turns)", "--tool-format text"]),
+        (lambda m, t: Reply(text="Let me th", finish_reason="length"), {"tool_format": "text"},
+         ["cut off at its length limit and wrote 'Let me th'", "--reply-tokens"]),
+        (lambda m, t: Reply(reasoning="Hm."), {}, ["wrote nothing but its reasoning"]),
+        (lambda m, t: one_call("simulate", {"designs": [{"w_pair": "1 km"}]}), {},
+         ["simulate was refused: ", "1 km"]),
+        (lambda m, t: one_call("finish", {"summary": ""}), {},
+         ["the model finished; nothing was simulated: it called finish (1 of 1 turns)"]),
+        (lambda m, t: Reply(), {"max_tokens": 40}, ["the cap leaves no room", "nothing was simulated"]),
+    ],
+    ids=["talks", "cut off", "thinks", "never right", "finishes", "no room"],
+)  # fmt: skip
+def test_a_run_without_a_simulation_says_why(task, policy, settings, says):
+    with FaultyServer(policy) as server, task.session(5) as session:
+        agent = LlmAgent(LlmConfig(model="m", base_url=server.url, **settings))
+        agent.run(session)
+    assert all(part in agent.ended for part in says), agent.ended
+    assert "\n" not in agent.ended
+
+
+def design_of(task):
+    return {k: str(v) for k, v in design_text(task, task.reference).items()}
+
+
+def read_from(task, message, tmp_path, tool_format="tools"):
+    """(what was simulated, the notes) of a model that first says this message."""
+    says = {"choices": [{"message": message, "finish_reason": "stop"}]}
+
+    def verbatim(server, handler, request):
+        respond(handler, 200, says)
+
+    with FaultyServer(Walk(task), [verbatim] * 9) as server, task.session(1) as session:
+        settings = LlmConfig(model="m", base_url=server.url, tool_format=tool_format)
+        LlmAgent(settings, transcript=tmp_path / "t").run(session)
+    notes = [r.message for r in read_transcript(tmp_path / "t") if r.type == "note"]
+    return session.history, notes
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["object", "text in the arguments", "one text a design", "quoted twice", "fenced", "namespace",
+     "namespace and number", "older field"],
+)  # fmt: skip
+def test_a_malformed_call_is_read_and_noted(task, form, tmp_path):
+    design = design_of(task)
+    arguments, name = {"designs": [design]}, "simulate"
+    if form == "text in the arguments":
+        arguments = {"designs": json.dumps([design])}
+    elif form == "one text a design":
+        arguments = {"designs": [json.dumps(design)]}
+    written = {
+        "object": arguments,
+        "quoted twice": json.dumps(json.dumps(arguments)),
+        "fenced": f"```json\n{json.dumps(arguments)}\n```",
+    }.get(form, json.dumps(arguments))
+    name = {"namespace": "functions.simulate", "namespace and number": "functions.simulate:0"}.get(
+        form, name
+    )
+    function = {"name": name, "arguments": written}
+    message = {"role": "assistant", "content": None}
+    message |= (
+        {"function_call": function}
+        if form == "older field"
+        else {"tool_calls": [{"id": "a", "type": "function", "function": function}]}
+    )
+    history, notes = read_from(task, message, tmp_path)
+    assert [e.design for e in history] == [pytest.approx(task.reference, rel=1e-4)]
+    assert len(notes) == (form != "object") and all(n.startswith("simulate: ") for n in notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>\n{{"name": "simulate", "arguments": {arguments}}}\n</tool_call>',
+        "<tool_call>\n<function=simulate>\n<parameter=designs>\n{designs}\n</parameter>\n</function>\n"
+        "</tool_call>",
+        '[TOOL_CALLS] [{{"name": "simulate", "arguments": {arguments}}}]',
+        "Now.[TOOL_CALLS]simulate[ARGS]{arguments}",
+        "[TOOL_CALLS]simulate{arguments}",
+        '{{"name": "simulate", "parameters": {arguments}}}',
+        '<|python_tag|>{{"type": "function", "name": "simulate", "parameters": {arguments}}}<|eom_id|>',
+        'I try:\n```json\n{{"name": "simulate", "arguments": {arguments}}}\n```',
+    ],
+    ids=[
+        "Hermes",
+        "Qwen coder",
+        "Mistral",
+        "Mistral v11",
+        "Devstral",
+        "Llama",
+        "Llama 3.1",
+        "fence",
+    ],
+)
+@pytest.mark.parametrize("tool_format", ["tools", "text"])
+def test_a_call_left_in_the_text_is_read(task, text, tool_format, tmp_path):
+    designs = json.dumps([design_of(task)])
+    said = text.format(designs=designs, arguments=f'{{"designs": {designs}}}')
+    history, notes = read_from(task, {"role": "assistant", "content": said}, tmp_path, tool_format)
+    assert [e.design for e in history] == [pytest.approx(task.reference, rel=1e-4)]
+    assert len(notes) == (not text.startswith("<tool_call>\n{"))
+
+
+def test_a_repaired_call_goes_back_to_the_model_as_json():
+    fenced = one_call("simulate", '```json\n{"designs": []}\n```')
+    function = fenced.to_message()["tool_calls"][0]["function"]
+    assert json.loads(function["arguments"]) == {"designs": []}
+
+
+def test_a_replay_reads_what_the_run_read(task, tmp_path):
+    call = {"name": "simulate", "parameters": {"designs": [design_of(task)]}}
+    read_from(task, {"role": "assistant", "content": json.dumps(call)}, tmp_path)
+    assert replay(tmp_path / "t").equal
 
 
 def test_the_cap_on_turns_holds(task):

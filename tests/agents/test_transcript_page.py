@@ -140,12 +140,16 @@ def test_refusals_faults_attempts_and_cut_off_replies_are_said(files, tmp_path):
         place = lines.index(reply)
         lines[place] = reply
         lines.insert(place, {"type": "fault", "kind": "context", "message": "8193 tokens"})
+        lines.insert(
+            place, {"type": "note", "kind": "request", "message": "shorter <b>replies</b>"}
+        )
 
     text = Parsed(page_of(edited(files["tools"], tmp_path / "t.jsonl", change))).text
     for said in (
         "w_pair = 1 km is not allowed", "Asked for, not simulated", "✗ refused", "3 attempts",
-        "cut off at the length limit", "Too long for the model. 8193 tokens", "about ",
-        "DC operating point", "saturation margin", "Start with gm/Id.",
+        "Note. shorter <b>replies</b>", "cut off at the length limit",
+        "about ", "Too long for the model. 8193 tokens", "DC operating point",
+        "saturation margin", "Start with gm/Id.",
     ):  # fmt: skip
         assert said in text
 

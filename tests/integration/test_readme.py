@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = TEXT + (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"^```python\n(.*?)^```", PAGES, re.M | re.S)
+NETLIST = ROOT / "tests" / "acs_gym" / "importing" / "netlists" / "xschem.spice"
 COMMANDS = [
     line.split("#")[0].strip()
     for block in re.findall(r"^```sh\n(.*?)^```", TEXT, re.M | re.S)
@@ -37,6 +39,7 @@ def test_python_blocks_run(code: str, tmp_path: Path) -> None:
 def test_commands_run_one_after_the_other(tmp_path: Path) -> None:
     program = str(Path(sys.executable).parent / "acs-gym")
     assert len(COMMANDS) >= 6
+    shutil.copy(NETLIST, tmp_path / "ota.spice")
     for command in COMMANDS:
         done = subprocess.run(
             [program, *command.split()[1:]],

@@ -29,6 +29,21 @@ class KeepsFiles(Walker):
         (folder / "notes.txt").write_text("what I thought")
 
 
+class OnlyTalks:
+    """A language model that simulates nothing, over the real wire."""
+
+    def run(self, session):
+        from agents.chat_server import ChatServer
+        from agents.config import LlmConfig
+        from agents.llm import LlmAgent
+        from agents.model import Reply
+
+        with ChatServer(lambda messages, tools: Reply(text="I would rather talk.")) as server:
+            agent = LlmAgent(LlmConfig(model="m", base_url=server.url))
+            agent.run(session)
+        self.ended = agent.ended
+
+
 class Raises:
     """Three good simulations, then a bug."""
 

@@ -18,7 +18,7 @@ from leaderboard.cells.runner import run_cell
 from leaderboard.cells.store import RESULT, SPEC, TRACE, Store
 from leaderboard.running.plan import plan_cells
 from leaderboard.trust.verify import verify_cell, verify_runs
-from leaderboard.wire.isolation.probe import probe
+from leaderboard.wire.isolation.levels import Subprocess
 from tests.leaderboard.conftest import plan, run, small
 from tests.leaderboard.tampering import ALL, edit_result, edit_trace, findings
 from tests.leaderboard.wire_runs import adversary, running
@@ -52,7 +52,9 @@ EXPECTED = {**WIRE, **MCP, **HANGING, "calls_out": (CellStatus.COMPLETE, 0, "")}
 
 def needs(what: str):
     """Where the kernel does not allow it, there is nothing to see."""
-    return pytest.mark.skipif(not probe()[what], reason=f"{what} does not hold on this machine")
+    return pytest.mark.skipif(
+        not Subprocess().record()[what], reason=f"{what} does not hold on this machine"
+    )
 
 
 def run_them_all(folder: Path, port: int) -> tuple[Store, dict[str, Result]]:
@@ -74,7 +76,7 @@ def test_every_adversary_is_charged_what_it_simulated_and_its_result_says_how_it
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         store, results = run_them_all(tmp_path, listener.getsockname()[1])
-        if probe()["network_cut"]:
+        if Subprocess().record()["network_cut"]:
             with pytest.raises(BlockingIOError):
                 listener.accept()
 
@@ -89,7 +91,7 @@ def test_every_adversary_is_charged_what_it_simulated_and_its_result_says_how_it
 
     logs = {n: store.cell(r.key) / "agent.log" for n, r in results.items()}
     assert "PATH=" in logs["reads_secrets"].read_text()
-    if probe()["harness_hidden"]:
+    if Subprocess().record()["harness_hidden"]:
         assert not [n for n, log in logs.items() if log.exists() and "hunter2" in log.read_text()]
     assert running(TOKEN) == []
     assert {r.label: r.findings for r in verify_runs(store, ALL, jobs=2) if r.findings} == {}

@@ -52,6 +52,12 @@ def test_an_agent_that_does_nothing_scores_nothing(finish):
     assert (result.score, result.best, result.verified) == (0.0, None, None)
 
 
+def test_an_agent_that_simulated_nothing_may_say_why(finish):
+    result = finish("OnlyTalks")
+    assert (result.status, result.score) == (CellStatus.COMPLETE, 0.0)
+    assert "wrote 'I would rather talk.', and called no tool" in result.message
+
+
 def test_what_is_no_design_is_charged_and_wins_nothing(finish):
     result = finish("Nonsense")
     assert result.usage.simulations == 6

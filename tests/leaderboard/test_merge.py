@@ -117,6 +117,7 @@ def test_of_two_sound_results_the_one_signed_for_here_is_kept(two):
     sign(a / key("KeepsFiles"), "run", ("winner",))
     merged = merge([b, a], c)
     assert "kept the one signed for here" in merged.remarks[0]
+    assert set(merged.unsigned) == set(merged.cells) - {key("KeepsFiles")}
     assert json.loads((c / key("KeepsFiles") / RESULT).read_text())["usage"]["tokens"] == 0
 
 

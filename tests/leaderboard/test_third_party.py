@@ -12,12 +12,11 @@ import sys
 import pytest
 
 from acs_gym.tools.mcp import RECORD
-from leaderboard.wire.door import CONFIG, CONFIG_VARIABLE
 from leaderboard.wire.exchange import Exchange, Patience
-from leaderboard.wire.isolation.levels import Isolation
-from leaderboard.wire.isolation.probe import probe
+from leaderboard.wire.isolation.levels import Container, Subprocess
 from leaderboard.wire.mcp import McpAgent
 from leaderboard.wire.mcp_lines import REVISIONS, USAGE
+from leaderboard.wire.mcp_listener import CONFIG, CONFIG_VARIABLE
 from leaderboard.wire.messages import ERRORS, MAX_LINE, MAX_PARAMETERS
 from leaderboard.wire.schema import protocol_schema
 from leaderboard.wire.stdio import StdioAgent
@@ -28,8 +27,8 @@ SDK = EXAMPLES / "acs_gym_agent.py"
 
 
 # Where there is no container, the level below repeats itself.
-CONTAINER = Isolation(container=True)
-HIGHEST = CONTAINER if probe(CONTAINER)["level"] == "container" else Isolation()
+CONTAINER = Container()
+HIGHEST = CONTAINER if CONTAINER.record()["level"] == "container" else Subprocess()
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +73,9 @@ def test_an_example_spends_its_budget_within_bounds_and_repeats_by_seed_in_every
     command = command.removeprefix("mcp:").replace(sys.executable, own_python)
     first, second, other = (
         drive(command, tmp_path, seed=seed, kind=kind, isolation=isolation)
-        for seed, isolation in ((1, Isolation()), (1, HIGHEST), (2, Isolation()))
+        for seed, isolation in ((1, Subprocess()), (1, HIGHEST), (2, Subprocess()))
     )
-    assert second.record["isolation"]["level"] == HIGHEST.level
+    assert second.record["isolation"]["level"] == HIGHEST.name
     for run in (first, second, other):
         assert run.error is None, run.error
         assert run.session.meter.used == 6 and run.session.usage.duplicates == 0

@@ -22,6 +22,7 @@ from leaderboard.trust.copies import copied
 from leaderboard.trust.perturbations import PUBLIC, Salt
 from leaderboard.trust.ranked import TRANSCRIPT, paid
 from leaderboard.trust.replayed import replay
+from leaderboard.trust.submission import MANIFEST, load_submission
 from leaderboard.trust.verified import KEY_VARIABLE, VERIFIED, look, sign, signing_key
 from leaderboard.trust.verify import ROBUST, Thoroughness, verify_cell, verify_runs
 from tests.leaderboard.conftest import plan
@@ -85,8 +86,10 @@ def test_nobody_else_can_sign(copy, tmp_path, monkeypatch):
     edited = note | {"checks": ["winner", "replay"]}
     (copy.cell(first) / VERIFIED).write_text(json.dumps(edited))
     assert state(copy, first) == "not verified here"
-    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "another.key"))
-    assert state(copy, second) == "not verified here"
+    another = tmp_path / "another.key"
+    monkeypatch.setenv(KEY_VARIABLE, str(another))
+    assert state(copy, second) == "not verified here" and not another.exists()
+    assert signing_key() and state(copy, second) == "not verified here"
 
 
 def test_a_key_is_private_and_one_that_cannot_be_made_is_named(tmp_path, monkeypatch):
@@ -284,3 +287,24 @@ def test_what_is_nested_deeper_than_anything_here_is_refused(tmp_path):
     path.write_text("[" * (DEEPEST + 3) + "]" * (DEEPEST + 3))
     with pytest.raises(Corrupt, match="nested more than"):
         read_json(path, read(path))
+
+
+def test_the_shipped_sizing_does_not_answer_held_out_targets(in_process):
+    """An agent that brings `reference.toml` along meets the fixed targets at once, these hardly ever."""
+    task = make_task("ACS-OTA5T-v0", pdk="generic")
+    with task.session(1, simulator=in_process) as session:
+        shipped = session.simulate(task.reference)
+    assert shipped.feasible
+    drawn = [task.with_specs(cell.targets) for cell in held_out(SALT, repetitions=20)]
+    assert sum(t.specs.judge(shipped.metrics).feasible for t in drawn) <= 2
+
+
+@pytest.mark.parametrize("attack", [pipe, sparse, link, deep])
+def test_no_manifest_makes_a_reader_hang_or_die(tmp_path, attack):
+    attack(tmp_path / MANIFEST)
+    with pytest.raises(LeaderboardError, match=MANIFEST):
+        load_submission(tmp_path)
+    (tmp_path / MANIFEST).unlink()
+    (tmp_path / MANIFEST).write_text("a" + ".a" * 30_000 + " = 1\n")
+    with pytest.raises(LeaderboardError, match="is not TOML"):
+        load_submission(tmp_path)

@@ -14,21 +14,21 @@ import pytest
 from acs_gym.evaluation import Status
 from acs_gym.session import BudgetExhausted
 from leaderboard.wire.exchange import AgentFailed, Patience
-from leaderboard.wire.isolation.levels import Isolation, resolve, split_command, start
-from leaderboard.wire.isolation.probe import probe
+from leaderboard.wire.isolation.command_line import resolve, split_command
+from leaderboard.wire.isolation.levels import Container, Subprocess
 from tests.leaderboard.wire_runs import ADVERSARIES, PATIENT, SHORT, adversary, drive, running
 
 # A container's adversaries name their folder, for what they share.
 TIERS = pytest.mark.parametrize(
     "isolation",
     [
-        pytest.param(Isolation(), id="namespaces"),
-        pytest.param(Isolation(namespaces=False), id="none"),
+        pytest.param(Subprocess(), id="namespaces"),
+        pytest.param(Subprocess(namespaces=False), id="none"),
         pytest.param(
-            Isolation(container=True),
+            Container(),
             id="container",
             marks=pytest.mark.skipif(
-                probe(Isolation(container=True))["level"] != "container",
+                Container().record()["level"] != "container",
                 reason="this machine has no level container",
             ),
         ),
@@ -38,7 +38,9 @@ TIERS = pytest.mark.parametrize(
 
 def needs(what: str):
     """Where the kernel does not allow it, there is nothing to see."""
-    return pytest.mark.skipif(not probe()[what], reason=f"{what} does not hold on this machine")
+    return pytest.mark.skipif(
+        not Subprocess().record()[what], reason=f"{what} does not hold on this machine"
+    )
 
 
 def test_asking_for_more_gets_nothing_more_and_ends_the_run(tmp_path):
@@ -71,7 +73,7 @@ def test_a_key_that_an_agent_is_given_stands_in_no_command_line(monkeypatch):
     monkeypatch.setenv("AGENT_KEY", "hunter2")
     command = resolve(split_command(adversary("idles", "a word to look for")))
     with open(os.devnull, "wb") as nowhere:
-        confined = start(command, Isolation(environment=("AGENT_KEY",)), nowhere.fileno())
+        confined = Subprocess(environment=("AGENT_KEY",)).start(command, nowhere.fileno())
         try:
             deadline = time.monotonic() + 20
             while not running("a word to look for") and time.monotonic() < deadline:
@@ -85,6 +87,7 @@ def test_a_key_that_an_agent_is_given_stands_in_no_command_line(monkeypatch):
 def test_the_harness_environment_is_not_found_in_any_process(tmp_path):
     code = (
         "import sys; from pathlib import Path; from tests.leaderboard.wire_runs import *;"
+        "from leaderboard.wire.isolation.levels import *;"
         "run = drive(adversary('reads_secrets'), Path(sys.argv[1])); assert run.error is None"
     )
     root = Path(__file__).parents[2]
@@ -114,7 +117,7 @@ def test_a_listener_sees_no_connection(tmp_path):
 def test_the_network_is_left_to_an_agent_that_is_given_it(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         command = adversary("calls_out", listener.getsockname()[1])
-        run = drive(command, tmp_path, isolation=Isolation(network=True))
+        run = drive(command, tmp_path, isolation=Subprocess(network=True))
     assert run.said == ["connected"]
 
 
@@ -199,7 +202,7 @@ def test_what_is_asked_after_finish_is_not_simulated(tmp_path):
 
 
 def test_memory_has_an_end(tmp_path):
-    run = drive(adversary("eats_memory"), tmp_path, isolation=Isolation(memory_bytes=1 << 30))
+    run = drive(adversary("eats_memory"), tmp_path, isolation=Subprocess(memory_bytes=1 << 30))
     assert run.error is None and run.said == ["refused"]
 
 
@@ -219,6 +222,7 @@ def test_a_harness_that_is_killed_takes_the_agent_with_it(tmp_path, isolation):
     token = f"hang-{os.urandom(8).hex()}"
     code = (
         "import sys; from pathlib import Path; from tests.leaderboard.wire_runs import *;"
+        "from leaderboard.wire.isolation.levels import *;"
         "drive(adversary('hangs', sys.argv[1], ADVERSARIES), Path(sys.argv[2]),"
         f"isolation={isolation})"
     )
@@ -252,7 +256,7 @@ def test_the_record_says_what_held(tmp_path):
 def test_what_a_level_leaves_within_reach_is_recorded_as_within_reach():
     """By trying: without a container it opens sockets, pipes, terminals and locks by their paths."""
     ways = {"sockets_hidden", "fifos_hidden", "terminal_hidden", "locks_refused", "files_hidden"}
-    assert not any(probe(Isolation())[way] for way in ways)
-    contained = probe(Isolation(container=True))
+    assert not any(Subprocess().record()[way] for way in ways)
+    contained = Container().record()
     if contained["level"] == "container":
         assert all(contained[way] for way in ways)

@@ -21,21 +21,21 @@ from leaderboard.cells.runner import run_cell
 from leaderboard.contract import agent_config, agent_isolation
 from leaderboard.errors import LeaderboardError
 from leaderboard.running.plan import plan_cells
-from leaderboard.wire.isolation import levels as isolating
+from leaderboard.wire.isolation import confined as confining
 from leaderboard.wire.isolation import syscalls
-from leaderboard.wire.isolation.levels import Isolation, start
-from leaderboard.wire.isolation.probe import key_of_this_session, probe
+from leaderboard.wire.isolation.levels import Container, Subprocess
+from leaderboard.wire.isolation.probe import key_of_this_session
 from leaderboard.wire.isolation.visible import Visible, visible
 from leaderboard.wire.mcp import McpAgent
 from leaderboard.wire.stdio import StdioAgent
 from tests.leaderboard.wire_runs import ADVERSARIES, EXAMPLES, adversary, drive
 
-CONTAINER = Isolation(container=True)
+CONTAINER = Container()
 NUMBERS = json.dumps(syscalls.here())
 ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
 needs_container = pytest.mark.skipif(
-    probe(CONTAINER)["level"] != "container", reason="this machine has no level container"
+    CONTAINER.record()["level"] != "container", reason="this machine has no level container"
 )
 
 MINE = """
@@ -73,7 +73,7 @@ def cell_of(agent: str):
 def test_nothing_is_handed_on_nor_simulated_beside_the_meter_nor_filled(tmp_path):
     """One run, because the adversary tries everything at once. A word is left for it in the kernel."""
     word = f"acs-gym-test-{os.urandom(6).hex()}"
-    small = Isolation(container=True, folder_bytes=3 << 20)
+    small = Container(folder_bytes=3 << 20)
     with key_of_this_session(word):
         run = drive(adversary("hands_on", word, NUMBERS, ADVERSARIES), tmp_path, isolation=small)
     assert run.error is None, run.error
@@ -97,7 +97,7 @@ def test_a_key_of_the_harness_is_not_found_in_any_level(tmp_path):
 
 
 def test_its_time_is_over_at_some_time(tmp_path):
-    run = drive(adversary("hangs"), tmp_path, isolation=Isolation(wall_seconds=2))
+    run = drive(adversary("hangs"), tmp_path, isolation=Subprocess(wall_seconds=2))
     assert "its time was over" in run.log and "it was ended" in str(run.error)
 
 
@@ -115,7 +115,7 @@ def delegated(tmp_path):
 
 
 def test_a_control_group_is_made_where_one_is_delegated(delegated, monkeypatch):
-    monkeypatch.syspath_prepend(Path(isolating.__file__).parent)
+    monkeypatch.syspath_prepend(Path(confining.__file__).parent)
     from leaderboard.wire.isolation.supervisor import _control_group
 
     limits = {"memory.max": 5 << 30, "pids.max": 77}
@@ -226,7 +226,7 @@ def test_somebody_without_rights_has_it_too():
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         (read, unused), (report, write_report), (lifeline, held) = os.pipe(), os.pipe(), os.pipe()
         order = {
-            "command": command, "environment": {}, "folder": folder, "limits": CONTAINER.limits(),
+            "command": command, "environment": {}, "folder": folder, "limits": CONTAINER.of_the_kernel(),
             "log_bytes": 1000, "network": False, "namespaces": True, "read": read, "write": unused,
             "report": write_report, "visible": asdict(visible(command)), "folder_bytes": 1 << 20,
             "wall_seconds": 60, "group": {},
@@ -344,30 +344,29 @@ def test_the_folder_that_one_is_in_is_refused_when_results_are_there(mine, monke
 
 
 def test_where_the_kernel_refuses_it_is_not_built_and_the_reason_is_said():
-    refused = Isolation(namespaces=False, container=True)
+    refused = Container(namespaces=False)
     with pytest.raises(LeaderboardError) as raised:
         StdioAgent(f"{PYTHON} -c pass", isolation=refused)
     assert "(user namespaces: Operation not permitted); run it as stdio:COMMAND" in str(
         raised.value
     )
-    assert probe(refused)["level"] == "subprocess" and not probe(refused)["files_hidden"]
+    assert refused.record()["level"] == "subprocess" and not refused.record()["files_hidden"]
 
 
 @pytest.mark.parametrize(
     ("isolation", "seen", "message"),
     [
-        (Isolation(namespaces=False, container=True), None, "user namespaces: Operation not"),
+        (Container(namespaces=False), visible([PYTHON]), "user namespaces: Operation not"),
         pytest.param(
             CONTAINER, Visible(("/no/such/folder",), (), ()), "/no/such/folder: No such file",
             marks=needs_container,
         ),
     ],
 )  # fmt: skip
-def test_nothing_is_run_when_a_step_fails(tmp_path, monkeypatch, isolation, seen, message):
-    if seen is not None:
-        monkeypatch.setattr(isolating, "visible", lambda *_: seen)
+def test_nothing_is_run_when_a_step_fails(tmp_path, isolation, seen, message):
     with open(tmp_path / "log", "wb") as log:
-        confined = start([PYTHON, "-c", "print('it ran')"], isolation, log.fileno())
+        command = [PYTHON, "-c", "print('it ran')"]
+        confined = confining.start(command, isolation, log.fileno(), seen=seen)
         confined.process.wait()
         confined.close()
     assert confined.failure.startswith(message) and confined.exit_code is None
@@ -375,4 +374,6 @@ def test_nothing_is_run_when_a_step_fails(tmp_path, monkeypatch, isolation, seen
 
 
 def test_the_level_below_hides_no_files():
-    assert not probe()["files_hidden"] and probe()["level"] == "subprocess"
+    assert (
+        not Subprocess().record()["files_hidden"] and Subprocess().record()["level"] == "subprocess"
+    )

@@ -21,7 +21,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.running.plan import plan_cells
 from leaderboard.trust.verify import verify_cell
 from leaderboard.wire.exchange import AgentFailed, Exchange, Patience
-from leaderboard.wire.isolation.levels import Isolation
+from leaderboard.wire.isolation.levels import Subprocess
 from leaderboard.wire.mcp import McpAgent
 from leaderboard.wire.mcp_lines import REVISIONS, USAGE, McpConversation
 from tests.leaderboard.wire_runs import (
@@ -298,7 +298,7 @@ def test_a_command_that_is_no_client_is_ended(tmp_path, does):
 
 @pytest.mark.parametrize("namespaces", [True, False])
 def test_ending_after_a_simulation_is_finishing(tmp_path, namespaces):
-    run = client("exits", tmp_path, isolation=Isolation(namespaces=namespaces))
+    run = client("exits", tmp_path, isolation=Subprocess(namespaces=namespaces))
     assert run.error is None, run.error
     assert run.session.meter.used == 1
     assert run.record["finished_by"] == "exit" and run.record["finish"] is None
@@ -343,7 +343,7 @@ def test_what_is_asked_after_finish_is_not_simulated(tmp_path):
 
 
 def test_one_that_removes_its_socket_harms_nobody(tmp_path):
-    run = client("tampers_with_its_door", tmp_path)
+    run = client("tampers_with_its_socket", tmp_path)
     assert run.error is None, run.error
     assert run.session.meter.used == 1
 

@@ -16,8 +16,8 @@ from leaderboard.cells.runner import run_cell
 from leaderboard.contract import Agent, agent_config, agent_track
 from leaderboard.errors import LeaderboardError
 from leaderboard.running.plan import plan_cells
-from leaderboard.wire.isolation.levels import Isolation, resolve, split_command
-from leaderboard.wire.isolation.probe import probe
+from leaderboard.wire.isolation.command_line import resolve, split_command
+from leaderboard.wire.isolation.levels import Subprocess
 from leaderboard.wire.stdio import StdioAgent
 from tests.leaderboard.conftest import results, run, small
 from tests.leaderboard.wire_runs import EXAMPLES, adversary, analytic_session, drive
@@ -167,13 +167,13 @@ def test_interrupted_nothing_is_left_of_it(tmp_path):
 def test_variables_are_passed_on_only_where_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_KEY", "1")
     passed = drive(
-        adversary("hello_environment"), tmp_path, isolation=Isolation(environment=("MY_KEY",))
+        adversary("hello_environment"), tmp_path, isolation=Subprocess(environment=("MY_KEY",))
     )
     assert "MY_KEY" in passed.said[0]
 
 
 def test_the_probe_finds_what_was_switched_off():
-    nothing = probe(Isolation(namespaces=False))
+    nothing = Subprocess(namespaces=False).record()
     assert not nothing["network_cut"] and not nothing["files_read_only"]
     assert nothing["descendants_end"] and "RLIMIT_NPROC" not in nothing["limits"]
 
@@ -181,4 +181,4 @@ def test_the_probe_finds_what_was_switched_off():
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="the unshare program is not installed")
 def test_the_probe_agrees_with_the_unshare_program():
     command = "unshare --user --net --pid --fork true 2> /dev/null"
-    assert probe()["network_cut"] == (os.system(command) == 0)
+    assert Subprocess().record()["network_cut"] == (os.system(command) == 0)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from leaderboard.wire.isolation.levels import resolve, split_command
+from leaderboard.wire.isolation.command_line import resolve, split_command
 from leaderboard.wire.isolation.visible import folder_digest, visible
 
 

@@ -16,7 +16,7 @@ from acs_gym.task import make_task
 from leaderboard.agents.analytic import AnalyticSimulator
 from leaderboard.wire.command import LOG, RECORD, CommandAgent
 from leaderboard.wire.exchange import Patience
-from leaderboard.wire.isolation.levels import Isolation
+from leaderboard.wire.isolation.levels import Subprocess
 from leaderboard.wire.mcp import McpAgent
 from leaderboard.wire.stdio import StdioAgent
 
@@ -57,7 +57,7 @@ def drive(
     *,
     kind: type[CommandAgent] = StdioAgent,
     patience: Patience = PATIENT,
-    isolation: Isolation | None = None,
+    isolation: Subprocess | None = None,
     budget: int = BUDGET,
     seed: int = 1,
 ) -> Run:
@@ -86,7 +86,7 @@ def impatient_with_a_client_that_hangs() -> McpAgent:
 def one_that_tampers_without_namespaces() -> StdioAgent:
     """Forges what lies in the folder TEST_RUNS."""
     command = adversary("tampers", os.environ["TEST_RUNS"])
-    return StdioAgent(command, isolation=Isolation(namespaces=False))
+    return StdioAgent(command, isolation=Subprocess(namespaces=False))
 
 
 def adversary(name: str, *arguments: object) -> str:

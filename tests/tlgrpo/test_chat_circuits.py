@@ -80,13 +80,13 @@ def call(name: str, arguments: Any) -> str:
 
 
 def played(domain, problem, texts):
-    """The outcomes of actions one after the other."""
-    state, outcomes = State(problem), []
+    """The reactions of actions one after the other."""
+    state, reactions = State(problem), []
     for text in texts:
-        (outcome,) = domain.evaluate([(state, text)])
-        state = state.after(text, outcome)
-        outcomes.append(outcome)
-    return outcomes
+        (reaction,) = domain.evaluate([(state, text)])
+        state = state.after(text, reaction)
+        reactions.append(reaction)
+    return reactions
 
 
 def requests_of_agent(task, texts, *, simulator=None, **changes):
@@ -149,13 +149,13 @@ def test_prompt_and_observations_are_the_agents(domain, problem, task, name):
     texts = SCRIPTS[name](task)
     requests, session = requests_of_agent(task, texts)
     assert requests[0] == read_conversation(problem.prompt)
-    outcomes = played(domain, problem, texts)
+    reactions = played(domain, problem, texts)
     answers = [m["content"] for m in requests[-1][2:] if m["role"] == "user"]
-    assert [o.observation for o in outcomes] == answers
-    simulated = [o for o in outcomes if o.valid]
+    assert [o.observation for o in reactions] == answers
+    simulated = [o for o in reactions if o.valid]
     assert [o.score for o in simulated] == [e.score for e in session.history]
     assert [o.solved for o in simulated] == [e.feasible for e in session.history]
-    assert all(o.score == 0 and not o.solved for o in outcomes if not o.valid)
+    assert all(o.score == 0 and not o.solved for o in reactions if not o.valid)
 
 
 class Failing(Counting):
@@ -173,10 +173,10 @@ def test_a_failed_simulation_is_told_as_the_agent_tells_it(problem, task):
     texts = [write_action(task, d) for d in designs(task, 3)]
     requests, session = requests_of_agent(task, texts, simulator=Failing())
     domain = ChatCircuits([TASK], pdk="generic", budget=BUDGET, simulator=Failing())
-    outcomes = played(domain, problem, texts)
-    assert [o.observation for o in outcomes] == [m["content"] for m in requests[-1][3::2]]
+    reactions = played(domain, problem, texts)
+    assert [o.observation for o in reactions] == [m["content"] for m in requests[-1][3::2]]
     assert [e.status for e in session.history] == [Status.OK, Status.NONCONVERGED, Status.OK]
-    assert all(o.valid for o in outcomes) and outcomes[1].score == 0
+    assert all(o.valid for o in reactions) and reactions[1].score == 0
 
 
 @pytest.mark.parametrize("reasons", [False, True])
@@ -223,9 +223,9 @@ def test_a_call_of_several_designs_is_no_action_and_simulates_nothing(
 
 
 def test_beyond_the_budget_nothing_is_simulated(domain, problem, task):
-    outcomes = played(domain, problem, [write_action(task, d) for d in designs(task, BUDGET + 2)])
-    assert [o.valid for o in outcomes] == [True] * BUDGET + [False] * 2
-    assert '"simulations_left":0' in outcomes[-1].observation
+    reactions = played(domain, problem, [write_action(task, d) for d in designs(task, BUDGET + 2)])
+    assert [o.valid for o in reactions] == [True] * BUDGET + [False] * 2
+    assert '"simulations_left":0' in reactions[-1].observation
 
 
 def test_a_batch_is_simulated_at_once_and_equal_designs_once(problem, task, counted):
@@ -244,14 +244,14 @@ def test_a_batch_is_simulated_at_once_and_equal_designs_once(problem, task, coun
 def test_what_led_to_a_state_is_not_simulated_again(problem, task, counted):
     domain = ChatCircuits([TASK], pdk="generic", budget=BUDGET, simulator=counted)
     texts = [write_action(task, d) for d in designs(task, 4, seed=9)]
-    outcomes = played(domain, problem, texts)
+    reactions = played(domain, problem, texts)
     assert [len(b) for b in counted.batches] == [1] * 4
     # A domain that has seen none of it comes to the same.
     fresh = ChatCircuits([TASK], pdk="generic", budget=BUDGET, simulator=counted)
     state = State(problem)
-    for text, outcome in zip(texts[:3], outcomes, strict=False):
-        state = state.after(text, outcome)
-    assert fresh.evaluate([(state, texts[3])]) == outcomes[3:]
+    for text, reaction in zip(texts[:3], reactions, strict=False):
+        state = state.after(text, reaction)
+    assert fresh.evaluate([(state, texts[3])]) == reactions[3:]
 
 
 bodies = st.recursive(
@@ -269,10 +269,10 @@ tags = st.sampled_from(["<tool_call>", "</tool_call>", "<think>", "</think>", "{
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(max_size=20) | calls | tags, max_size=5).map("".join))
 def test_no_text_is_too_odd(domain, problem, text):
-    outcomes = played(domain, problem, [text, text])
-    for outcome in outcomes:
-        outcome.observation.encode()
-        assert outcome.valid or (outcome.score == 0 and not outcome.solved)
+    reactions = played(domain, problem, [text, text])
+    for reaction in reactions:
+        reaction.observation.encode()
+        assert reaction.valid or (reaction.score == 0 and not reaction.solved)
 
 
 def test_problems_are_those_of_circuits_and_held_out_ones_are_never_trained_on(domain):
@@ -310,10 +310,10 @@ def test_ids_are_kept_as_sampled_though_the_tokenizer_would_split_them_otherwise
         rng=np.random.default_rng(0),
     )  # fmt: skip
     assert all(n.ids == tuple(letters) and n.text == text for n in episode.nodes)
-    assert all(n.outcome.valid for n in episode.nodes)
+    assert all(n.reaction.valid for n in episode.nodes)
     assert history_before(episode, 1) == [
         *codec.prompt(problem.prompt), *letters,
-        *codec.observation(episode.main_line[0].outcome.observation),
+        *codec.observation(episode.main_line[0].reaction.observation),
     ]  # fmt: skip
 
 

@@ -133,8 +133,8 @@ def test_demonstrations_observe_what_the_turns_before_them_led_to(folder):
     domain = ChatCircuits([TASK], pdk="generic", budget=3, simulator=InProcessSimulator())
     (episode,) = demonstrate(domain, load_policy(folder), 1, 3, np.random.default_rng(0))
     for number, node in enumerate(episode.main_line, start=1):
-        assert f'"results":[{{"design":{number},' in node.outcome.observation
-        assert f'"simulations_left":{3 - number}' in node.outcome.observation
-    assert [n.outcome.score for n in episode.main_line] == sorted(
-        n.outcome.score for n in episode.main_line
+        assert f'"results":[{{"design":{number},' in node.reaction.observation
+        assert f'"simulations_left":{3 - number}' in node.reaction.observation
+    assert [n.reaction.score for n in episode.main_line] == sorted(
+        n.reaction.score for n in episode.main_line
     )

@@ -12,7 +12,7 @@ def test_turn_level_groups_are_the_actions_of_one_history(policy, domain):
     assign(episodes, settings(turn_reward="score", solved_bonus=0.0))
     for episode in episodes:
         for nodes in episode.turns:
-            expected = group_advantages([n.outcome.score for n in nodes])
+            expected = group_advantages([n.reaction.score for n in nodes])
             assert [n.advantage for n in nodes] == pytest.approx(expected)
 
 

@@ -1,4 +1,4 @@
-"""What can be trained on: problems, actions, outcomes."""
+"""What can be trained on: problems, actions, reactions."""
 
 import math
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import acs_gym
 from acs_gym.evaluation import Status
-from acs_gym.simulation.engine import Outcome as SimulatorOutcome
+from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Simulator, shared_pool
 from tlgrpo.config import ConfigError, DomainConfig
 from tlgrpo.domain import State
@@ -57,8 +57,8 @@ def test_every_word_of_a_run_is_in_the_grammar(some_domain):
         codec.prompt(problem.prompt)
         action = some_domain.random_action(problem, rng)
         for text in (action, some_domain.vary(problem, action, rng), "nonsense"):
-            (outcome,) = some_domain.evaluate([(State(problem), text)])
-            codec.observation(outcome.observation)
+            (reaction,) = some_domain.evaluate([(State(problem), text)])
+            codec.observation(reaction.observation)
             if text != "nonsense":
                 assert codec.action(codec.prompt(text)) == text
 
@@ -72,7 +72,7 @@ def test_random_and_varied_actions_are_actions(some_domain):
         assert all(o.valid for o in some_domain.evaluate(tries))
 
 
-def test_outcomes_are_in_order_and_do_not_depend_on_company(some_domain):
+def test_reactions_are_in_order_and_do_not_depend_on_company(some_domain):
     rng = np.random.default_rng(2)
     problems = [some_domain.problem(k, "train") for k in range(4)]
     tries = [(State(p), some_domain.random_action(p, rng)) for p in problems]
@@ -84,8 +84,8 @@ def test_outcomes_are_in_order_and_do_not_depend_on_company(some_domain):
 @given(st.text(max_size=60))
 def test_no_text_is_too_odd(text):
     domain = Ballistics()
-    (outcome,) = domain.evaluate([(State(domain.problem(0, "train")), text)])
-    assert outcome.score == 0 or outcome.valid
+    (reaction,) = domain.evaluate([(State(domain.problem(0, "train")), text)])
+    assert reaction.score == 0 or reaction.valid
 
 
 @pytest.mark.parametrize(
@@ -117,16 +117,16 @@ def test_a_signed_level_says_whether_a_spec_is_met(value):
     assert -16 <= level <= 16 and (level >= 0) == (value >= 0)
 
 
-def test_a_circuits_outcome_is_that_of_a_session(circuits):
+def test_a_circuits_reaction_is_that_of_a_session(circuits):
     problem = circuits.problem(0, "train")
     task = circuits.task_of(problem)
     rng = np.random.default_rng(3)
     text = circuits.random_action(problem, rng)
-    (outcome,) = circuits.evaluate([(State(problem), text)])
+    (reaction,) = circuits.evaluate([(State(problem), text)])
     with task.session(1) as session:
         evaluation = session.simulate(read_design(task, text))
-    assert outcome.score == evaluation.score and outcome.solved == evaluation.feasible
-    met = [float(w) >= 0 for w in outcome.observation.split() if w[0] in "+-"]
+    assert reaction.score == evaluation.score and reaction.solved == evaluation.feasible
+    met = [float(w) >= 0 for w in reaction.observation.split() if w[0] in "+-"]
     assert met == [evaluation.margins[s.metric] >= 0 for s in task.specs]
 
 
@@ -140,7 +140,7 @@ class Counting(Simulator):
         self.jobs += len(jobs)
         if self._lost:
             self._lost -= 1
-            return [SimulatorOutcome(Status.INFRA_ERROR, {}, "lost") for _ in jobs]
+            return [Outcome(Status.INFRA_ERROR, {}, "lost") for _ in jobs]
         return shared_pool(1).run(jobs)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.tlgrpo.conftest import sampled_episodes, settings
 from tlgrpo.advantage import group_advantages
 from tlgrpo.credit import assign
-from tlgrpo.domain import Outcome
+from tlgrpo.domain import Reaction
 from tlgrpo.domains.ballistics import Ballistics
 from tlgrpo.engines.credit import advantages_by_uid, turn_uid
 from tlgrpo.engines.rows import rows, taken
@@ -34,7 +34,7 @@ class Scored(Ballistics):
         for state, text in tries:
             solved = state.problem == self.problem(2, "train") and len(state.turns) == 1
             score = 1.0 if solved else (crc32(text.encode()) % 97) / 100
-            found.append(Outcome(score, solved, "miss +0 clear +0 :"))
+            found.append(Reaction(score, solved, "miss +0 clear +0 :"))
         return found
 
 

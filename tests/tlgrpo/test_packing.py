@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.tlgrpo.conftest import give_advantages, sampled_episodes
 from tests.tlgrpo.conftest import settings as train_settings
-from tlgrpo.domain import Outcome, Problem
+from tlgrpo.domain import Problem, Reaction
 from tlgrpo.learner import token_log_probs
 from tlgrpo.loss import grpo_loss
 from tlgrpo.packing import collate, micro_batches, naive_rows, pack, visible
@@ -23,9 +23,9 @@ def tree(sizes, observations, prompt=3):
     for turn, lengths in enumerate(sizes):
         nodes = []
         for k, length in enumerate(lengths):
-            outcome = Outcome(0.5, False, "o")
+            reaction = Reaction(0.5, False, "o")
             nodes.append(
-                Node(turn, turn, take(length), (-1.0,) * length, "t", outcome, 0.0, k == 0)
+                Node(turn, turn, take(length), (-1.0,) * length, "t", reaction, 0.0, k == 0)
             )
         episode.turns.append(nodes)
         if turn + 1 < len(sizes):

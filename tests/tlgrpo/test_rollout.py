@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.tlgrpo.conftest import sampled_episodes, sampler_of
-from tlgrpo.domain import Outcome
+from tlgrpo.domain import Reaction
 from tlgrpo.rollout import Plan, roll_out
 from tlgrpo.samplers.scripted import ScriptedSampler
 from tlgrpo.tree import history_before, load_episodes, save_episodes, total_simulations
@@ -105,7 +105,7 @@ def test_an_ill_formed_action_scores_nothing_and_is_charged(policy, domain):
     )  # fmt: skip
     nodes = list(episodes[0].nodes)
     assert len(nodes) == 4 == total_simulations(episodes)
-    assert all(n.outcome == Outcome(0.0, False, "bad :", valid=False) for n in nodes)
+    assert all(n.reaction == Reaction(0.0, False, "bad :", valid=False) for n in nodes)
 
 
 def test_an_action_that_was_cut_off_is_ended_before_what_is_observed(policy, domain):
@@ -123,7 +123,7 @@ def test_an_action_that_was_cut_off_is_ended_before_what_is_observed(policy, dom
 def test_a_solved_episode_ends_when_asked_to(policy, domain):
     class Solves(Counting):
         def evaluate(self, tries):
-            return [Outcome(1.0, True, "miss +0 clear +0 :") for _ in tries]
+            return [Reaction(1.0, True, "miss +0 clear +0 :") for _ in tries]
 
     for stop, turns in ((True, 1), (False, 3)):
         plan = Plan(turns=3, group=2, per_turn=True, stop_when_solved=stop)
@@ -136,7 +136,7 @@ def test_the_best_sibling_goes_on_when_asked_to(policy, domain):
     for episode in rolled(domain, policy, plan):
         for nodes in episode.turns:
             chosen = next(n for n in nodes if n.on_main_line)
-            assert chosen.outcome.score == max(n.outcome.score for n in nodes)
+            assert chosen.reaction.score == max(n.reaction.score for n in nodes)
 
 
 def test_the_best_of_the_history_is_that_of_its_main_line(policy, domain):
@@ -144,7 +144,7 @@ def test_the_best_of_the_history_is_that_of_its_main_line(policy, domain):
         best = 0.0
         for nodes in episode.turns:
             assert all(n.best_before == best for n in nodes)
-            best = max(best, next(n for n in nodes if n.on_main_line).outcome.score)
+            best = max(best, next(n for n in nodes if n.on_main_line).reaction.score)
 
 
 def test_same_seed_same_episodes(policy, domain):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlgrpo.domain import Outcome, Problem, Split, State
+from tlgrpo.domain import Problem, Reaction, Split, State
 from tlgrpo.domains.levels import (
     from_level,
     level_words,
@@ -39,7 +39,7 @@ class Ballistics:
         key = f"{split} {distance} {height} {near}"
         return Problem(key, f"target at{distance} wall at{height} at{near} :")
 
-    def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Outcome]:
+    def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Reaction]:
         return [self._throw(state.problem, text) for state, text in tries]
 
     def grammar(self) -> tuple[str, ...]:
@@ -54,10 +54,10 @@ class Ballistics:
         levels = read_assignments(action, _NAMES, _LEVELS) or {}
         return write_assignments({n: nudge(k, _LEVELS, rng, step=0.1) for n, k in levels.items()})
 
-    def _throw(self, problem: Problem, text: str) -> Outcome:
+    def _throw(self, problem: Problem, text: str) -> Reaction:
         levels = read_assignments(text, _NAMES, _LEVELS)
         if levels is None:
-            return Outcome(0.0, False, "bad :", valid=False)
+            return Reaction(0.0, False, "bad :", valid=False)
         distance, height, near = (
             from_level(int(word.removeprefix("at")), _LEVELS)
             for word in problem.prompt.split()
@@ -78,7 +78,7 @@ class Ballistics:
             f"miss {signed_level(miss / target, 0.4, _SIGNED):+d} "
             f"clear {signed_level(over / 8.0, 0.4, _SIGNED):+d} :"
         )
-        return Outcome(min(score, 1.0 if solved else 0.999), solved, observed)
+        return Reaction(min(score, 1.0 if solved else 0.999), solved, observed)
 
 
 def level_of(value: float, low: float, high: float) -> int:

@@ -21,7 +21,7 @@ import numpy as np
 
 from acs_gym.evaluation import Evaluation
 from acs_gym.session import BudgetExhausted, Session
-from acs_gym.simulation.engine import Outcome as Simulated
+from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, Simulator
 from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task
@@ -30,10 +30,10 @@ from acs_gym.tools.definitions import SIMULATE, definitions
 from acs_gym.tools.toolbox import Toolbox
 from agents.llm import carry_out
 from agents.model import Reply, ToolCall
-from agents.openai_model import read_reply
 from agents.prompts import BEGIN, system_prompt
+from agents.replies import read_reply
 from agents.text_format import write_calls
-from tlgrpo.domain import Outcome, Problem, Split, State
+from tlgrpo.domain import Problem, Reaction, Split, State
 from tlgrpo.domains.circuits import Circuits
 from tlgrpo.tokens import CUT_OFF, write_conversation
 
@@ -66,16 +66,16 @@ class ChatCircuits(Circuits):
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
             raise ValueError(f"budget is a number of simulations >= 1, got {budget!r}")
         self.budget = budget
-        self._simulated: dict[_Key, Simulated] = {}
+        self._simulated: dict[_Key, Outcome] = {}
 
     def problem(self, seed: int, split: Split) -> Problem:
         """With the targets that `circuits` has for that number."""
         drawn = super().problem(seed, split)
         return Problem(drawn.key, opening(self.task_of(drawn), self.budget))
 
-    def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Outcome]:
+    def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Reaction]:
         """Every design simulated at once; equal designs once."""
-        return [_outcome(text, evaluation) for text, evaluation in self._carried_out(tries)]
+        return [_reaction(text, evaluation) for text, evaluation in self._carried_out(tries)]
 
     def grammar(self) -> tuple[str, ...]:
         """None: the policy comes with a vocabulary."""
@@ -159,15 +159,16 @@ def read_action(text: str) -> Reply:
 def _replied(toolbox: Toolbox, grant: _OneAReply, text: str) -> tuple[str, Evaluation | None]:
     grant.used = 0
     reply = read_action(text)
-    (message,), answers = carry_out(reply, toolbox)
-    evaluations = [e for answer in answers for e in answer.evaluations]
+    done = carry_out(reply, toolbox)
+    (message,) = done.messages
+    evaluations = [e for answer in done.answers for e in answer.evaluations]
     return message["content"], evaluations[0] if evaluations else None
 
 
-def _outcome(observation: str, evaluation: Evaluation | None) -> Outcome:
+def _reaction(observation: str, evaluation: Evaluation | None) -> Reaction:
     if evaluation is None:
-        return Outcome(0.0, False, observation, valid=False)
-    return Outcome(evaluation.score, evaluation.feasible, observation)
+        return Reaction(0.0, False, observation, valid=False)
+    return Reaction(evaluation.score, evaluation.feasible, observation)
 
 
 class _OneAReply:
@@ -197,11 +198,11 @@ class _Unknown(Exception):
 class _Lookup(Simulator):
     """Known outcomes in the place of a simulator; notes the jobs that lack one."""
 
-    def __init__(self, known: Mapping[_Key, Simulated]) -> None:
+    def __init__(self, known: Mapping[_Key, Outcome]) -> None:
         self.known = known
         self.missing: dict[_Key, Job] = {}
 
-    def run(self, jobs: Sequence[Job]) -> list[Simulated]:
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         missing = {key: job for job in jobs if (key := _key(job)) not in self.known}
         if missing:
             self.missing |= missing

@@ -17,11 +17,11 @@ import numpy as np
 import acs_gym
 from acs_gym.design import Design
 from acs_gym.evaluation import Evaluation, Status
-from acs_gym.simulation.engine import Outcome as SimulatorOutcome
+from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, Simulator, WorkerPool, shared_pool
 from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task
-from tlgrpo.domain import Outcome, Problem, Split, State
+from tlgrpo.domain import Problem, Reaction, Split, State
 from tlgrpo.domains.levels import (
     from_level,
     level_words,
@@ -71,14 +71,14 @@ class Circuits:
 
         self._simulator = simulator or shared_pool(workers or available_cores())
         self._order = tuple(self.tasks)
-        self._outcomes: dict[_Key, SimulatorOutcome] = {}
+        self._outcomes: dict[_Key, Outcome] = {}
 
     def problem(self, seed: int, split: Split) -> Problem:
         task = self.tasks[self._order[seed % len(self._order)]]
         targets = task.sample_specs(np.random.default_rng((_SEEDS[split], seed)), split)
         return circuit_problem(task.with_specs(targets))
 
-    def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Outcome]:
+    def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Reaction]:
         """Every action simulated at once; equal designs once, those of earlier calls included."""
         tasks = [self.task_of(state.problem) for state, _ in tries]
         designs = [read_design(task, text) for task, (_, text) in zip(tasks, tries, strict=True)]
@@ -91,13 +91,13 @@ class Circuits:
         found = []
         for task, design in zip(tasks, designs, strict=True):
             if design is None:
-                found.append(Outcome(0.0, False, "bad :", valid=False))
+                found.append(Reaction(0.0, False, "bad :", valid=False))
                 continue
             evaluation = task.judge(design, outcomes[_key(task, design)])
-            found.append(outcome_of(task, evaluation))
+            found.append(reaction_to(task, evaluation))
         return found
 
-    def _outcomes_of(self, jobs: Mapping[_Key, Job]) -> dict[_Key, SimulatorOutcome]:
+    def _outcomes_of(self, jobs: Mapping[_Key, Job]) -> dict[_Key, Outcome]:
         """The outcome of every job, remembered or new; what was lost by our own fault is not kept."""
         found = {key: self._outcomes[key] for key in jobs if key in self._outcomes}
         missing = {key: job for key, job in jobs.items() if key not in found}
@@ -188,17 +188,17 @@ def read_design(task: Task, text: str) -> Design | None:
     return task.space.from_unit([from_level(levels[n], LEVELS) for n in task.space.names])
 
 
-def outcome_of(task: Task, evaluation: Evaluation) -> Outcome:
+def reaction_to(task: Task, evaluation: Evaluation) -> Reaction:
     """What a policy is told of an evaluation."""
     if evaluation.status not in (Status.OK, Status.MEASURE_FAILED):
-        return Outcome(0.0, False, "failed :")
+        return Reaction(0.0, False, "failed :")
     words = []
     for spec in task.specs:
         margin = evaluation.margins[spec.metric]
         words += [spec.metric, f"{signed_level(margin, _SCALE, SIGNED):+d}"]
     met = ["met"] if evaluation.feasible else []
     score = evaluation.score if math.isfinite(evaluation.score) else 0.0
-    return Outcome(score, evaluation.feasible, " ".join([*words, *met, ":"]))
+    return Reaction(score, evaluation.feasible, " ".join([*words, *met, ":"]))
 
 
 __all__ = [
@@ -207,6 +207,6 @@ __all__ = [
     "WorkerPool",
     "circuit_problem",
     "grammar",
-    "outcome_of",
+    "reaction_to",
     "read_design",
 ]

@@ -14,7 +14,7 @@ from tlgrpo.tree import Episode, Node, history_before
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BatchRow:
     """One action after its history; token ids as they were sent and sampled.
 
     Attributes:
@@ -33,7 +33,7 @@ class Row:
     trained: bool = True
 
 
-def rows(episodes: Sequence[Episode], config: TrainConfig, *, end: int) -> list[Row]:
+def rows(episodes: Sequence[Episode], config: TrainConfig, *, end: int) -> list[BatchRow]:
     """All rows of a batch, in the order (episode, turn, sibling): `config.group` after another are
     one group.
 
@@ -45,7 +45,7 @@ def rows(episodes: Sequence[Episode], config: TrainConfig, *, end: int) -> list[
     """
     per_turn = config.algorithm == "tl-grpo"
     width = 1 if per_turn else config.group
-    found: list[Row] = []
+    found: list[BatchRow] = []
     for start in range(0, len(episodes), width):
         siblings = episodes[start : start + width]
         for turn in range(config.turns):
@@ -54,13 +54,13 @@ def rows(episodes: Sequence[Episode], config: TrainConfig, *, end: int) -> list[
     return found
 
 
-def taken(episode: Episode) -> Iterator[Row]:
+def taken(episode: Episode) -> Iterator[BatchRow]:
     """The rows of the actions that an episode did take, in the order (turn, sibling)."""
     for turn in range(len(episode.turns)):
         yield from _turn(episode, turn, len(episode.turns[turn]), end=0)
 
 
-def _turn(episode: Episode, turn: int, count: int, end: int) -> list[Row]:
+def _turn(episode: Episode, turn: int, count: int, end: int) -> list[BatchRow]:
     if turn < len(episode.turns):
         history = tuple(history_before(episode, turn))
         return [_row(node, history) for node in episode.turns[turn]]
@@ -68,8 +68,8 @@ def _turn(episode: Episode, turn: int, count: int, end: int) -> list[Row]:
     # the others of the group would not be centred.
     nodes = episode.turns[-1]
     advantage = nodes[0].advantage if len(nodes) == 1 else 0.0
-    return [Row(episode.prompt, (end,), (0.0,), turn, None, advantage, False)] * count
+    return [BatchRow(episode.prompt, (end,), (0.0,), turn, None, advantage, False)] * count
 
 
-def _row(node: Node, history: tuple[int, ...]) -> Row:
-    return Row(history, node.ids, node.log_probs, node.turn, node.reward, node.advantage)
+def _row(node: Node, history: tuple[int, ...]) -> BatchRow:
+    return BatchRow(history, node.ids, node.log_probs, node.turn, node.reward, node.advantage)

@@ -27,7 +27,7 @@ except ImportError as error:
 from tlgrpo.config import ConfigError, TrainConfig
 from tlgrpo.credit import assign
 from tlgrpo.domain import Domain
-from tlgrpo.engines.rows import Row, rows
+from tlgrpo.engines.rows import BatchRow, rows
 from tlgrpo.engines.trl_settings import grpo_config, most_updates
 from tlgrpo.loop import plan_of
 from tlgrpo.policy import Policy
@@ -155,7 +155,7 @@ class Rollout:
             "idle_groups": groups.idle,
             "best_of_episode": float(np.mean([e.best for e in episodes])),
             "solved": float(np.mean([e.solved for e in episodes])),
-            "invalid_share": float(np.mean([not n.outcome.valid for n in nodes])),
+            "invalid_share": float(np.mean([not n.reaction.valid for n in nodes])),
         }
         found = rows(episodes, config, end=self.codec.end)
         if len(found) != len(prompts):
@@ -239,7 +239,7 @@ def _prompt(number: int, turn: int) -> str:
     return f"problem {number} turn {turn}"
 
 
-def _columns(found: Sequence[Row]) -> dict[str, Any]:
+def _columns(found: Sequence[BatchRow]) -> dict[str, Any]:
     return {
         "prompt_ids": [list(r.history) for r in found],
         "completion_ids": [list(r.ids) for r in found],

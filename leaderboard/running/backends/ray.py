@@ -21,7 +21,7 @@ from leaderboard.running.backends.local import GRACE_S
 from leaderboard.running.backends.remote import (
     POLL_S,
     Errand,
-    Outcome,
+    ErrandReport,
     Watch,
     carry_out,
     missing,
@@ -81,12 +81,12 @@ class RayBackend:
     def _take(self, ref: Any, cell: PlannedCell, watch: Watch) -> None:
         """A task is over: tell what it told, and whether the cell is really there."""
         try:
-            outcome: Outcome = self._ray.get(ref)
+            report: ErrandReport = self._ray.get(ref)
             why = "its node says that it is done, but no result is seen here yet; run it again"
         except self._ray.exceptions.RayError as error:
-            outcome, why = Outcome(), _words(error)
-        failed = missing([cell], self._store, outcome.failures, why)
-        for text in dict.fromkeys([*outcome.notes, *failed]):
+            report, why = ErrandReport(), _words(error)
+        failed = missing([cell], self._store, report.failures, why)
+        for text in dict.fromkeys([*report.notes, *failed]):
             self._observer.note(text)
         self.failures += failed
         watch.settle(cell)

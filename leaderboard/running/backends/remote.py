@@ -8,7 +8,6 @@ attempt out until the first has ended, and the second goes on with what the firs
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from acs_gym.registry import register_circuit, registered_by_hand
-from leaderboard.cells.store import TRACE, Store
+from leaderboard.cells.store import TRACE, Store, TraceTail
 from leaderboard.files import OURS
 from leaderboard.running.backends import Observer
 from leaderboard.running.backends.local import LocalBackend
@@ -53,7 +52,7 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ErrandReport:
     """What the machine that ran an errand has to say of it."""
 
     notes: tuple[str, ...] = ()
@@ -76,7 +75,7 @@ def run_folder(store: Store) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def carry_out(errand: Errand, jobs: int = 1) -> Outcome:
+def carry_out(errand: Errand, jobs: int = 1) -> ErrandReport:
     """Run an errand's cells in `jobs` processes of this machine; those that are done are left.
 
     Raises OSError where the shared folders are not seen, CircuitError for a circuit that is not.
@@ -89,7 +88,7 @@ def carry_out(errand: Errand, jobs: int = 1) -> Outcome:
     store, marker = Store(errand.out), _Marker(errand.run)
     backend = LocalBackend(store, jobs, marker)
     backend.run([c for c in errand.cells if not store.is_done(c.key)])
-    return Outcome(tuple(marker.notes), tuple(backend.failures))
+    return ErrandReport(tuple(marker.notes), tuple(backend.failures))
 
 
 class _Marker:
@@ -119,25 +118,16 @@ class _Marker:
 class _Reading:
     """How far a trace has been read."""
 
-    file: int = 0
-    offset: int = 0
+    tail: TraceTail
     simulations: int = 0
     best: float = 0.0
 
-    def read_on(self, path: Path) -> bool:
+    def read_on(self) -> bool:
         """Take up the lines that have come since; whether there were any."""
-        try:
-            stream = path.open("rb")
-        except OSError:  # Not there yet; whether the cell is done is another question.
-            return False
-        with stream:
-            file = os.fstat(stream.fileno()).st_ino
-            if file != self.file:  # An attempt that is not continued makes way for another.
-                self.file, self.offset, self.simulations, self.best = file, 0, 0, 0.0
-            stream.seek(self.offset)
-            lines = [x for x in stream.read().splitlines(keepends=True) if x.endswith(b"\n")]
-        self.offset += sum(map(len, lines))
-        found = [json.loads(x)["evaluation"] for x in lines]
+        lines = self.tail.new()
+        if self.tail.restarted:
+            self.simulations, self.best = 0, 0.0
+        found = [line["evaluation"] for line in lines]
         self.simulations += sum(e["cost"] for e in found)
         self.best = max([self.best, *(e["score"] for e in found if not e.get("unknown"))])
         return bool(lines)
@@ -176,10 +166,10 @@ class Watch:
         if cell.key in self._over:
             return
         if cell.key not in self._running:
-            self._running[cell.key] = _Reading()
+            self._running[cell.key] = _Reading(TraceTail(self.store.cell(cell.key) / TRACE))
             self.observer.started(cell)
         reading = self._running[cell.key]
-        if reading.read_on(self.store.cell(cell.key) / TRACE):
+        if reading.read_on():
             self.observer.advanced(cell, reading.simulations, reading.best)
 
 

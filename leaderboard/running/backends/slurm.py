@@ -25,7 +25,7 @@ from leaderboard.running.backends.local import GRACE_S
 from leaderboard.running.backends.remote import (
     POLL_S,
     Errand,
-    Outcome,
+    ErrandReport,
     Watch,
     carry_out,
     missing,
@@ -145,18 +145,18 @@ class SlurmBackend:
 
     def _take(self, job: Any, errand: Errand, watch: Watch) -> None:
         """An array task is over: tell what it told, and which cells are really there."""
-        outcome, why = Outcome(), f"job {job.job_id} left the queue before it was done"
+        report, why = ErrandReport(), f"job {job.job_id} left the queue before it was done"
         if _has_result(job):
             try:
-                outcome = job.result()
+                report = job.result()
                 why = f"job {job.job_id} is over, but no result is seen here yet; run it again"
             except Exception as error:  # noqa: BLE001 - whatever it was, only its text has come here
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 why = f"job {job.job_id}: {lines[0]} ... {lines[-1]}"
         elif last := _last_line(job):
             why += f"; it said last: {last}"
-        failed = missing(errand.cells, self._store, outcome.failures, why)
-        for text in dict.fromkeys([*outcome.notes, *failed]):
+        failed = missing(errand.cells, self._store, report.failures, why)
+        for text in dict.fromkeys([*report.notes, *failed]):
             self._observer.note(text)
         self.failures += failed
         for cell in errand.cells:
@@ -169,7 +169,7 @@ class ArrayTask:
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
 
-    def __call__(self, errand: Errand) -> Outcome:
+    def __call__(self, errand: Errand) -> ErrandReport:
         # submitit ignores SIGTERM, with which scancel asks a task to end.
         before = signal.signal(signal.SIGTERM, _interrupt)
         try:

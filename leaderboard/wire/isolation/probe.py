@@ -12,53 +12,54 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from leaderboard.wire.isolation import syscalls
-from leaderboard.wire.isolation.levels import CannotRun, Isolation, start
+from leaderboard.wire.isolation.confined import Confined
+from leaderboard.wire.isolation.limits import Limits
 
 _PROBE_S = 20.0
-_REMEDY = (
-    "run it as stdio:COMMAND or mcp:COMMAND, in the level subprocess; or have user namespaces allowed "
-    "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
-    "kernel.apparmor_restrict_unprivileged_userns; in a container engine, its seccomp profile and "
-    "what it masks in /proc)"
-)
+_LIMITS = frozenset((*Limits().of_the_kernel(), "cgroup"))
+_TRIES = Path(__file__).with_name("tries.py")
 
 
-def probe(isolation: Isolation | None = None) -> dict[str, Any]:
-    """What an agent cannot do on this machine, found by trying, once a process.
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What an agent cannot do on this machine, found by trying; all of it False where nothing ran.
 
-    `network_cut`: no connection to a listener on this machine. `harness_hidden`: neither the
-    environment of the harness nor a signal to it. `files_hidden`: a file of this user's that the command
-    does not name cannot be read. `files_read_only`: nothing written outside its own folder.
-    `environment_hidden`: nor is a file of the environment that the harness runs in. `simulator_hidden`:
-    no ngspice is found. `sockets_hidden`, `fifos_hidden`, `terminal_hidden`: no Unix socket, pipe or
-    terminal of this user's can be opened by its path. `locks_refused`: nor a file be locked, not
-    even one that the command names. `keyring_apart`: a key of the harness's session is not found.
-    `no_new_namespaces`, `no_io_uring`: the kernel gives neither. `folder_limited`: its folder is no
-    larger than it may be. `descendants_end`: a process that left its session is gone afterwards.
-    `limits`: the resource limits that were set, and the control group where there is one. All false or
-    empty when the probe could not run. `level`: `container` only where that was asked for and all hold.
+    Attributes:
+        network_cut: no connection to a listener on this machine.
+        hidden: what is out of its reach, by name. `harness_hidden`: neither the environment of the
+            harness nor a signal to it. `files_hidden`: a file of this user's that the command does not
+            name cannot be read. `files_read_only`: nothing written outside its own folder.
+            `environment_hidden`: nor is a file of the environment that the harness runs in.
+            `simulator_hidden`: no ngspice is found. `sockets_hidden`, `fifos_hidden`, `terminal_hidden`:
+            no Unix socket, pipe or terminal of this user's can be opened by its path. `locks_refused`:
+            nor a file be locked, not even one that the command names. `keyring_apart`: a key of the
+            harness's session is not found. `no_new_namespaces`, `no_io_uring`: the kernel gives neither.
+            `folder_limited`: its folder is no larger than it may be.
+        descendants_end: a process that left its session is gone afterwards.
+        limits: the resource limits that were set, and the control group where there is one.
+        own_root: it ran in a file system of its own.
+        failure: why the probe could not be run; empty when it was.
     """
-    return dict(_try(isolation or Isolation())[0])
+
+    network_cut: bool
+    hidden: Mapping[str, bool]
+    descendants_end: bool
+    limits: tuple[str, ...]
+    own_root: bool
+    failure: str
 
 
-def require(isolation: Isolation) -> None:
-    """Raises CannotRun where the level `container` is asked for and this machine has none."""
-    if isolation.container:
-        found, failure = _try(isolation)
-        if found["level"] != isolation.level:
-            why = failure or "does not hold: " + ", ".join(n for n, v in found.items() if not v)
-            raise CannotRun(f"the level container cannot be had on this machine ({why}); {_REMEDY}")
+def probe(start: Callable[[Sequence[str], int], Confined], folder_bytes: int) -> Tried:
+    """Run a small program that tries to get out of what `start` puts a command into.
 
-
-@lru_cache(maxsize=8)
-def _try(isolation: Isolation) -> tuple[dict[str, Any], str]:
-    """What was found, and why the probe could not be run; empty when it was."""
+    `start`: takes a resolved command, and the descriptor that its output goes to. `folder_bytes`: how
+    large its folder may get.
+    """
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         tempfile.TemporaryDirectory(prefix="acs-gym-probe-") as folder,
@@ -80,11 +81,11 @@ def _try(isolation: Isolation) -> tuple[dict[str, Any], str]:
             "keyring": syscalls.SESSION_KEYRING,
             "new_user": syscalls.NEW_USER,
             **_ways_to_pass_on(Path(folder), undo),
-            "folder_bytes": isolation.folder_bytes,
+            "folder_bytes": folder_bytes,
         }
         command = [sys.executable, "-I", "-S", str(_TRIES), str(named)]
         undo.enter_context(key_of_this_session(key))
-        confined = start(command, isolation, nowhere.fileno())
+        confined = start(command, nowhere.fileno())
         witness = os.dup(confined.read)
         try:
             # The probe may be gone already.
@@ -117,19 +118,14 @@ def _try(isolation: Isolation) -> tuple[dict[str, Any], str]:
         "no_io_uring": none_of("io_uring"),
         "folder_limited": none_of("folder"),
     }
-    contained = isolation.container and bool(confined.holds.get("root")) and all(hidden.values())
-    found = {
-        "level": "container" if contained else "subprocess",
-        "network_cut": none_of("connect"),
-        **hidden,
-        "descendants_end": got_out is not None and ended,
-        "limits": sorted(n for n, done in confined.holds.items() if done and n in _LIMITS),
-    }
-    return found, confined.failure
-
-
-_LIMITS = frozenset((*Isolation().limits(), "cgroup"))
-_TRIES = Path(__file__).with_name("tries.py")
+    return Tried(
+        network_cut=none_of("connect"),
+        hidden=hidden,
+        descendants_end=got_out is not None and ended,
+        limits=tuple(sorted(n for n, done in confined.holds.items() if done and n in _LIMITS)),
+        own_root=bool(confined.holds.get("root")),
+        failure=confined.failure,
+    )
 
 
 def _ways_to_pass_on(folder: Path, undo: contextlib.ExitStack) -> dict[str, str]:

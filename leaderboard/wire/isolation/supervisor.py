@@ -1,6 +1,6 @@
 """The program between the harness and an agent: confines it, keeps its output, ends all of it.
 
-    python -I -S supervisor.py FOLDER < LIFELINE     (its first line: the order of levels.py, in JSON)
+    python -I -S supervisor.py FOLDER < LIFELINE     (its first line: the order of confined.py, in JSON)
 
 Three processes, so that an agent that signals its parent hits neither the harness nor this one:
 

@@ -73,7 +73,7 @@ class Visible:
 
 
 def visible(*commands: Sequence[str]) -> Visible:
-    """What has to be seen for resolved commands (`isolation.resolve`) to run."""
+    """What has to be seen for resolved commands (`command_line.resolve`) to run."""
     paths: set[str] = set()
     links: dict[str, str] = {}
     for wanted in {*_system(), *(path for c in commands for path in _of_command(c))}:

@@ -171,7 +171,7 @@ def goes_on_after_finish():
     say([client.tool("simulate", designs=[design]) for _ in range(3)])
 
 
-def tampers_with_its_door():
+def tampers_with_its_socket():
     """Removes the socket and what names it; the one who is in stays in."""
     client = connect()
     config = os.environ["ACS_GYM_MCP_CONFIG"]

@@ -1,4 +1,4 @@
-"""Where MCP clients of one agent come in: a socket in the agent's folder, one client at a time."""
+"""The socket in an agent's folder that its MCP clients connect to, one client at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from acs_gym.tools.mcp import NAME
 from leaderboard.wire.channel import Channel, ChannelClosed, Silent
-from leaderboard.wire.isolation.levels import Confined
+from leaderboard.wire.isolation.confined import Confined
 
 CONFIG, CONFIG_VARIABLE, SOCKET = "mcp.json", "ACS_GYM_MCP_CONFIG", "acs-gym.sock"
 BRIDGE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("bridge.py")))
@@ -22,11 +22,11 @@ _LAST_LINES_S = 5.0
 _LISTENING, _TAKEN = b"\n", b"another MCP client is connected; close that one first\n"
 
 
-class Door:
+class McpListener:
     """A channel whose other end may leave and come again, as long as the command runs.
 
     Attributes:
-        clients: how many were let in.
+        clients: how many were accepted.
         refused: how many were not, because another was there.
     """
 
@@ -59,7 +59,7 @@ class Door:
                 try:
                     return self._channel.receive(0.0)
                 except ChannelClosed:
-                    self._show_out()
+                    self._disconnect()
                 except Silent:
                     pass
             if self._ended and self._channel is None:
@@ -72,7 +72,7 @@ class Door:
                 deadline = time.monotonic() + _LAST_LINES_S
             # Only when nothing came from the one that is connected, who may just have left.
             elif self._listener.fileno() in ready and self._connection_fileno() not in ready:
-                self._let_in()
+                self._accept()
 
     def send(self, line: bytes, patience_s: float) -> None:
         """Write a line to whoever is connected, if anybody still is. Raises Silent."""
@@ -81,7 +81,7 @@ class Door:
                 self._channel.send(line, patience_s)
 
     def close(self) -> None:
-        self._show_out()
+        self._disconnect()
         self._listener.close()
 
     def _wait(self, confined: Confined, deadline: float) -> set[int]:
@@ -97,7 +97,7 @@ class Door:
     def _connection_fileno(self) -> int:
         return -1 if self._connection is None else self._connection.fileno()
 
-    def _let_in(self) -> None:
+    def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
         except OSError:  # It has left already.
@@ -114,7 +114,7 @@ class Door:
         self._connection = connection
         self._channel = Channel(connection.fileno(), connection.fileno())
 
-    def _show_out(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = self._channel = None

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from acs_gym.simulation.readout import Waveforms
 
 
-class Door:
-    """What one environment simulates through.
+class EnvSession:
+    """A session as one environment uses it; every simulation of the environment goes through it.
 
     Args:
         task: what is simulated; a given session must be about the same.
@@ -90,10 +90,10 @@ class Door:
 
     # --- copies ---------------------------------------------------------------------------------
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Door:
+    def __deepcopy__(self, memo: dict[int, Any]) -> EnvSession:
         """For a copy of the environment in this process; a budget is one meter for both."""
         session = self.session if self._metered else None
-        twin = Door(self._task, session, None, self._workers)
+        twin = EnvSession(self._task, session, None, self._workers)
         twin.closed = self.closed
         memo[id(self.session)] = twin.session  # Gymnasium notes a given one down elsewhere, too.
         return twin

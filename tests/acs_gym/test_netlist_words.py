@@ -1,4 +1,4 @@
-"""What designers bring to the door as their netlists have it: accepted, or told what to write."""
+"""What designers write as their netlists have it: accepted, or told what to write."""
 
 from __future__ import annotations
 

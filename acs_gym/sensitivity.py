@@ -1,0 +1,140 @@
+"""What each spec gains or loses by each size, around one design; and which sizes are worth touching next.
+
+Central differences on the simulator, two simulations a parameter, all in one batch. Changes are of
+margins, which have no unit and are met from 0, so that a hertz and a decibel can stand side by side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from acs_gym.design import Design, DesignSpace, Parameter
+from acs_gym.evaluation import Status
+from acs_gym.simulation.engine import Outcome
+from acs_gym.simulation.pool import Job, Simulator
+from acs_gym.simulation.uncharged import simulate_uncharged
+from acs_gym.specs import Judgement
+from acs_gym.task import Task
+
+# Small enough for a tangent, and far above what a simulation is repeatable to.
+_APART = 0.02
+# What a change is told for: a step that a designer would take.
+STEP = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """One parameter.
+
+    Attributes:
+        parameter: its name; step: what the changes are told for, `+5 %` or `+1`.
+        margins: metric -> change of its spec's margin for that step; NaN where it was not measured.
+    """
+
+    parameter: str
+    step: str
+    margins: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A step that should help: the least margin before and, to first order, after."""
+
+    parameter: str
+    step: str
+    metric: str
+    before: float
+    after: float
+
+
+def sensitivities(
+    task: Task, design: Mapping[str, float], simulator: Simulator | None = None
+) -> tuple[Sensitivity, ...]:
+    """Of every parameter, at nominal conditions and at the task's targets. Charged to nobody.
+
+    Raises InvalidDesign, SimulatorNotFound.
+    """
+    canonical = task.space.canonicalize(design)
+    pairs = {p.name: _neighbours(task.space, canonical, p) for p in task.space}
+    ends = [end for pair in pairs.values() for end in pair]
+    outcomes = iter(simulate_uncharged([Job(task.program, end) for end in ends], simulator))
+    found = []
+    for parameter in task.space:
+        low, high = pairs[parameter.name]
+        before, after = (_judged(task, next(outcomes)) for _ in (low, high))
+        moved = _steps(parameter, low[parameter.name], high[parameter.name])
+        found.append(
+            Sensitivity(
+                parameter.name,
+                _step_text(parameter),
+                {
+                    m: (after.margins[m] - before.margins[m]) / moved if moved else math.nan
+                    for m in task.specs.metrics
+                },
+            )
+        )
+    return tuple(found)
+
+
+def _judged(task: Task, outcome: Outcome) -> Judgement:
+    """Its margins; NaN where the simulation failed."""
+    return task.specs.judge(outcome.metrics if outcome.status is Status.OK else {})
+
+
+def suggestions(
+    margins: Mapping[str, float], found: Sequence[Sensitivity], most: int = 3
+) -> tuple[Suggestion, ...]:
+    """The steps that raise the least margin most, one a parameter, best first.
+
+    To first order, at the conditions that the sensitivities were measured at; where a step makes
+    another margin the least, that one counts.
+    """
+    metric = min(margins, key=lambda m: _or_least(margins[m]))
+    now = margins[metric]
+    steps = []
+    for one in found:
+        for sign in (1.0, -1.0):
+            after = min(_or_least(value + sign * one.margins[m]) for m, value in margins.items())
+            if math.isfinite(after) and after > now:
+                text = one.step if sign > 0 else one.step.replace("+", "−")
+                steps.append(Suggestion(one.parameter, text, metric, now, after))
+    return tuple(sorted(steps, key=lambda s: -s.after)[:most])
+
+
+def _neighbours(space: DesignSpace, design: Design, parameter: Parameter) -> tuple[Design, Design]:
+    """The design with one parameter a little lower and a little higher, within its range."""
+    value = design[parameter.name]
+    if parameter.integer:
+        shift = 1.0
+    elif parameter.scale == "log":
+        shift = _APART * value
+    else:
+        shift = _APART * (parameter.high - parameter.low)
+    if parameter.step:
+        shift = max(shift, parameter.step)
+    ends = (max(parameter.low, value - shift), min(parameter.high, value + shift))
+    low, high = (space.canonicalize({**design, parameter.name: end}) for end in ends)
+    return low, high
+
+
+def _steps(parameter: Parameter, low: float, high: float) -> float:
+    """How many of the steps that changes are told for lie between two values."""
+    if parameter.integer:
+        return high - low
+    if parameter.scale == "log":
+        return math.log(high / low) / math.log(1.0 + STEP)
+    return (high - low) / (STEP * (parameter.high - parameter.low))
+
+
+def _step_text(parameter: Parameter) -> str:
+    if parameter.integer:
+        return "+1"
+    return (
+        f"+{100 * STEP:.0f} %" if parameter.scale == "log" else f"+{100 * STEP:.0f} % of its range"
+    )
+
+
+def _or_least(value: float) -> float:
+    return -math.inf if math.isnan(value) else value

@@ -106,6 +106,26 @@ def evaluate(simulator: Simulator, task: acs_gym.Task, *designs: Design) -> list
     return [task.judge(d, o) for d, o in zip(designs, outcomes, strict=True)]
 
 
+def fails_at_rest(simulator: Simulator, task: acs_gym.Task, design: Design) -> bool:
+    """Whether the operating points alone miss a spec, which takes a tenth of the time to see."""
+    program = task.program
+    decks = tuple(
+        replace(deck, analyses=points)
+        for deck in program.decks
+        if (points := tuple(a for a in deck.analyses if a.kind == "op"))
+    )
+    there = {a.name for deck in decks for a in deck.analyses}
+    at_rest = replace(
+        program,
+        decks=decks,
+        metrics=tuple(m for m in program.metrics if m.analysis in there),
+        gates=tuple(g for g in program.gates if g.analysis in there),
+        key=f"{program.key} at rest",
+    )
+    found = simulator.run([Job(at_rest, design)])[0].metrics
+    return any(s.satisfaction(found[s.metric]) < 1 for s in task.specs if s.metric in found)
+
+
 def winners(task: acs_gym.Task) -> list[Design]:
     """What optimisers found on this circuit (`python benchmarks/winners.py` makes the file)."""
     found = json.loads(WINNERS.read_text()).get(task.id, {}).get(task.pdk_name, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from acs_gym.units import format_si
 from docs.circuit_pages.numbers import Numbers, spread_metric
 
 _HERE = Path(__file__).parent
+_RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 _JINJA = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
     undefined=StrictUndefined,
@@ -78,6 +80,7 @@ def render(circuit: Circuit, numbers: Numbers) -> str:
         spread_metric=spread_metric(circuit),
         difficulties=list(_difficulties(circuit, numbers)),
         literature=_literature().get(circuit.name, []),
+        published=list(_published(circuit)),
         si=_si,
         target=_target,
         how=_how,
@@ -165,3 +168,10 @@ def _difficulties(circuit: Circuit, numbers: Numbers) -> Iterator[tuple[Column, 
 def _literature() -> dict[str, list[dict[str, Any]]]:
     with (_HERE / "literature.toml").open("rb") as stream:
         return tomllib.load(stream)
+
+
+def _published(circuit: Circuit) -> Iterator[dict[str, Any]]:
+    """What the literature's own sizes do on this circuit's testbenches, where a benchmark measured it."""
+    for entry in _literature().get(circuit.name, []):
+        if "numbers" in entry:
+            yield entry | json.loads((_RESULTS / entry["numbers"]).read_text())

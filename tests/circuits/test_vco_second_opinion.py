@@ -100,8 +100,8 @@ vc ctl 0 1.3
 
     for what in ("high", "mid", "pushed", "low"):
         assert ours[f"f_{what}"] == pytest.approx(1 / period(what), rel=0.01), what
-    pushing = (period("mid") / period("pushed") - 1) / 0.09
-    assert ours["pushing"] == pytest.approx(pushing, abs=0.02)
+    pushing = (1 / period("pushed") - 1 / period("mid")) / 0.09
+    assert ours["pushing"] == pytest.approx(pushing, abs=12e6)
     assert ours["power"] == pytest.approx(
         -1.8 * theirs["chargehigh"] / (3 * period("high")), rel=0.01
     )
@@ -124,7 +124,7 @@ def test_windows_twice_as_long_and_finer_steps_give_the_same(in_process: Simulat
     a, b = (in_process.run([Job(p.program, design)])[0].metrics for p in (task, other))
     for name in ("f_high", "f_mid", "f_pushed", "f_low", "swing", "power", "k_vco"):
         assert a[name] == pytest.approx(b[name], rel=0.01), name
-    assert a["pushing"] == pytest.approx(b["pushing"], abs=0.01)
+    assert a["pushing"] == pytest.approx(b["pushing"], abs=6e6)
     assert a["duty"] == pytest.approx(b["duty"], abs=2e-3)
 
 

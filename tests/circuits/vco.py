@@ -9,9 +9,7 @@ MOVES = (
         "a wide ring is more to charge", {"w_ninv": 1.3, "w_pinv": 1.3}, down=("f_high", "k_vco")
     ),
     Move("long mirrors want headroom", {"l_starve": 1.5}, down=("saturation",)),
-    Move("a fixed current follows the supply", {"r_floor": 0.7}, up=("pushing",)),
     Move("a wide buffer draws and loads", {"w_nbuf": 3, "w_pbuf": 3}, up=("power",), down=("f_high",)),
-    Move("a buffer with a strong PMOS is high longer", {"w_pbuf": 2}, up=("duty",)),
 )  # fmt: skip
 _BENCH, _DUT = "bench_stepped.spice", "dut.spice"
 _ALL = ("f_high", "detuning", "tuning_range", "k_vco", "k_ratio", "pushing", "duty_error", "power")

@@ -12,7 +12,7 @@ MOVES = (
     Move("a wide buffer draws and loads", {"w_nbuf": 3, "w_pbuf": 3}, up=("power",), down=("f_high",)),
 )  # fmt: skip
 _BENCH, _DUT = "bench_stepped.spice", "dut.spice"
-_ALL = ("f_high", "detuning", "tuning_range", "k_vco", "k_ratio", "pushing", "duty_error", "power")
+_ALL = ("f_high", "detuning", "tuning_range", "k_vco", "k_ratio", "pushing", "longer_half", "power")
 _TWO_STAGES = {"Xpinv_1    n1 n3 ": "Xpinv_1    n1 n2 ", "Xninv_1    n1 n3 ": "Xninv_1    n1 n2 "}
 _OPEN = {"Xpinv_1    n1 n3 ": "Xpinv_1    n1 vss ", "Xninv_1    n1 n3 ": "Xninv_1    n1 vss "}
 _NO_CURRENT = {"Xnstarve_d nb nb": "rnone nb vss 1\nXnstarve_d nb nb"}

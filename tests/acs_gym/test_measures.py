@@ -297,6 +297,17 @@ def test_a_sine_has_its_frequency_and_period_and_a_duty_of_a_half(
     assert measures.duty(t, y, level=level) == pytest.approx(0.3, abs=5e-3)
 
 
+def test_a_mean_over_whole_periods_does_not_depend_on_where_the_window_ends() -> None:
+    """A charge a period, drawn at its beginning; a fixed window takes one more or less."""
+    t = np.linspace(0.0, 12.0, 4801)
+    clock, current = np.sin(2 * np.pi * t), np.maximum(0.0, np.sin(4 * np.pi * t)) * (t % 1 < 0.5)
+    mean = 1 / (2 * math.pi)
+    for stop in (9.2, 9.6, 10.1):
+        found = measures.period_mean(t, current, clock=clock, level=0.0, start=4.7, stop=stop)
+        assert found == pytest.approx(mean, rel=1e-3)
+    assert math.isnan(measures.period_mean(t, current, clock=0.0 * t, level=0.5))
+
+
 def test_many_periods_average_the_error_of_a_crossing_out() -> None:
     t = uneven(0.0, 400.0, 1 / 12)
     y = np.sin(2 * np.pi * t + 0.3)

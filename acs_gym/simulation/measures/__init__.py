@@ -23,7 +23,7 @@ from acs_gym.simulation.measures.loop import (
 )
 from acs_gym.simulation.measures.noise import density_at, integrated_noise
 from acs_gym.simulation.measures.options import Option, options_of
-from acs_gym.simulation.measures.oscillation import delay, duty, frequency, period
+from acs_gym.simulation.measures.oscillation import delay, duty, frequency, period, period_mean
 from acs_gym.simulation.measures.spectrum import sndr_db, thd_db
 from acs_gym.simulation.measures.step import (
     overshoot,
@@ -50,8 +50,8 @@ MEASURES: Mapping[str, Callable[..., float]] = {
         value, at, minimum, maximum, mean, crossing, span_within, temperature_coefficient,
         magnitude_db, rejection_db, unity_crossing, phase_margin, gain_margin, modulus_margin,
         peaking_db, integrated_noise, density_at, slew_rate, settling_time, overshoot,
-        startup_time, recovery_time, step_deviation, frequency, period, duty, delay, thd_db,
-        sndr_db, latch_offset,
+        startup_time, recovery_time, step_deviation, frequency, period, duty, period_mean, delay,
+        thd_db, sndr_db, latch_offset,
     )
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from acs_gym.simulation.measures.options import Count, Level, Seconds, Signal
+from acs_gym.simulation.measures.sweep import mean
 from acs_gym.simulation.measures.waveform import NAN, Edge, Real, crossings, nth_of, window
 
 _IRREGULAR = 0.2
@@ -49,6 +50,24 @@ def duty(
     falls = crossings(t, v, level, "fall")
     falls = falls[(falls > rises[0]) & (falls < rises[-1])]
     return float((falls - rises[:-1]).sum() / (rises[-1] - rises[0]))
+
+
+def period_mean(
+    x: Real,
+    y: Real,
+    *,
+    clock: Signal,
+    level: Level,
+    start: Seconds = -math.inf,
+    stop: Seconds = math.inf,
+) -> float:
+    """The mean of `y` over the whole periods in [start, stop] of the signal `clock`.
+
+    A mean over a fixed time holds part of a period, which for a supply current is a tenth of a
+    charge more or less. NaN where `clock` has no `frequency`.
+    """
+    rises = _rises(*window(x, clock, start, stop), level)
+    return mean(x, y, start=float(rises[0]), stop=float(rises[-1])) if rises.size else NAN
 
 
 def delay(

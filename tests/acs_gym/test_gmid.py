@@ -82,7 +82,7 @@ def test_a_table_is_measured_once(
     table: GmIdTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
-    monkeypatch.setattr("acs_gym.gmid.stored.measure", lambda *_: table)
+    monkeypatch.setattr("acs_gym.gmid.stored.measure", lambda *_, **__: table)
     gm_id_table.cache_clear()
     gm_id_table("generic", "pfet", "ss")
     (file,) = (tmp_path / "gmid").iterdir()

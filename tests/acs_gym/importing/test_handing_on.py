@@ -82,7 +82,8 @@ def test_a_cell_with_the_same_names_as_the_circuit_above_it_is_told_from_it(tmp_
     n = "sky130_fd_pr__nfet_01v8"
     text = (
         f"* x\n.subckt cell d g s\nXM1 d g s s {n} W=2 L=0.5\n.ends\n"
-        f".subckt top a b vss\nX1 a b vss cell\nXM1 a b vss vss {n} W=4 L=0.6\nXM2 b a vss vss {n} W=7 L=0.7\n.ends\n"
+        ".subckt top a b vss\nX1 a b vss cell\n"
+        f"XM1 a b vss vss {n} W=4 L=0.6\nXM2 b a vss vss {n} W=7 L=0.7\n.ends\n"
     )
     circuit = import_text(read_text(text, "x.spice"))
     write_folder(circuit, tmp_path / "x", text.encode(), simulate=False)

@@ -23,6 +23,8 @@ from acs_gym.task import Task
 _APART = 0.02
 # What a change is told for: a step that a designer would take.
 STEP = 0.05
+# A change of a margin that no target would be moved for.
+NOTHING = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +139,14 @@ def conflicts(found: Sequence[Sensitivity], least: float = -0.5) -> tuple[Confli
     """The pairs of specs whose changes are correlated below `least`, worst first.
 
     The correlation is the cosine between their changes for a step of each size: 1 where every size helps
-    both alike, 0 where other sizes move them. A spec that was not measured, or that nothing moves, is in
-    no conflict.
+    both alike, 0 where other sizes move them. Changes below `NOTHING` are none; a spec that was not
+    measured, or that nothing moves, is in no conflict.
     """
     metrics = list(found[0].margins) if found else []
-    changes = {m: [one.margins[m] for one in found] for m in metrics}
+    changes = {
+        m: [0.0 if abs(one.margins[m]) < NOTHING else one.margins[m] for one in found]
+        for m in metrics
+    }
     moved = [m for m in metrics if all(map(math.isfinite, changes[m])) and any(changes[m])]
     pairs = []
     for first, second in itertools.combinations(moved, 2):

@@ -16,6 +16,7 @@ from acs_gym.gmid.measuring import WIDTH, measure
 from acs_gym.gmid.table import GmIdTable
 from acs_gym.pdks.registry import get_pdk
 from acs_gym.pdks.store import cache_folder
+from acs_gym.simulation.pool import shared_pool
 from acs_gym.simulation.version import simulator_version
 
 # Goes up when what is measured, or where, changes.
@@ -38,7 +39,7 @@ def gm_id_table(
     path = _path(pdk, device, corner, temperature, w)
     with contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile):
         return GmIdTable.load(path)
-    table = measure(pdk, device, corner, temperature, w)
+    table = measure(pdk, device, corner, temperature, w, simulator=shared_pool(1))
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         table.save(path)

@@ -21,6 +21,7 @@ from acs_gym.wording import did_you_mean
 # Up to the properties: the symbol's braces, then four numbers.
 _INSTANCE = re.compile(r"^C \{(?:\\.|[^\\{}])*\}(?:[ \t]+\S+){4}[ \t]+\{", re.M)
 _PROPERTY = re.compile(r'([^\s={}"]+)[ \t]*=[ \t]*("(?:\\.|[^"\\])*"|(?:\\.|[^\s{}\\])+)', re.S)
+_WORD = re.compile(r"(?:\\.|[^\s{}\\])+", re.S)
 # What a size is called in a symbol; of several that stand there, the first.
 _CALLED = {"w": ("w",), "l": ("l", "value"), "m": ("mult", "m", "mf"), "nf": ("nf",)}
 _VALUE = ("value",)
@@ -84,7 +85,11 @@ def _instances(text: str) -> dict[str, dict[str, _Property]]:
             place = blank.end()
             one = _PROPERTY.match(text, place)
             if one is None:
-                break
+                word = _WORD.match(text, place)
+                if word is None:
+                    break
+                place = word.end()
+                continue
             key = one[1].lower()
             properties.setdefault(key, _Property(one[2], one.start(2), one.end(2)))
             place = one.end()
@@ -116,7 +121,11 @@ def _cells(
             f"{name} is no schematic of this circuit or of a cell of it: the netlist has "
             f"{', '.join(devices[:20])}; {meant}instances there: {known}"
         )
-    return whole
+    # Another cell may have some of the same names; the schematic is of the one that has most, and of the
+    # other instances of that cell.
+    names = {parent: frozenset(device for device, *_ in sizes) for parent, sizes in whole.items()}
+    most = max(names.values(), key=len)
+    return {parent: sizes for parent, sizes in whole.items() if names[parent] == most}
 
 
 def _instance_of(device: str, instances: Mapping[str, object]) -> str:

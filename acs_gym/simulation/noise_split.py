@@ -68,6 +68,8 @@ def read_noise(program: Program, waveforms: Waveforms) -> tuple[NoiseShare, ...]
         return _power(sweep, values[vector].real) if vector else 0.0
 
     whole = power(_TOTAL)
+    if not whole > 0:
+        return ()
     found = [
         NoiseShare(name, power(all_of_it) / whole, power(flicker) / whole)
         for name, all_of_it, flicker in _sources(deck)

@@ -6,12 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from acs_gym.sensitivity import Sensitivity
+from acs_gym.sensitivity import NOTHING, Sensitivity
 
 # Of each spec, so many sizes are pointed at.
 _STRONGEST = 2
-# A change that no target would be moved for.
-_NOTHING = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def effects(found: Sequence[Sensitivity]) -> list[EffectRow]:
 
 
 def _effect(change: float, strong: Sequence[float]) -> Effect:
-    matters = abs(change) >= _NOTHING
+    matters = abs(change) >= NOTHING
     return Effect(
         text=signed(change) if matters or math.isnan(change) else "·",
         sign=("up" if change > 0 else "down") if matters else "soft",

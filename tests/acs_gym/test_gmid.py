@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 import subprocess
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import acs_gym
+from acs_gym.cli import main
 from acs_gym.gmid import Bias, GmIdTable, OutOfTable, gm_id_table
 from acs_gym.gmid.measuring import Grid, measure
 from acs_gym.pdks.store import CACHE_VARIABLE
@@ -82,7 +85,7 @@ def test_a_table_is_measured_once(
     table: GmIdTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
-    monkeypatch.setattr("acs_gym.gmid.stored.measure", lambda *_: table)
+    monkeypatch.setattr("acs_gym.gmid.stored.measure", lambda *_, **__: table)
     gm_id_table.cache_clear()
     gm_id_table("generic", "pfet", "ss")
     (file,) = (tmp_path / "gmid").iterdir()
@@ -118,3 +121,26 @@ def of_plain_ngspice(table: GmIdTable, bias: Bias, folder: Path) -> dict[str, fl
     charging = re.search(r"(?m)^imag\(i\(vg\)\) = (\S+)", said)
     assert charging is not None, said
     return {**read, "cgg": abs(float(charging[1])) / (2 * math.pi * 1e6)}
+
+
+def test_the_command_prints_and_writes(
+    table: GmIdTable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("acs_gym.gmid.gm_id_table", lambda *_: table)
+    command = ["gmid", "generic", "pfet", "--corner", "ss"]
+    assert main([*command, "--l", "0.5u"]) == 0
+    assert "pfet on generic, ss, 27 °C, L = 500 nm" in capsys.readouterr().out
+    for name in ("t.csv", "t.npz", "t.svg"):
+        assert main([*command, "-o", str(tmp_path / name)]) == 0
+    with (tmp_path / "t.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {float(r["l"]) for r in rows} == set(table.l.flat)
+    read = GmIdTable.load(tmp_path / "t.npz").at(10.0, 0.5e-6)
+    assert astuple(read) == pytest.approx(astuple(table.at(10.0, 0.5e-6)))
+    assert main([*command, "--l", "9u"]) == 2
+    assert "l of this table of pfet is 300 nm to 800 nm" in " ".join(
+        capsys.readouterr().err.split()
+    )

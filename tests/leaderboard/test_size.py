@@ -51,14 +51,14 @@ def test_it_stops_a_tenth_of_the_budget_after_every_spec_is_met(sized):
         main,
         *OTA,
         "--budget",
-        12,
+        6,
         "--start-from",
         out / SIZING,
         "--until-budget",
         "--out",
         out / "w",
     )
-    assert "after 12 simulations" in whole.stdout
+    assert "after 6 simulations" in whole.stdout
 
 
 def test_the_sizing_is_a_file_that_meets_the_specs(sized, in_process):

@@ -15,7 +15,9 @@ import yaml
 
 from acs_gym.circuit import CircuitError
 from acs_gym.cli import main
+from acs_gym.importing import import_text, read_text
 from acs_gym.importing.exporting import read_way_back
+from acs_gym.importing.folder import write_folder
 from acs_gym.importing.xschem import resized
 from tests.acs_gym.importing.test_exporting import folder_of
 from tests.conftest import needs_ngspice_program
@@ -74,6 +76,24 @@ def test_a_schematic_that_is_not_of_this_netlist_is_refused(
     text = SCHEMATIC.read_text().replace(old, new, 1)
     with pytest.raises(CircuitError, match=reason):
         resized(text, way, {"w_load": 9e-6}, "core.sch")
+
+
+def test_a_cell_with_the_same_names_as_the_circuit_above_it_is_told_from_it(tmp_path: Path) -> None:
+    n = "sky130_fd_pr__nfet_01v8"
+    text = (
+        f"* x\n.subckt cell d g s\nXM1 d g s s {n} W=2 L=0.5\n.ends\n"
+        ".subckt top a b vss\nX1 a b vss cell\n"
+        f"XM1 a b vss vss {n} W=4 L=0.6\nXM2 b a vss vss {n} W=7 L=0.7\n.ends\n"
+    )
+    circuit = import_text(read_text(text, "x.spice"))
+    write_folder(circuit, tmp_path / "x", text.encode(), simulate=False)
+    way, _ = read_way_back(tmp_path / "x")
+    new = {name: 2 * p.value for name, p in way.parameters.items() if name.startswith("w_")}
+    top = "C {n.sym} 0 0 0 0 {name=M1 W=4 L=0.6}\nC {n.sym} 9 0 0 0 {name=M2 hidden W=7 L=0.7}\n"
+    sized = top.replace("W=4", "W=8").replace("W=7", "W=14")
+    assert resized(top, way, new, "top.sch") == sized
+    cell = "C {n.sym} 0 0 0 0 {name=M1 W=2 L=0.5}\n"
+    assert resized(cell, way, new, "cell.sch") == cell.replace("W=2", "W=4")
 
 
 def test_a_datasheet_has_every_spec_with_its_bound(

@@ -12,7 +12,8 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-verl test-model lint format pages bench setup develop models clean distclean
+FRAMEWORKS := test-inspect test-openenv
+.PHONY: help demo test test-verl test-model $(FRAMEWORKS) lint format pages bench setup develop models clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -111,9 +112,21 @@ $(VERL)/.installed: tests/tlgrpo/verl/requirements.txt pyproject.toml
 	  -r tests/tlgrpo/verl/requirements.txt --editable .
 	@touch $@
 
+test-inspect: ## the Inspect AI task, in an environment of its own
+test-openenv: ## the OpenEnv server, in an environment of its own
+
+# Each with versions of its own, which the main environment need not share; what was run is recorded.
+$(FRAMEWORKS): test-%: .venv-%/.installed
+	.venv-$*/bin/python -m pytest tests/frameworks/test_$*.py --record tests/frameworks/record.json
+
+.venv-%/.installed: tests/frameworks/requirements/%.txt pyproject.toml
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip --disable-pip-version-check --quiet install -r $< --editable .
+	@touch $@
+
 clean: ## remove caches and build leftovers
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv as well
-	rm -rf $(VENV) $(VERL) $(MODEL)
+	rm -rf $(VENV) $(VERL) $(MODEL) $(FRAMEWORKS:test-%=.venv-%)

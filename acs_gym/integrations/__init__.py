@@ -10,6 +10,8 @@ and frameworks of language models, which take a `Problem` of `acs_gym.tools.prob
     trl.py         an environment of `GRPOTrainer`
     inspect_ai.py  a task of Inspect AI
     openenv.py     a server of OpenEnv
+    verifiers.py   a taskset of verifiers
+    harbor/        task folders of Harbor
 
 Those of the first list take a `Session`, which keeps the meter, the history and the best design. Each
 imports its library at its own top, so that this package needs none of them. What they share is below:

@@ -4,6 +4,7 @@
     optunahub.py  the same as a benchmark problem of OptunaHub
     botorch.py    a constrained test problem of BoTorch
     pymoo.py      a constrained problem of pymoo, with one objective or several
+    minari.py     histories as offline data
 
 and frameworks of language models, which take a `Problem` of `acs_gym.tools.problem`:
 

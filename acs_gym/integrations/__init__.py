@@ -11,6 +11,7 @@ and frameworks of language models, which take a `Problem` of `acs_gym.tools.prob
     trl.py         an environment of `GRPOTrainer`
     inspect_ai.py  a task of Inspect AI
     openenv.py     a server of OpenEnv
+    openreward.py  an environment of OpenReward
     verifiers.py   a taskset of verifiers
     harbor/        task folders of Harbor
 

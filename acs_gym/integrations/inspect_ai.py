@@ -12,7 +12,7 @@ from typing import Any
 
 from acs_gym.task import DEFAULT_PDK
 from acs_gym.tools.definitions import FINISH, HISTORY, OPERATING_POINT, SIMULATE
-from acs_gym.tools.problem import Problem, ProblemSplit, Work, problems
+from acs_gym.tools.problem import Problem, ProblemSplit, Step, Work, problems
 
 try:
     from anyio import to_thread
@@ -130,7 +130,7 @@ def tools_of(work: Work) -> list[ToolDef]:
 
     async def call(name: str, arguments: dict[str, Any]) -> str:
         # In a thread: other samples wait for their models meanwhile.
-        step = await to_thread.run_sync(partial(work.call, name, arguments))
+        step: Step = await to_thread.run_sync(partial(work.call, name, arguments))
         return step.answer.text
 
     async def simulate(designs: list[dict[str, Any]]) -> str:

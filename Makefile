@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-FRAMEWORKS := test-inspect test-openenv test-verifiers test-harbor test-minari test-openreward
+FRAMEWORKS := test-inspect test-openenv test-verifiers test-harbor test-minari test-openreward test-rl
 .PHONY: help demo test test-verl test-model $(FRAMEWORKS) lint format pages bench setup develop models clean distclean
 
 help: ## this list
@@ -117,6 +117,7 @@ test-openenv: ## the OpenEnv server, in an environment of its own
 test-verifiers: ## the verifiers taskset, in an environment of its own
 test-minari: ## offline data read by Minari, in an environment of its own
 test-openreward: ## the OpenReward environment, in an environment of its own
+test-rl: ## TorchRL, RLlib and videos, in an environment of its own (5 GB with CUDA's torch)
 test-harbor: ## the Harbor tasks, in an environment of its own (PYTHON=python3.12)
 
 # Each with versions of its own, which the main environment need not share; what was run is recorded.

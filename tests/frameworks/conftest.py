@@ -31,7 +31,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for name, count in Counter(item.path.stem for item in session.items).items():
         framework = name.removeprefix("test_")
         text = (HERE / "requirements" / f"{framework}.txt").read_text(encoding="utf-8")
-        pinned = re.findall(r"^([\w-]+)==", text, re.M)
+        pinned = re.findall(r"^([\w-]+)[^=]*==", text, re.M)
         known[framework] = {
             "command": f"make test-{framework}",
             "date": datetime.now(UTC).date().isoformat(),

@@ -12,7 +12,8 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-verl test-model test-cace lint format pages bench setup develop models clean distclean
+FRAMEWORKS := test-inspect test-openenv test-verifiers test-harbor test-minari test-openreward test-rl
+.PHONY: help demo test test-verl test-model test-cace $(FRAMEWORKS) lint format pages bench setup develop models clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -122,9 +123,26 @@ $(VERL)/.installed: tests/tlgrpo/verl/requirements.txt pyproject.toml
 	  -r tests/tlgrpo/verl/requirements.txt --editable .
 	@touch $@
 
+test-inspect: ## the Inspect AI task, in an environment of its own
+test-openenv: ## the OpenEnv server, in an environment of its own
+test-verifiers: ## the verifiers taskset, in an environment of its own
+test-minari: ## offline data read by Minari, in an environment of its own
+test-openreward: ## the OpenReward environment, in an environment of its own
+test-rl: ## TorchRL, RLlib and videos, in an environment of its own (5 GB with CUDA's torch)
+test-harbor: ## the Harbor tasks, in an environment of its own (PYTHON=python3.12)
+
+# Each with versions of its own, which the main environment need not share; what was run is recorded.
+$(FRAMEWORKS): test-%: .venv-%/.installed
+	.venv-$*/bin/python -m pytest tests/frameworks/test_$*.py --record tests/frameworks/record.json
+
+.venv-%/.installed: tests/frameworks/requirements/%.txt pyproject.toml
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip --disable-pip-version-check --quiet install -r $< --editable .
+	@touch $@
+
 clean: ## remove caches and build leftovers
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv as well
-	rm -rf $(VENV) $(VERL) $(MODEL) $(CACE)
+	rm -rf $(VENV) $(VERL) $(MODEL) $(CACE) $(FRAMEWORKS:test-%=.venv-%)

@@ -43,6 +43,8 @@ class LlmConfig(BaseModel):
         model: as the server names it.
         base_url: of an OpenAI-compatible server, e.g. `http://127.0.0.1:8000/v1`; None is OpenAI's.
         api_key_env: the environment variable that holds the key; a local server needs none.
+        api: `chat` for `/chat/completions`, which nearly every server has, or `responses` for OpenAI's
+            `/responses`.
         tool_format: `tools`, or `text` for a model or server without tool calling.
         temperature, top_p: sent only when given; reasoning models refuse them.
         seeded: send the session's seed, where the server knows the field.
@@ -61,6 +63,7 @@ class LlmConfig(BaseModel):
     model: Annotated[str, Field(min_length=1)]
     base_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = "OPENAI_API_KEY"
+    api: Literal["chat", "responses"] = "chat"
     tool_format: Literal["tools", "text"] = "tools"
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -143,6 +146,8 @@ class LlmConfig(BaseModel):
     def identity(self) -> dict[str, Any]:
         """What decides the agent's behaviour, JSON-able, for a result's identity."""
         data = self.model_dump(mode="json", exclude_none=True, exclude={"prices", "api_key_env"})
+        if self.api == "chat":  # As it was before there was another; results keep their identity.
+            del data["api"]
         return data | ({"prices": self.prices.name} if self.prices else {})
 
 

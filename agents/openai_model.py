@@ -34,11 +34,14 @@ from agents.model import (
 )
 from agents.refusals import Refusal
 from agents.replies import not_a_reply, read_reply
+from agents.responses import PATH as RESPONSES
+from agents.responses import completion_of, request_of
 
 _RETRIED_STATUS = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 # What a server may ask us to wait, by Retry-After.
 _LONGEST_RETRY_AFTER_S = 120.0
+_CHAT = "/chat/completions"
 _LENGTH_FIELDS = ("max_tokens", "max_completion_tokens")
 # A reply that is to hold a design with its reasons; with less room than that the prompt has to give way.
 _USEFUL_REPLY = 256
@@ -285,7 +288,12 @@ class OpenAIModel:
         left = limits.seconds - (time.monotonic() - start)
         if left <= 0:
             raise ModelError("the cap on seconds is used up")
-        raw = self._client.post(request, min(self.config.timeout_s, left), self._clean)
+        seconds = min(self.config.timeout_s, left)
+        if self.config.api == "responses":
+            body = request_of(request)
+            raw = completion_of(self._client.post(RESPONSES, body, seconds, self._clean))
+        else:
+            raw = self._client.post(_CHAT, request, seconds, self._clean)
         if isinstance(raw, str):  # JSON that goes by the name of text.
             raw = read_json(raw) or raw
         if isinstance(raw, dict) and raw.get("error"):
@@ -322,7 +330,7 @@ class _Client:
         self._open.close()
 
     def post(
-        self, request: Mapping[str, Any], seconds: float, clean: Callable[[str], str]
+        self, path: str, request: Mapping[str, Any], seconds: float, clean: Callable[[str], str]
     ) -> object:
         """The body of the server's answer, whatever JSON it is.
 
@@ -332,7 +340,7 @@ class _Client:
         try:
             return self._within(
                 seconds,
-                lambda c: c.post("/chat/completions", body=dict(request), cast_to=object),
+                lambda c: c.post(path, body=dict(request), cast_to=object),
             )
         except (FutureTimeout, openai.APITimeoutError):
             raise _TryAgain(f"{self.where} did not answer within {seconds:.3g} s") from None

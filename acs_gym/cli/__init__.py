@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import typer
 
-from acs_gym.cli import catalogue, check, corners, doctor, gmid, importing, new, pdk, sizing
+from acs_gym.cli import catalogue, check, corners, doctor, gmid, harbor, importing, new, pdk, sizing
 
 GROUP = "acs_gym.commands"
 
@@ -42,6 +42,7 @@ app.command("gmid")(gmid.gmid)
 app.command("new")(new.new)
 app.command("import")(importing.import_netlist)
 app.command("export")(importing.export)
+app.command("export-harbor")(harbor.export_harbor)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.add_typer(pdk.app, name="pdk")

@@ -4,10 +4,20 @@
     optunahub.py  the same as a benchmark problem of OptunaHub
     botorch.py    a constrained test problem of BoTorch
     pymoo.py      a constrained problem of pymoo, with one objective or several
+    minari.py     histories as offline data
 
-Each takes a `Session`, which keeps the meter, the history and the best design, and each imports its
-library at its own top, so that this package needs none of them. What they share is below: numbers
-that a library can take from an `Evaluation`, where a NaN would raise, be skipped or win.
+and frameworks of language models, which take a `Problem` of `acs_gym.tools.problem`:
+
+    trl.py         an environment of `GRPOTrainer`
+    inspect_ai.py  a task of Inspect AI
+    openenv.py     a server of OpenEnv
+    openreward.py  an environment of OpenReward
+    verifiers.py   a taskset of verifiers
+    harbor/        task folders of Harbor
+
+Those of the first list take a `Session`, which keeps the meter, the history and the best design. Each
+imports its library at its own top, so that this package needs none of them. What they share is below:
+numbers that a library can take from an `Evaluation`, where a NaN would raise, be skipped or win.
 """
 
 from __future__ import annotations

@@ -9,5 +9,6 @@ transport and no model.
     reading        designs as a model writes them
     answers        evaluations as a model reads them
     toolbox        the tools at work on a session
+    problem        what is asked, as a line of a data set, and an attempt at it
     mcp            all of that as an MCP server offers it
 """

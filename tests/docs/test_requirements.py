@@ -71,9 +71,14 @@ def test_what_the_project_asks_for_is_there_and_fits(name: str) -> None:
 
 
 def test_every_extra_is_developed_with() -> None:
+    """Or tested in an environment of its own, where it clashes with the rest."""
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    apart = REPOSITORY / "tests" / "frameworks" / "requirements"
+    known = pins(entries("develop"))
+    for path in apart.iterdir():
+        known |= pins(line for line in path.read_text().splitlines() if "==" in line)
     named = {r.name for extra in extras["optional-dependencies"] for r in asked(extra, extras)}
-    assert {canonicalize_name(n) for n in named} - {"torch"} <= set(pins(entries("develop")))
+    assert {canonicalize_name(n) for n in named} - {"torch"} <= set(known)
 
 
 def test_make_installs_by_hash_and_never_from_two_indexes_at_once() -> None:

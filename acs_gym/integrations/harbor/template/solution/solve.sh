@@ -1,0 +1,4 @@
+#!/bin/bash
+cat > /app/answer.json <<'ANSWER'
+{{answer}}
+ANSWER

@@ -1,0 +1,1 @@
+"""Tests against frameworks in environments of their own; see the Makefile's test- targets."""

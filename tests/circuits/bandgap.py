@@ -4,8 +4,10 @@ from tests.circuits.proofs import Dead, Move
 
 MOVES = (
     Move("the part that rises with temperature is k_top·VT·ln n", {"k_top": 0.95}, down=("vref",)),
-    Move("currents are VT·ln n over r_ptat", {"r_ptat": 0.5}, up=("power",), down=("start_time",)),
-    Move("gds falls with length", {"l_load": 0.4}, down=("psrr",), up=("line_regulation",)),
+    Move(
+        "currents are VT·ln n over r_ptat, and gds rises with them", {"r_ptat": 0.5},
+        up=("power", "line_regulation"), down=("start_time", "psrr"),
+    ),
     Move("a small capacitor at the gate", {"c_comp": 0.3}, up=("noise",), down=("modulus_margin",)),
     Move(
         "a large one at the output is a pole near the gate's, and slow to charge", {"c_out": 4},

@@ -132,7 +132,7 @@ def some_designs(task: acs_gym.Task) -> list[Design]:
     """The reference, what optimisers ended on, and random designs about the reference."""
     rng = np.random.default_rng(9)
     reference = task.reference or {}
-    near = task.space.to_unit(reference) + rng.normal(0, 0.05, (3, len(task.space)))
+    near = task.space.to_unit(reference) + rng.normal(0, 0.04, (2, len(task.space)))
     return [reference, *winners(task), *(task.space.from_unit(u) for u in near.clip(0, 1))]
 
 
@@ -234,7 +234,7 @@ meas tran peak max v(out)
 def test_nothing_but_the_start_up_takes_it_out_of_its_second_state(
     task: acs_gym.Task, process: str, celsius: int, tmp_path: Path
 ) -> None:
-    """Ten times as long as the task waits, held there first; at all temperatures."""
+    """Held there, let go for a millisecond, without the capacitor of the task's bench; hot and cold."""
     d = task.reference or {}
     held = f".ic {DEAD} v(drive)=1.8\n.temp {celsius}"
     ends = {
@@ -255,4 +255,4 @@ def test_it_starts_from_ramps_between_and_beyond_those_asked(
         theirs = measured(start(process, d, supply, 50e-6 + 1.2 * ramp), tmp_path)
         assert theirs["ends"] == pytest.approx(ours["vref"], abs=1e-3)
         if ramp == 1e-6 and theirs["peak"] < 1.01 * theirs["ends"]:
-            assert ours["start_fast"] == pytest.approx(theirs["up"] - 1e-6, rel=0.05)
+            assert ours["start_time"] == pytest.approx(theirs["up"] - 1e-6, rel=0.05)

@@ -1,9 +1,10 @@
 """The bandgap's metrics against a second, independent way of measuring them.
 
-The netlist is written out here around the PDK's own subcircuits (or plain instances of the bundled cards),
-its resistors and capacitors are plain ones with the temperature coefficients of docs/devices.md, and all of
-it runs in the ngspice program: the supply is swept downwards, its rejection is a difference of two operating
-points, the loop is opened by an inductor and a capacitor, the starts have fine steps.
+The netlist is written out here around the PDK's own subcircuits (or plain instances of the bundled
+cards), its resistors and capacitors are plain ones with the temperature coefficients of
+docs/devices.md, and all of it runs in the ngspice program: the supply is swept downwards, its
+rejection is a difference of two operating points, the loop is opened by an inductor and a capacitor,
+the starts have fine steps.
 """
 
 from __future__ import annotations
@@ -256,3 +257,42 @@ def test_it_starts_from_ramps_between_and_beyond_those_asked(
         assert theirs["ends"] == pytest.approx(ours["vref"], abs=1e-3)
         if ramp == 1e-6 and theirs["peak"] < 1.01 * theirs["ends"]:
             assert ours["start_time"] == pytest.approx(theirs["up"] - 1e-6, rel=0.05)
+
+
+def test_the_spread_over_mismatch_is_what_offsets_of_pair_and_load_make(
+    in_process: Simulator, tmp_path: Path
+) -> None:
+    """By a millivolt in series with a gate of each, and the Pelgrom constants of docs/devices.md."""
+    task = acs_gym.make_task("bandgap", pdk="generic", tier="mc")
+    d = task.reference or {}
+    outcomes = in_process.run([task.job(d, draw) for draw in range(task.cost)])
+    voltages = [o.metrics["vref"] for o in outcomes]
+    pair = 2.47e-9 / math.sqrt(d["w_pair"] * d["l_pair"])
+    load = 3.54e-9 / math.sqrt(d["w_load"] * d["l_load"])
+    body = bandgap("generic", d)
+    moved = {
+        "pair": body.replace("mpa drive va", "mpa drive gp") + "\nvoff va gp {off}",
+        "load": body.replace("mla drive nd", "mla drive gl") + "\nvoff nd gl {off}",
+    }
+    slopes = {}
+    for name, text in moved.items():
+        deck = f"""* offset of the {name}
+{models("generic")}
+{text.format(off=0)}
+vdd vdd 0 1.8
+vjoin gate drive 0
+.nodeset {ALIVE}
+.options reltol=1e-6
+.control
+dc voff -1m 1m 2m
+let slope = (v(out)[1]-v(out)[0])/2m
+print slope
+.endc
+.end
+"""
+        slopes[name] = measured(deck, tmp_path)["slope"]
+    of_two = math.sqrt(2)  # Both devices of a pair differ from what they should be.
+    by_hand = of_two * math.hypot(slopes["pair"] * pair, slopes["load"] * load)
+    # Resistors, PNPs and the tail add a little; 32 draws know their own sigma to an eighth.
+    assert np.std(voltages) == pytest.approx(by_hand, rel=0.25)
+    assert abs(slopes["pair"]) > d["k_top"]

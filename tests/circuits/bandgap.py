@@ -10,7 +10,7 @@ MOVES = (
     ),
     Move("a small capacitor at the gate", {"c_comp": 0.3}, up=("noise",), down=("modulus_margin",)),
     Move(
-        "a large one at the output is a pole near the gate's, and slow to charge", {"c_out": 4},
+        "a large one at the output is a pole near the gate's, and slow to charge", {"c_out": 2},
         up=("start_time",), down=("modulus_margin",),
     ),
     Move("few pass units need a larger overdrive", {"m_pass": 0.5}, down=("saturation",)),

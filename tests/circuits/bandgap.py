@@ -34,4 +34,3 @@ DEAD = (
     Dead("output tied to ground", {"bench_core.spice": _GROUNDED}, _ALL),
     Dead("PNPs without emitters", {"dut.spice": {"Xq_one ": "* "}}, _ALL),
 )
-HARMLESS: dict[str, str] = {}

@@ -145,6 +145,8 @@ ac dec 20 10 1meg
 meas ac worst max vdb(out)
 noise v(out) vdd dec 20 1 1meg
 print onoise_total
+setplot previous
+wrdata spectrum onoise_spectrum
 .endc
 .end
 """
@@ -186,6 +188,14 @@ def test_what_the_reference_does_at_work_at_winners_and_random_designs(
         assert ours["psrr"] == pytest.approx(-20 * math.log10(abs(theirs["step"])), abs=0.5)
         assert ours["psrr_worst"] == pytest.approx(-theirs["worst"], abs=0.2)
         assert ours["noise"] == pytest.approx(theirs["onoise_total"], rel=0.03)
+        at, density = np.loadtxt(tmp_path / "spectrum", usecols=(0, 1), unpack=True)
+        low, high = (float(np.interp(f, at, density)) for f in (1e3, 1e5))
+        assert ours["noise_1k"] == pytest.approx(low, rel=0.02)
+        assert ours["noise_100k"] == pytest.approx(high, rel=0.02)
+        if design == task.reference:
+            # Where the density is root two above that at 100 kHz; a slow loop filters that already.
+            corner = at[np.flatnonzero(density > math.sqrt(2) * high)[-1]]
+            assert ours["noise_corner"] == pytest.approx(corner, rel=0.35)
         compared += 1
     assert compared >= 2
 

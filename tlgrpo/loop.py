@@ -22,6 +22,7 @@ from tlgrpo.policy import Policy, build_policy, reference_of
 from tlgrpo.rollout import Plan, roll_out
 from tlgrpo.samplers.hf import HfSampler
 from tlgrpo.sft import demonstrate, train_sft
+from tlgrpo.tokens import mask_of
 from tlgrpo.tree import Episode, save_episodes, total_simulations
 
 WARM = "warm"  # The folder of the policy after the warm start.
@@ -67,6 +68,7 @@ class Trainer:
         self.policy = policy or self._warm_policy(int(seeds[0]), int(seeds[1]))
         self.reference = reference_of(self.policy.model) if config.kl else None
         codec = self.policy.codec
+        self.answer = mask_of(self.domain, codec)
         self.sampler = HfSampler(
             self.policy.model,
             end=codec.end,
@@ -74,6 +76,7 @@ class Trainer:
             action_tokens=config.action_tokens,
             temperature=config.temperature,
             seed=int(seeds[2]) + distributed.rank(),
+            answer=self.answer,
         )
         self.rng = np.random.default_rng((int(seeds[3]), distributed.rank()))
         trained = [p for p in self.policy.model.parameters() if p.requires_grad]
@@ -134,6 +137,7 @@ class Trainer:
             config,
             pad=self.policy.codec.pad,
             reference=self.reference,
+            answer=self.answer,
         )
         self.schedule.step()
         counters.update += 1
@@ -159,10 +163,10 @@ class Trainer:
         config = self.config
         policy = build_policy(config.policy, self.domain.grammar(), model_seed)
         kept = self.folder / WARM / "weights.pt"
-        if not config.sft.episodes:
-            return policy
-        if kept.exists():
+        if kept.exists():  # Also one that `python -m tlgrpo.hindsight` made.
             policy.load_weights(torch.load(kept, weights_only=True))
+            return policy
+        if not config.sft.episodes:
             return policy
         rng = np.random.default_rng(demonstration_seed)
         # Problems of the training split that training itself will meet later, if ever.

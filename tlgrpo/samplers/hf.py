@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tlgrpo.samplers.base import Sampled
+from tlgrpo.tokens import AnswerMask
 
 
 class HfSampler:
@@ -24,6 +25,7 @@ class HfSampler:
         end, pad: token ids.
         action_tokens: the longest action.
         temperature: log-probabilities are those at this temperature.
+        answer: what an action may be; None lets it be anything of `action_tokens`.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class HfSampler:
         action_tokens: int,
         temperature: float = 1.0,
         seed: int = 0,
+        answer: AnswerMask | None = None,
     ) -> None:
+        self.answer = answer
         self.model, self.end, self.pad = model, end, pad
         self.action_tokens, self.temperature = action_tokens, temperature
         self.generator = torch.Generator(device="cpu").manual_seed(seed)
@@ -76,8 +80,16 @@ class HfSampler:
         alive = torch.ones(rows, dtype=torch.bool, device=device)
         lengths = torch.zeros(rows, dtype=torch.long, device=device)
         ids, log_probs = [], []
-        for step in range(self.action_tokens):
+        slots, closed = self._slots(histories, count, device)
+        longest = self.action_tokens if self.answer is None else int(slots.max()) + 1
+        for step in range(longest):
+            if closed is not None:
+                logits = logits + closed
             distribution = torch.log_softmax(logits.float() / self.temperature, dim=-1)
+            if closed is not None:
+                full = slots == step
+                distribution[full] = -torch.inf
+                distribution[full, self.end] = 0.0
             # Drawn on the CPU: the same numbers whatever the device.
             drawn = torch.multinomial(distribution.exp().cpu(), 1, generator=self.generator)
             token = torch.where(alive, drawn.to(device)[:, 0], self.pad)
@@ -85,8 +97,12 @@ class HfSampler:
             log_probs.append(distribution.gather(1, token[:, None])[:, 0])
             lengths += alive
             alive = alive & (token != self.end)
-            if step + 1 == self.action_tokens or not alive.any():
+            if step + 1 == longest or not alive.any():
                 break
+            if self.answer is not None and bool((slots == step + 1)[alive].all()):
+                # Nothing is left but to end, which needs no model.
+                logits = torch.zeros_like(logits)
+                continue
             mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
             logits = self._forward(token[:, None], mask, mask.sum(-1, keepdim=True) - 1, cache)
         return (
@@ -94,6 +110,18 @@ class HfSampler:
             torch.stack(log_probs, 1).tolist(),
             lengths.tolist(),
         )
+
+    def _slots(
+        self, histories: Sequence[Sequence[int]], count: int, device: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """(values of each row's action, what is added to logits so that only values are drawn)."""
+        if self.answer is None:
+            return torch.zeros(len(histories) * count, dtype=torch.long), None
+        slots = torch.tensor([self.answer.slots(h) for h in histories], device=device)
+        size = self.model.get_input_embeddings().weight.shape[0]
+        closed = torch.full((size,), -torch.inf, device=device)
+        closed[list(self.answer.values)] = 0.0
+        return slots.repeat_interleave(count), closed
 
     def _padded(self, histories: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor]:
         length = max(len(h) for h in histories)

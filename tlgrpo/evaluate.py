@@ -105,7 +105,9 @@ def main(
 ) -> None:
     """Try a trained policy on held-out problems."""
     try:
-        found = evaluate_run(run, problems=problems, turns=turns, warm=warm, seed=seed, temperature=temperature)
+        found = evaluate_run(
+            run, problems=problems, turns=turns, warm=warm, seed=seed, temperature=temperature
+        )
     except (CheckpointError, ConfigError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None

@@ -197,12 +197,12 @@ def _uses(circuit: Circuit) -> dict[str, tuple[str, str, str]]:
     return {name: counted.most_common(1)[0][0] for name, counted in votes.items()}
 
 
-def _branch(
-    device: _Placed, devices: Sequence[_Placed], ports: Sequence[str], role: str
-) -> str:
+def _branch(device: _Placed, devices: Sequence[_Placed], ports: Sequence[str], role: str) -> str:
     """Where a mirror's copy goes: to the tail of a pair, to an output, or where the mirror is."""
     drain = device.nodes[0]
-    above = [d for d in devices if d.is_fet and d.nodes[2] == drain and d.polarity == device.polarity]
+    above = [
+        d for d in devices if d.is_fet and d.nodes[2] == drain and d.polarity == device.polarity
+    ]
     if len(above) > 1 and len({d.nodes[1] for d in above}) > 1:
         return "tail"
     return "output" if drain in ports and not rail(drain) else role
@@ -214,7 +214,9 @@ def _device_roles(devices: Sequence[_Placed], ports: Sequence[str]) -> list[str]
         role = "cascode" if relation.role.startswith("casc") else relation.role
         for k in relation.members:
             found[k] = role if role in _ROLES else "other"
-    capacitors = {n for d in devices if d.kind.startswith("cap") for n in d.nodes[:2] if not rail(n)}
+    capacitors = {
+        n for d in devices if d.kind.startswith("cap") for n in d.nodes[:2] if not rail(n)
+    }
     for k, device in enumerate(devices):
         nodes = device.nodes
         if device.is_fet and found[k] == "other" and nodes[1] in ports and not rail(nodes[1]):

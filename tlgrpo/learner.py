@@ -5,7 +5,7 @@ of episodes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -144,7 +144,9 @@ def update(
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm)
         optimizer.step()
         found.append(sums.statistics(float(norm)))
-    return found[0]
+    # Before the first step nothing can have moved; how far it went is seen in the last pass.
+    last = found[-1]
+    return replace(found[0], clip_fraction=last.clip_fraction, approximate_kl=last.approximate_kl)
 
 
 def _total(packed: Sequence[Packed], config: TrainConfig) -> float:

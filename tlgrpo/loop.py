@@ -116,24 +116,26 @@ class Trainer:
         """One update: sample, simulate, give credit, learn."""
         config, counters = self.config, self.counters
         start = time.perf_counter()
-        share = range(distributed.rank(), config.problems, distributed.size())
-        problems = [self.domain.problem(counters.problems + k, "train") for k in share]
-        episodes = roll_out(
-            self.domain,
-            self.policy.codec,
-            self.sampler,
-            problems,
-            plan_of(config),
-            rng=self.rng,
-            version=counters.update,
-        )
-        groups = assign(episodes, config)
+        episodes: list[Episode] = []
+        useful: list[Episode] = []
+        for _ in range(config.rounds):
+            fresh = self._sampled()
+            groups = assign(fresh, config)
+            episodes += fresh
+            useful += [e for e in fresh if any(n.advantage for n in e.nodes)]
+            copies = 1 if config.algorithm == "tl-grpo" else config.group
+            if distributed.sum_numbers([len(useful)])[0] >= config.problems * copies:
+                break
+        if config.rounds == 1 or not distributed.sum_numbers([len(useful)])[0]:
+            useful = episodes
+        else:
+            groups = assign(episodes, config)
         sampled = time.perf_counter()
         self.policy.model.train()
         learnt = update(
             self.policy.model,
             self.optimizer,
-            episodes,
+            useful,
             config,
             pad=self.policy.codec.pad,
             reference=self.reference,
@@ -141,7 +143,6 @@ class Trainer:
         )
         self.schedule.step()
         counters.update += 1
-        counters.problems += config.problems
         spent = distributed.sum_numbers([total_simulations(episodes)])
         counters.simulations += int(spent[0])
         if config.save_rollouts_every and counters.update % config.save_rollouts_every == 0:
@@ -151,6 +152,22 @@ class Trainer:
             "learn_seconds": round(time.perf_counter() - sampled, 4),
         }
         return _numbers(counters, episodes, groups, learnt) | seconds
+
+    def _sampled(self) -> list[Episode]:
+        """Episodes of the next problems, this process's share of them."""
+        config, counters = self.config, self.counters
+        share = range(distributed.rank(), config.problems, distributed.size())
+        problems = [self.domain.problem(counters.problems + k, "train") for k in share]
+        counters.problems += config.problems
+        return roll_out(
+            self.domain,
+            self.policy.codec,
+            self.sampler,
+            problems,
+            plan_of(config),
+            rng=self.rng,
+            version=counters.update,
+        )
 
     def save(self) -> Path:
         return checkpoint.save(

@@ -9,9 +9,10 @@ from tlgrpo.bank import BankError, anchors, grown, read_bank, write_bank
 from tlgrpo.config import PolicyConfig
 from tlgrpo.domain import State
 from tlgrpo.domains.circuit_words import parameter_words
-from tlgrpo.domains.sizing import MOVES, Sizing, grammar
+from tlgrpo.domains.sizing import MOVES, Sizing, grammar, write_levels
 from tlgrpo.hindsight import Source, episode
 from tlgrpo.learner import token_log_probs
+from tlgrpo.memory import clustered_interval, lookup, nearest_goal, role_median
 from tlgrpo.packing import collate, pack
 from tlgrpo.policy import build_policy
 from tlgrpo.samplers.hf import HfSampler
@@ -122,3 +123,24 @@ def test_labels_meet_the_targets_and_depend_on_the_history(policy):
         assert sum(n.advantage for n in made.nodes) == len(made.turns)
         labels.add(len({n.ids for n in answers}) > 1)
     assert True in labels
+
+
+def test_a_lookup_needs_one_simulation_and_roles_need_no_bank_of_the_circuit(domain):
+    other = acs_gym.make_task("ACS-OpAmp-v0", pdk="generic")
+    known = [Source(t, anchors(t), parameter_words(t)) for t in (OTA, other)]
+    problem = domain.problem(0, "train")
+    told = domain.told(problem)
+    found = lookup(known)(told)
+    text = write_levels(int(found[k]) for k in told.parameters)
+    (reaction,) = domain.evaluate([(State(problem), text)])
+    assert reaction.score > 0.95
+    for transfer in (role_median(known[1:]), nearest_goal(known[1:])):
+        assert transfer(told).shape == found.shape
+        assert not np.array_equal(transfer(told), found)
+
+
+def test_problems_of_one_anchor_count_as_one_in_an_interval():
+    values = [0.0] * 50 + [1.0] * 50
+    few = clustered_interval(values, [("a", k // 50) for k in range(100)])
+    many = clustered_interval(values, [("a", k) for k in range(100)])
+    assert few[1] - few[0] > 3 * (many[1] - many[0])

@@ -1,13 +1,16 @@
 """Sampling from a `transformers` causal LM in this process.
 
 A history goes through the model once, whatever the number of actions sampled after it: its keys and
-values are repeated for them. Rows of different lengths are padded on the left.
+values are repeated for them. They are kept for the next turn, whose history begins with this one, for
+as long as no weight changes. Rows of different lengths are padded on the left.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +18,25 @@ from torch import Tensor
 
 from tlgrpo.samplers.base import Sampled
 from tlgrpo.tokens import AnswerMask
+
+# Batches whose keys and values are kept: a training step samples in waves.
+_KEPT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """Histories that went through the model.
+
+    Attributes:
+        rows: of each history, its place in `cache`.
+        mask: shape (rows, length), 0 where padded.
+        logits: after the last token of each, shape (rows, vocabulary).
+    """
+
+    rows: dict[tuple[int, ...], int]
+    mask: Tensor
+    cache: Any
+    logits: Tensor
 
 
 class HfSampler:
@@ -40,6 +62,8 @@ class HfSampler:
         answer: AnswerMask | None = None,
     ) -> None:
         self.answer = answer
+        self._prefixes: list[_Prefix] = []
+        self._weights: tuple[int, ...] = ()
         self.model, self.end, self.pad = model, end, pad
         self.action_tokens, self.temperature = action_tokens, temperature
         self.generator = torch.Generator(device="cpu").manual_seed(seed)
@@ -66,13 +90,8 @@ class HfSampler:
     def _draw(
         self, histories: Sequence[Sequence[int]], count: int
     ) -> tuple[list[list[int]], list[list[float]], list[int]]:
-        from transformers import DynamicCache
-
         device = next(self.model.parameters()).device
-        cache = DynamicCache(config=self.model.config)
-        given, mask = self._padded(histories, device)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        logits = self._forward(given, mask, positions, cache)
+        logits, mask, cache = self._read(histories, device)
         cache.batch_repeat_interleave(count)
         logits = logits.repeat_interleave(count, 0)
         mask = mask.repeat_interleave(count, 0)
@@ -110,6 +129,59 @@ class HfSampler:
             torch.stack(log_probs, 1).tolist(),
             lengths.tolist(),
         )
+
+    def _read(self, histories: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor, Any]:
+        """(logits after each history, their mask, a cache of them), from what is kept if it can be."""
+        from transformers import DynamicCache
+
+        # Every change in place counts one up, an optimiser's and a checkpoint's alike.
+        weights = tuple(p._version for p in self.model.parameters())
+        if weights != self._weights:
+            self._weights = weights
+            self._prefixes.clear()
+        found = self._begun(histories)
+        if found is None:
+            cache = DynamicCache(config=self.model.config)
+            given, mask = self._padded(histories, device)
+            logits = self._forward(given, mask, (mask.cumsum(-1) - 1).clamp(min=0), cache)
+        else:
+            prefix, rows, lengths = found
+            # The longer histories take its place.
+            self._prefixes.remove(prefix)
+            chosen = torch.tensor(rows, device=device)
+            cache = copy.deepcopy(prefix.cache)
+            cache.batch_select_indices(chosen)
+            mask, logits = prefix.mask[chosen], prefix.logits[chosen]
+            rest = [h[n:] for h, n in zip(histories, lengths, strict=True)]
+            if any(rest):
+                given, further = self._padded(rest, device)
+                mask = torch.cat([mask, further], dim=1)
+                positions = (mask.cumsum(-1) - 1)[:, -given.shape[1] :].clamp(min=0)
+                logits = self._forward(given, mask, positions, cache)
+        places = {tuple(h): k for k, h in enumerate(histories)}
+        self._prefixes = [
+            *self._prefixes[1 - _KEPT :],
+            _Prefix(places, mask, copy.deepcopy(cache), logits),
+        ]
+        return logits, mask, cache
+
+    def _begun(
+        self, histories: Sequence[Sequence[int]]
+    ) -> tuple[_Prefix, list[int], list[int]] | None:
+        """What was read already that every history begins with: rows of it, and their lengths."""
+        for prefix in reversed(self._prefixes):
+            sizes = sorted({len(h) for h in prefix.rows}, reverse=True)
+            found = []
+            for history in map(tuple, histories):
+                size = next((n for n in sizes if history[:n] in prefix.rows), None)
+                if size is None:
+                    break
+                found.append((prefix.rows[history[:size]], size))
+            # All of them have something left to read, or none: a row of padding predicts nothing.
+            left = {len(h) > n for h, (_, n) in zip(histories, found, strict=False)}
+            if len(found) == len(histories) and len(left) == 1:
+                return prefix, [row for row, _ in found], [size for _, size in found]
+        return None
 
     def _slots(
         self, histories: Sequence[Sequence[int]], count: int, device: Any

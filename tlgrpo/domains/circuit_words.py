@@ -214,9 +214,7 @@ def _device_roles(devices: Sequence[_Placed], ports: Sequence[str]) -> list[str]
         role = "cascode" if relation.role.startswith("casc") else relation.role
         for k in relation.members:
             found[k] = role if role in _ROLES else "other"
-    capacitors = {
-        n for d in devices if d.kind.startswith("cap") for n in d.nodes[:2] if not rail(n)
-    }
+    capacitors = {n for d in devices if "cap" in d.kind for n in d.nodes[:2] if not rail(n)}
     for k, device in enumerate(devices):
         nodes = device.nodes
         if device.is_fet and found[k] == "other" and nodes[1] in ports and not rail(nodes[1]):
@@ -225,9 +223,9 @@ def _device_roles(devices: Sequence[_Placed], ports: Sequence[str]) -> list[str]
             found[k] = "bias" if nodes[0] == nodes[1] else "driver" if rail(nodes[2]) else "other"
         elif device.kind == "ibias":
             found[k] = "reference"
-        elif device.kind.startswith("cap"):
+        elif "cap" in device.kind:
             found[k] = "load" if any(rail(n) for n in nodes[:2]) else "compensation"
-        elif device.kind.startswith("res"):
+        elif "res" in device.kind:
             inner = {*nodes[:2]} & capacitors - {*ports}
             found[k] = "compensation" if inner else "feedback"
     return found

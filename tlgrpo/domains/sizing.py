@@ -41,6 +41,10 @@ _STEPS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 MOVES = tuple(sorted({s * k for k in _STEPS for s in (1, -1)}))
 _MIDDLE = LEVELS // 2
 Values = Literal["levels", "moves"]
+_NUMBERS = {
+    "levels": {f"={k}": k for k in range(LEVELS)},
+    "moves": {f"by{k:+d}": k for k in MOVES},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,16 +200,12 @@ class Sizing:
 
     def levels(self, state: State, text: str) -> list[int] | None:
         """The levels of an action in its state, in the listed order; None for what is no action."""
-        count = len(self.told(state.problem).parameters)
-        if self.values == "levels":
-            return _read(text, count)
-        best, found = -1.0, [_MIDDLE] * count
-        for action, reaction in state.turns:
-            if reaction.valid and reaction.score > best:
-                before = State(state.problem, state.turns[: state.turns.index((action, reaction))])
-                moved = self.levels(before, action)
-                best, found = (reaction.score, moved) if moved is not None else (best, found)
-        return _moved(found, text)
+        best, incumbent = -1.0, start_levels(len(self.told(state.problem).parameters))
+        for action, reaction in state.turns if self.values == "moves" else ():
+            levels = read_levels(action, self.values, incumbent)
+            if levels is not None and reaction.score > best:
+                best, incumbent = reaction.score, levels
+        return read_levels(text, self.values, incumbent)
 
 
 def reaction_to(told: Told, evaluation: Evaluation, reward: str = "score") -> Reaction:
@@ -238,20 +238,20 @@ def grammar() -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _read(text: str, count: int) -> list[int] | None:
-    known = {f"={k}": k for k in range(LEVELS)}
-    found = [known.get(word) for word in text.split()]
-    valid = [k for k in found if k is not None]
-    return valid if len(valid) == len(found) == count else None
+def start_levels(count: int) -> list[int]:
+    """What moves start from while nothing was tried."""
+    return [_MIDDLE] * count
 
 
-def _moved(levels: Sequence[int], text: str) -> list[int] | None:
-    known = {f"by{k:+d}": k for k in MOVES}
-    moves = [known.get(word) for word in text.split()]
-    valid = [k for k in moves if k is not None]
-    if not len(valid) == len(moves) == len(levels):
+def read_levels(text: str, values: Values, incumbent: Sequence[int]) -> list[int] | None:
+    """The levels of an action; of moves, those from `incumbent`. None for what is no action."""
+    known = _NUMBERS[values]
+    found = [known[word] for word in text.split() if word in known]
+    if not len(found) == len(text.split()) == len(incumbent):
         return None
-    return [min(LEVELS - 1, max(0, a + b)) for a, b in zip(levels, valid, strict=True)]
+    if values == "levels":
+        return found
+    return [min(LEVELS - 1, max(0, a + b)) for a, b in zip(incumbent, found, strict=True)]
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,8 @@ same code.
 
     config                  everything that decides a run, one record
     domain                  the protocol of what is trained on: text in, scores and text out
-    domains/                circuits, circuits as the `llm` agent talks of them, a throw at a target
+    domains/                circuits, any circuit folder in one vocabulary (`sizing`), circuits as
+                            the `llm` agent talks of them, a throw at a target
     tokens                  text to token ids and back, where that is exact
     tree                    an episode as a tree of sampled actions
     samplers/               who samples actions: the model here, a vLLM server, a script
@@ -17,6 +18,9 @@ same code.
     loss                    the clipped objective on log-probabilities
     policy                  the model and the way it reads and writes
     sft                     its warm start, from demonstrations
+    bank                    designs of training circuits, simulated and kept
+    hindsight               a warm start from banks, for the domain `sizing`
+    memory                  rivals that only remember, and clustered intervals
     learner                 log-probabilities of packed trees, and an update
     loop                    a run, from problems to updates, until the simulations are spent
     alarms                  what says early that a run goes wrong

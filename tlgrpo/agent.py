@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from acs_gym.design import Design
+from acs_gym.evaluation import Evaluation
 from acs_gym.session import Session
+from acs_gym.task import Task
 from tlgrpo.checkpoint import CheckpointError, latest, read_config
 from tlgrpo.config import TrainConfig
 
@@ -41,10 +44,11 @@ class TlgrpoAgent:
         place = self.folder if (self.folder / "state.pt").exists() else latest(self.folder)
         if place is None:
             raise CheckpointError(f"{self.folder}: no checkpoint of a training run is here")
-        if self.settings.domain.name != "circuits":
+        if self.settings.domain.name not in ("circuits", "sizing"):
             raise CheckpointError(
-                f"{self.folder}: was trained on {self.settings.domain.name}, not on circuits; a chat "
-                "model is ranked by serving it and running the agent `llm` in its text format"
+                f"{self.folder}: was trained on {self.settings.domain.name}, not on circuits or "
+                "sizing; a chat model is ranked by serving it and running the agent `llm` in its "
+                "text format"
             )
         self.place = place
         self.turns = turns or self.settings.turns
@@ -69,16 +73,15 @@ class TlgrpoAgent:
         import torch
 
         from tlgrpo.domains import build_domain
-        from tlgrpo.domains.circuits import LEVELS, circuit_problem, reaction_to, read_design
-        from tlgrpo.domains.levels import write_assignments
         from tlgrpo.evaluate import trained_policy
         from tlgrpo.samplers.hf import HfSampler
         from tlgrpo.sft import written
-        from tlgrpo.tokens import continued
+        from tlgrpo.tokens import continued, mask_of
 
         torch.set_num_threads(1)
         settings = self.settings
-        policy = trained_policy(self.place, settings, build_domain(settings.domain))
+        domain = build_domain(settings.domain)
+        policy = trained_policy(self.place, settings, domain)
         codec = policy.codec
         sampler = HfSampler(
             policy.model,
@@ -87,33 +90,109 @@ class TlgrpoAgent:
             action_tokens=settings.action_tokens,
             temperature=settings.temperature,
             seed=session.seed % 2**31,
+            answer=mask_of(domain, codec),
         )
         rng = np.random.default_rng(session.seed)
-        problem = circuit_problem(session.task)
+        talk = (
+            _Sizing(session.task, settings)
+            if settings.domain.name == "sizing"
+            else _Circuits(session.task)
+        )
         self.replaced = 0
         try:
-            prompt = codec.prompt(problem.prompt)
+            prompt = codec.prompt(talk.prompt)
         except ValueError as error:
             raise CheckpointError(
                 f"{self.folder}: the policy cannot read {session.task.id}: {error}"
             ) from None
         while session.remaining:
             history = list(prompt)
+            talk.begin()
             for _ in range(self.turns):
                 for _ in range(_TRIES):
                     ids = sampler.sample([history], 1)[0][0].ids
-                    design = read_design(session.task, codec.action(ids))
+                    text = codec.action(ids)
+                    design = talk.design(text)
                     if design is not None:
                         break
                 else:
                     self.replaced += 1
-                    names = session.task.space.names
-                    text = write_assignments({n: int(rng.integers(LEVELS)) for n in names})
+                    text = talk.random(rng)
                     ids = (*written(policy, text), codec.end)
-                    design = read_design(session.task, text)
+                    design = talk.design(text)
                 assert design is not None
                 evaluation = session.simulate(design)
-                reaction = reaction_to(session.task, evaluation)
+                observation = talk.told(text, evaluation)
                 if evaluation.feasible or not session.remaining:
                     return
-                history += [*ids, *continued(codec, ids, reaction.observation)]
+                history += [*ids, *continued(codec, ids, observation)]
+
+
+class _Circuits:
+    """A session in the words of the domain `circuits`."""
+
+    def __init__(self, task: Task) -> None:
+        from tlgrpo.domains.circuits import circuit_problem
+
+        self.task, self.prompt = task, circuit_problem(task).prompt
+
+    def begin(self) -> None:
+        """An episode has no memory here."""
+
+    def design(self, text: str) -> Design | None:
+        from tlgrpo.domains.circuits import read_design
+
+        return read_design(self.task, text)
+
+    def random(self, rng: np.random.Generator) -> str:
+        from tlgrpo.domains.circuits import LEVELS
+        from tlgrpo.domains.levels import write_assignments
+
+        return write_assignments({n: int(rng.integers(LEVELS)) for n in self.task.space.names})
+
+    def told(self, text: str, evaluation: Evaluation) -> str:
+        from tlgrpo.domains.circuits import reaction_to
+
+        return reaction_to(self.task, evaluation).observation
+
+
+class _Sizing:
+    """A session in the words of the domain `sizing`, in the order of the circuit's folder."""
+
+    def __init__(self, task: Task, settings: TrainConfig) -> None:
+        from tlgrpo.domains.sizing import tell
+
+        self.values = settings.domain.arguments.get("values", "levels")
+        self._told = tell(task)
+        self.prompt = self._told.prompt(self.values)
+        self.begin()
+
+    def begin(self) -> None:
+        from tlgrpo.domains.sizing import start_levels
+
+        self._best, self._incumbent = -1.0, start_levels(len(self._told.parameters))
+
+    def design(self, text: str) -> Design | None:
+        levels = self._levels(text)
+        return None if levels is None else self._told.design(levels)
+
+    def random(self, rng: np.random.Generator) -> str:
+        from tlgrpo.domains.sizing import value_words
+
+        words = value_words(self.values)
+        picked = rng.integers(len(words), size=len(self._told.parameters))
+        return " ".join(words[int(k)] for k in picked)
+
+    def told(self, text: str, evaluation: Evaluation) -> str:
+        from tlgrpo.domains.sizing import reaction_to
+
+        reaction = reaction_to(self._told, evaluation)
+        levels = self._levels(text)
+        if levels is not None and reaction.score > self._best:
+            self._best, self._incumbent = reaction.score, levels
+        return reaction.observation
+
+    def _levels(self, text: str) -> list[int] | None:
+        from tlgrpo.domains.sizing import read_levels
+
+        return read_levels(text, self.values, self._incumbent)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from acs_gym.wording import first_problem
+from tlgrpo.advantage import Normalise
 
 Algorithm = Literal["tl-grpo", "grpo"]
 
@@ -25,7 +34,8 @@ class DomainConfig(_Record):
     """What is trained on.
 
     Attributes:
-        name: `circuits`, `chat-circuits`, `ballistics`, or `package.module:factory` of one of your own.
+        name: `circuits`, `sizing`, `chat-circuits`, `ballistics`, or `package.module:factory` of one of
+            your own.
         arguments: of the domain's factory.
     """
 
@@ -79,11 +89,15 @@ class TrainConfig(_Record):
         simulations: when to stop; every sibling counts, in both algorithms.
         turn_reward: of a turn, for tl-grpo: its own `score` (as published), or `improvement`:
             max(best so far, score).
-        episode_reward: of an episode, for grpo: its `best`, `last` or `mean` turn.
+        episode_reward: of an episode, for grpo: its `best`, `last` or `mean` turn; or `later`: each
+            turn is worth its own score and the later ones discounted by `gamma`.
         solved_bonus: added to a score that leaves nothing to improve.
         continuation: which sibling the episode goes on with: a `random` one (as published) or the
             `best`.
-        normalise: divide by the group's standard deviation, or only subtract its `mean`.
+        normalise: what becomes of a group's rewards, see `tlgrpo.advantage.group_advantages`.
+        best_of: the k of `max@k`.
+        rounds: how often an update samples anew, with further problems, for those whose groups have
+            no spread; all simulations are charged. 1 learns from what comes.
         epsilon: added to the standard deviation.
         clip_low, clip_high: of the probability ratio.
         aggregation: average over `tokens`, or first within each action.
@@ -107,10 +121,13 @@ class TrainConfig(_Record):
     problems: PositiveInt = 8
     simulations: PositiveInt = 25_600
     turn_reward: Literal["score", "improvement"] = "improvement"
-    episode_reward: Literal["best", "last", "mean"] = "best"
+    episode_reward: Literal["best", "last", "mean", "later"] = "best"
+    gamma: Annotated[float, Field(ge=0, le=1)] = 0.4
     solved_bonus: Annotated[float, Field(ge=0)] = 1.0
     continuation: Literal["random", "best"] = "random"
-    normalise: Literal["std", "mean"] = "std"
+    normalise: Normalise = "std"
+    best_of: Annotated[int, Field(ge=2)] = 4
+    rounds: PositiveInt = 1
     epsilon: PositiveFloat = 1e-4
     clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
     clip_high: PositiveFloat = 0.2
@@ -131,6 +148,12 @@ class TrainConfig(_Record):
     checkpoint_every: PositiveInt = 20
     save_rollouts_every: Annotated[int, Field(ge=0)] = 0
     mismatch_allowed: PositiveFloat = 1e-3
+
+    @model_validator(mode="after")
+    def _best_of_a_group(self) -> Self:
+        if self.normalise == "max@k" and self.best_of > self.group:
+            raise ValueError(f"best_of is {self.best_of}; it is at most group, {self.group}")
+        return self
 
     @classmethod
     def read(cls, path: Path, changes: dict[str, Any] | None = None) -> TrainConfig:

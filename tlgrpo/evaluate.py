@@ -20,7 +20,7 @@ from tlgrpo.config import ConfigError
 from tlgrpo.domain import Domain, Split
 from tlgrpo.rollout import Plan, roll_out
 from tlgrpo.samplers.base import Sampler
-from tlgrpo.tokens import Codec
+from tlgrpo.tokens import Codec, mask_of
 from tlgrpo.tree import Episode
 
 
@@ -31,6 +31,7 @@ class Evaluated:
     Attributes:
         best_at: mean best score after 1, 2, ... turns.
         success: share of the episodes that were solved.
+        solved_at: that share after 1, 2, ... turns.
         turns_to_solve: mean number of turns of those.
         invalid: share of the actions that were none.
         scores: best score of each episode, in the order of the problems.
@@ -40,6 +41,7 @@ class Evaluated:
     turns: int
     best_at: tuple[float, ...]
     success: float
+    solved_at: tuple[float, ...]
     turns_to_solve: float | None
     invalid: float
     scores: tuple[float, ...]
@@ -81,6 +83,7 @@ def summarise(episodes: Sequence[Episode], turns: int) -> Evaluated:
         turns=turns,
         best_at=tuple(float(x) for x in np.mean(curves, axis=0)),
         success=len(solved) / len(episodes),
+        solved_at=tuple(sum(k <= t for k in solved) / len(episodes) for t in range(1, turns + 1)),
         turns_to_solve=float(np.mean(solved)) if solved else None,
         invalid=sum(not n.reaction.valid for n in nodes) / len(nodes),
         scores=tuple(float(c[-1]) for c in curves),
@@ -97,11 +100,14 @@ def main(
     turns: Annotated[int | None, typer.Option(help="Turns; as in training by default.")] = None,
     warm: Annotated[bool, typer.Option(help="The policy after its warm start instead.")] = False,
     seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
+    temperature: Annotated[float | None, typer.Option(help="As in training by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Try a trained policy on held-out problems."""
     try:
-        found = evaluate_run(run, problems=problems, turns=turns, warm=warm, seed=seed)
+        found = evaluate_run(
+            run, problems=problems, turns=turns, warm=warm, seed=seed, temperature=temperature
+        )
     except (CheckpointError, ConfigError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
@@ -109,12 +115,19 @@ def main(
         print(json.dumps(asdict(found)))
         return
     for number, score in enumerate(found.best_at, start=1):
-        print(f"best score after {number} turns: {score:.4f}")
+        share = found.solved_at[number - 1]
+        print(f"after {number} turns: best score {score:.4f}, solved {share:.1%}")
     print(f"solved: {found.success:.1%} of {found.problems}; no action: {found.invalid:.1%}")
 
 
 def evaluate_run(
-    run: Path, *, problems: int, turns: int | None = None, warm: bool = False, seed: int = 0
+    run: Path,
+    *,
+    problems: int,
+    turns: int | None = None,
+    warm: bool = False,
+    seed: int = 0,
+    temperature: float | None = None,
 ) -> Evaluated:
     """The last checkpoint of a run. Raises CheckpointError where there is none."""
     import torch
@@ -132,8 +145,9 @@ def evaluate_run(
         end=policy.codec.end,
         pad=policy.codec.pad,
         action_tokens=config.action_tokens,
-        temperature=config.temperature,
+        temperature=temperature or config.temperature,
         seed=seed,
+        answer=mask_of(domain, policy.codec),
     )
     return evaluate(
         domain, policy.codec, sampler, problems=problems, turns=turns or config.turns, seed=seed

@@ -5,7 +5,7 @@ of episodes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from tlgrpo import distributed
 from tlgrpo.config import TrainConfig
 from tlgrpo.loss import grpo_loss
 from tlgrpo.packing import Batch, Packed, collate, micro_batches, pack
+from tlgrpo.tokens import AnswerMask
 from tlgrpo.tree import Episode
 
 
@@ -42,9 +43,17 @@ class SamplerMismatch(RuntimeError):
 
 
 def token_log_probs(
-    model: Any, batch: Batch, *, temperature: float = 1.0, with_entropy: bool = False
+    model: Any,
+    batch: Batch,
+    *,
+    temperature: float = 1.0,
+    with_entropy: bool = False,
+    answer: AnswerMask | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """(log-probability, entropy or None) of every trained token, shape (trained,), in float32."""
+    """(log-probability, entropy or None) of every trained token, shape (trained,), in float32.
+
+    Under `answer` an end token was the only one that could come, and every other one a value.
+    """
     output = model(
         input_ids=batch.ids,
         attention_mask=batch.mask,
@@ -52,9 +61,23 @@ def token_log_probs(
         use_cache=False,
     )
     logits = output.logits[batch.row, batch.source].float() / temperature
-    distribution = torch.log_softmax(logits, dim=-1)
-    chosen = distribution.gather(1, batch.target[:, None])[:, 0]
-    entropy = -(distribution.exp() * distribution).sum(-1) if with_entropy else None
+    if answer is not None:
+        values = torch.tensor(answer.values, device=logits.device)
+        ended = batch.target == answer.end
+        # Of the values alone: a log-probability of minus infinity times 0 is no number.
+        distribution = torch.log_softmax(logits[:, values], dim=-1)
+        place = torch.zeros(logits.shape[-1], dtype=torch.long, device=logits.device)
+        place[values] = torch.arange(len(answer.values), device=logits.device)
+        chosen = distribution.gather(1, place[batch.target][:, None])[:, 0]
+        chosen = torch.where(ended, torch.zeros_like(chosen), chosen)
+    else:
+        ended = torch.zeros_like(batch.target, dtype=torch.bool)
+        distribution = torch.log_softmax(logits, dim=-1)
+        chosen = distribution.gather(1, batch.target[:, None])[:, 0]
+    entropy = None
+    if with_entropy:
+        entropy = -(distribution.exp() * distribution).sum(-1)
+        entropy = torch.where(ended, torch.zeros_like(entropy), entropy)
     return chosen, entropy
 
 
@@ -66,6 +89,7 @@ def update(
     *,
     pad: int,
     reference: Any | None = None,
+    answer: AnswerMask | None = None,
 ) -> StepStatistics:
     """One batch of episodes, `config.epochs` optimiser steps; the K turns of an episode are one step.
 
@@ -84,7 +108,11 @@ def update(
         for part in parts:
             batch = collate([packed[k] for k in part], pad=pad, device=device)
             log_probs, entropy = token_log_probs(
-                model, batch, temperature=config.temperature, with_entropy=True
+                model,
+                batch,
+                temperature=config.temperature,
+                with_entropy=True,
+                answer=answer,
             )
             if epoch == 0:
                 mismatch = float((log_probs.detach() - batch.sampled).abs().max())
@@ -94,7 +122,7 @@ def update(
             if reference is not None and config.kl:
                 with torch.no_grad():
                     reference_log_probs, _ = token_log_probs(
-                        reference, batch, temperature=config.temperature
+                        reference, batch, temperature=config.temperature, answer=answer
                     )
             loss = grpo_loss(
                 log_probs,
@@ -116,7 +144,9 @@ def update(
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm)
         optimizer.step()
         found.append(sums.statistics(float(norm)))
-    return found[0]
+    # Before the first step nothing can have moved; how far it went is seen in the last pass.
+    last = found[-1]
+    return replace(found[0], clip_fraction=last.clip_fraction, approximate_kl=last.approximate_kl)
 
 
 def _total(packed: Sequence[Packed], config: TrainConfig) -> float:

@@ -22,6 +22,7 @@ from tlgrpo.policy import Policy, build_policy, reference_of
 from tlgrpo.rollout import Plan, roll_out
 from tlgrpo.samplers.hf import HfSampler
 from tlgrpo.sft import demonstrate, train_sft
+from tlgrpo.tokens import mask_of
 from tlgrpo.tree import Episode, save_episodes, total_simulations
 
 WARM = "warm"  # The folder of the policy after the warm start.
@@ -67,6 +68,7 @@ class Trainer:
         self.policy = policy or self._warm_policy(int(seeds[0]), int(seeds[1]))
         self.reference = reference_of(self.policy.model) if config.kl else None
         codec = self.policy.codec
+        self.answer = mask_of(self.domain, codec)
         self.sampler = HfSampler(
             self.policy.model,
             end=codec.end,
@@ -74,6 +76,7 @@ class Trainer:
             action_tokens=config.action_tokens,
             temperature=config.temperature,
             seed=int(seeds[2]) + distributed.rank(),
+            answer=self.answer,
         )
         self.rng = np.random.default_rng((int(seeds[3]), distributed.rank()))
         trained = [p for p in self.policy.model.parameters() if p.requires_grad]
@@ -113,31 +116,33 @@ class Trainer:
         """One update: sample, simulate, give credit, learn."""
         config, counters = self.config, self.counters
         start = time.perf_counter()
-        share = range(distributed.rank(), config.problems, distributed.size())
-        problems = [self.domain.problem(counters.problems + k, "train") for k in share]
-        episodes = roll_out(
-            self.domain,
-            self.policy.codec,
-            self.sampler,
-            problems,
-            plan_of(config),
-            rng=self.rng,
-            version=counters.update,
-        )
-        groups = assign(episodes, config)
+        episodes: list[Episode] = []
+        useful: list[Episode] = []
+        for _ in range(config.rounds):
+            fresh = self._sampled()
+            groups = assign(fresh, config)
+            episodes += fresh
+            useful += [e for e in fresh if any(n.advantage for n in e.nodes)]
+            copies = 1 if config.algorithm == "tl-grpo" else config.group
+            if distributed.sum_numbers([len(useful)])[0] >= config.problems * copies:
+                break
+        if config.rounds == 1 or not distributed.sum_numbers([len(useful)])[0]:
+            useful = episodes
+        else:
+            groups = assign(episodes, config)
         sampled = time.perf_counter()
         self.policy.model.train()
         learnt = update(
             self.policy.model,
             self.optimizer,
-            episodes,
+            useful,
             config,
             pad=self.policy.codec.pad,
             reference=self.reference,
+            answer=self.answer,
         )
         self.schedule.step()
         counters.update += 1
-        counters.problems += config.problems
         spent = distributed.sum_numbers([total_simulations(episodes)])
         counters.simulations += int(spent[0])
         if config.save_rollouts_every and counters.update % config.save_rollouts_every == 0:
@@ -147,6 +152,22 @@ class Trainer:
             "learn_seconds": round(time.perf_counter() - sampled, 4),
         }
         return _numbers(counters, episodes, groups, learnt) | seconds
+
+    def _sampled(self) -> list[Episode]:
+        """Episodes of the next problems, this process's share of them."""
+        config, counters = self.config, self.counters
+        share = range(distributed.rank(), config.problems, distributed.size())
+        problems = [self.domain.problem(counters.problems + k, "train") for k in share]
+        counters.problems += config.problems
+        return roll_out(
+            self.domain,
+            self.policy.codec,
+            self.sampler,
+            problems,
+            plan_of(config),
+            rng=self.rng,
+            version=counters.update,
+        )
 
     def save(self) -> Path:
         return checkpoint.save(
@@ -159,10 +180,10 @@ class Trainer:
         config = self.config
         policy = build_policy(config.policy, self.domain.grammar(), model_seed)
         kept = self.folder / WARM / "weights.pt"
-        if not config.sft.episodes:
-            return policy
-        if kept.exists():
+        if kept.exists():  # Also one that `python -m tlgrpo.hindsight` made.
             policy.load_weights(torch.load(kept, weights_only=True))
+            return policy
+        if not config.sft.episodes:
             return policy
         rng = np.random.default_rng(demonstration_seed)
         # Problems of the training split that training itself will meet later, if ever.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,6 +60,28 @@ class Codec(Protocol):
         """The text of sampled ids, without the end token."""
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerMask:
+    """Which tokens an action may have: a value for each mark of the prompt, then the end.
+
+    The policy is the model's distribution renormalised over what may come, in the sampler and in
+    the learner alike.
+
+    Attributes:
+        mark: token that a slot begins with in the prompt, and nothing else holds.
+        values: tokens that fill a slot.
+        end: token that ends an action; it comes by itself, with a log-probability of 0.
+    """
+
+    mark: int
+    values: tuple[int, ...]
+    end: int
+
+    def slots(self, history: Sequence[int]) -> int:
+        """How many values an action after that history has."""
+        return sum(token == self.mark for token in history)
+
+
 class WordCodec:
     """One token a word of the domain's grammar: for a tiny policy of its own.
 
@@ -85,6 +108,11 @@ class WordCodec:
 
     def action(self, ids: Sequence[int]) -> str:
         return " ".join(self._words[int(k)] for k in ids if int(k) not in (self.end, self.pad))
+
+    def mask(self, answer: tuple[str, Sequence[str]]) -> AnswerMask:
+        """Of a domain's `answer`: the word that marks a slot, and those that may fill it."""
+        mark, values = answer
+        return AnswerMask(self._id(mark), tuple(self._id(v) for v in values), self.end)
 
     def _id(self, word: str) -> int:
         try:
@@ -274,3 +302,11 @@ def read_codec(folder: Path, kind: str | None = None) -> WordCodec | ChatCodec:
     if kind is None:
         kind = "chat" if tokenizer.chat_template else "words"
     return WordCodec(tokenizer) if kind == "words" else ChatCodec(tokenizer)
+
+
+def mask_of(domain: object, codec: Codec) -> AnswerMask | None:
+    """The mask that a domain's actions are decoded under, or None where it has no `answer`."""
+    answer = getattr(domain, "answer", None)
+    if answer is None or not isinstance(codec, WordCodec):
+        return None
+    return codec.mask(answer)

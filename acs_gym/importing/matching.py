@@ -10,8 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-
-from acs_gym.importing.devices import Mapped
+from typing import Protocol
 
 _RAIL = re.compile(
     r"0|[ad]?v(dd|ss|cc|ee)[adhio]?\d*|[adps]?gnd\w?|ground|vpwr|vgnd|vnb|vpb|v?sub[s]?|avdd\w*|dvdd\w*|"
@@ -20,6 +19,26 @@ _RAIL = re.compile(
 # Two mirrors' widths are tied where one is a whole multiple of the other.
 _CLOSE = 1e-3
 _MOST_TIMES = 64
+
+
+class Device(Protocol):
+    """What is asked of a device: an imported one, or one of a circuit folder."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Of a FET: drain, gate, source, bulk."""
+
+    @property
+    def is_fet(self) -> bool: ...
+
+    @property
+    def polarity(self) -> str:
+        """n or p of a FET."""
+
+    def size(self, name: str) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +58,7 @@ def rail(name: str) -> bool:
     return _RAIL.fullmatch(name.rpartition(".")[2].strip("!")) is not None
 
 
-def relations(devices: Sequence[Mapped], ports: Sequence[str] = ()) -> list[Relation]:
+def relations(devices: Sequence[Device], ports: Sequence[str] = ()) -> list[Relation]:
     """Every relation found, members by their place in `devices`; the more telling come first.
 
     `ports` are the circuit's: what is outside may feed a pair.
@@ -53,7 +72,7 @@ def relations(devices: Sequence[Mapped], ports: Sequence[str] = ()) -> list[Rela
     return [*named, *_drivers(at, named)]
 
 
-def _fed(devices: Sequence[Mapped]) -> Iterable[str]:
+def _fed(devices: Sequence[Device]) -> Iterable[str]:
     """Nodes that a current source or resistor leads to, as the tail of a pair may."""
     for device in devices:
         if device.kind in ("ibias", "r", "i") or "res" in device.kind:
@@ -63,7 +82,7 @@ def _fed(devices: Sequence[Mapped]) -> Iterable[str]:
 class _Nodes:
     """The FETs by what their terminals are connected to."""
 
-    def __init__(self, devices: Sequence[Mapped], fets: Sequence[int]) -> None:
+    def __init__(self, devices: Sequence[Device], fets: Sequence[int]) -> None:
         self.devices, self.fets = devices, fets
         self.drains: dict[str, list[int]] = defaultdict(list)
         self.sources: dict[str, list[int]] = defaultdict(list)

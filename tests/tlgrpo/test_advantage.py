@@ -1,11 +1,13 @@
 """From scores to advantages: closed forms."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlgrpo.advantage import episode_reward, group_advantages, turn_reward
+from tlgrpo.advantage import episode_reward, group_advantages, later_rewards, turn_reward
 
 SCORES = st.lists(st.floats(0, 1), min_size=2, max_size=16)
 
@@ -69,3 +71,31 @@ def test_an_episode_is_worth_its_best_last_or_mean_turn():
     assert episode_reward([0.2, 1.0], "best", bonus=1.0) == 2.0
     with pytest.raises(ValueError, match="without a turn"):
         episode_reward([], "best")
+
+
+def test_leave_one_out_compares_with_the_others_and_keeps_the_size_of_differences():
+    found = group_advantages([0.0, 0.0, 0.3], normalise="leave-one-out")
+    assert found == pytest.approx([-0.15, -0.15, 0.3])
+
+
+def test_max_at_k_pays_what_a_member_adds_to_the_best_of_k():
+    rewards = [0.1, 0.7, 0.4, 0.9]
+    found = group_advantages(rewards, normalise="max@k", best_of=3)
+    for place, value in enumerate(found):
+        others = [r for k, r in enumerate(rewards) if k != place]
+        added = [max(0.0, rewards[place] - max(pair)) for pair in itertools.combinations(others, 2)]
+        assert value == pytest.approx(sum(added))  # Over 4 sets, times 4 members.
+
+
+def test_entropic_shares_are_ln_2_from_uniform():
+    found = group_advantages([0.0, 0.2, 0.5, 1.0, 0.9, 0.3], normalise="entropic")
+    shares = (found + 1.0) / 6
+    assert shares.sum() == pytest.approx(1.0)
+    assert np.sum(shares * np.log(6 * shares)) == pytest.approx(np.log(2.0), abs=1e-6)
+
+
+def test_solving_early_is_worth_no_less_than_solving_late():
+    early = later_rewards([0.5, 1.0], 4, 0.4)
+    late = later_rewards([0.5, 0.9, 0.9, 1.0], 4, 0.4)
+    assert early[0] == pytest.approx(0.5 + 0.4 + 0.16 + 0.064)
+    assert early[0] > late[0]

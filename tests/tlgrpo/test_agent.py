@@ -66,6 +66,27 @@ def test_a_policy_without_designs_sees_the_random_ones_in_their_place(
     assert simulated == dict(session.history[0].design)
 
 
+def test_a_policy_of_sizing_plays_a_circuit_that_it_was_not_trained_on(tmp_path):
+    import acs_gym
+
+    config = TrainConfig.of(
+        {
+            "domain": {
+                "name": "sizing",
+                "arguments": {"tasks": ["ACS-OTA5T-v0"], "pdks": ["generic"], "workers": 1},
+            },
+            "policy": SMALL.model_dump(), "turns": 2, "group": 2, "problems": 1,
+            "simulations": 4, "sft": {"episodes": 0},
+        },
+        "test",
+    )  # fmt: skip
+    list(Trainer(config, tmp_path).run())
+    agent = TlgrpoAgent(str(tmp_path))
+    with acs_gym.make_task("ACS-CommonSource-v0", pdk="generic").session(3, seed=1) as session:
+        agent.run(session)
+    assert len(session.history) == 3 and agent.replaced == 0
+
+
 @pytest.fixture
 def task_of_run():
     import acs_gym

@@ -1,5 +1,7 @@
 """Which actions are compared with which."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.tlgrpo.conftest import sampled_episodes, settings
@@ -47,3 +49,23 @@ def test_groups_that_teach_nothing_are_counted(policy, domain):
     counted = assign(episodes, settings(solved_bonus=0.0))
     assert counted.dead == counted.idle == 1.0 and counted.spread == 0.0
     assert all(n.advantage == 0 for e in episodes for n in e.nodes)
+
+
+def test_a_turns_advantages_do_not_depend_on_whether_the_episode_goes_on(policy, domain):
+    episodes = sampled_episodes(policy, domain)
+    assign(episodes, settings())
+    whole = [[n.advantage for n in e.turns[0]] for e in episodes]
+    for episode in episodes:
+        del episode.turns[1:]
+    assign(episodes, settings())
+    assert [[n.advantage for n in e.turns[0]] for e in episodes] == whole
+
+
+def test_later_scores_give_each_turn_of_a_trajectory_its_own_advantage(policy, domain):
+    episodes = sampled_episodes(policy, domain, per_turn=False)
+    for place, node in enumerate(n for e in episodes for n in e.nodes):
+        node.reaction = replace(node.reaction, score=(place % 7) / 7)
+    assign(episodes, settings(algorithm="grpo", episode_reward="later", normalise="mean"))
+    group = [n for e in episodes[:4] for n in e.nodes]
+    assert sum(n.advantage for n in group) == pytest.approx(0.0, abs=1e-9)
+    assert len({n.advantage for n in episodes[0].nodes}) > 1

@@ -138,3 +138,11 @@ def test_evaluation_is_of_held_out_problems_and_deterministic(policy, domain):
 def test_a_run_without_a_checkpoint_cannot_be_evaluated(tmp_path):
     with pytest.raises(CheckpointError, match="no config"):
         evaluate_run(tmp_path, problems=1)
+
+
+def test_an_update_samples_further_problems_for_groups_without_spread(tmp_path):
+    """An untrained policy writes no action at all: every group is without spread, and charged."""
+    config = settings(rounds=2, problems=2, simulations=40)
+    (numbers,) = Trainer(config, tmp_path / "run").run()
+    assert numbers["dead_groups"] == 1.0
+    assert numbers["simulations"] == 2 * 2 * 3 * 4

@@ -51,3 +51,20 @@ def test_the_model_is_left_as_it_was(policy):
     sampler_of(policy).sample(HISTORIES, 1)
     assert policy.model.training
     assert all(p.grad is None for p in policy.model.parameters())
+
+
+def test_what_is_kept_of_a_history_changes_nothing_and_goes_when_a_weight_changes(policy):
+    longer = [[*h, 5, 6, *range(3, 3 + k)] for k, h in enumerate(HISTORIES)]
+    kept, fresh = (sampler_of(policy, seed=3) for _ in range(2))
+    for sampler in (kept, fresh):
+        sampler.sample(HISTORIES, 2)
+    fresh._prefixes.clear()
+    assert kept._begun(longer) is not None
+    for one, other in zip(kept.sample(longer, 4), fresh.sample(longer, 4), strict=True):
+        assert [a.ids for a in one] == [a.ids for a in other]
+        for a, b in zip(one, other, strict=True):
+            assert torch.allclose(torch.tensor(a.log_probs), torch.tensor(b.log_probs), atol=1e-5)
+    with torch.no_grad():
+        next(policy.model.parameters()).mul_(1.0)
+    kept.sample([[3, 4]], 1)
+    assert kept._begun(longer) is None

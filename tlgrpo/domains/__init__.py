@@ -10,6 +10,7 @@ from tlgrpo.domain import Domain
 
 DOMAINS = {
     "circuits": "tlgrpo.domains.circuits:Circuits",
+    "sizing": "tlgrpo.domains.sizing:Sizing",
     "chat-circuits": "tlgrpo.domains.chat_circuits:ChatCircuits",
     "ballistics": "tlgrpo.domains.ballistics:Ballistics",
 }

@@ -1,19 +1,42 @@
 """Sampling from a `transformers` causal LM in this process.
 
 A history goes through the model once, whatever the number of actions sampled after it: its keys and
-values are repeated for them. Rows of different lengths are padded on the left.
+values are repeated for them. They are kept for the next turn, whose history begins with this one, for
+as long as no weight changes. Rows of different lengths are padded on the left.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tlgrpo.samplers.base import Sampled
+from tlgrpo.tokens import AnswerMask
+
+# Batches whose keys and values are kept: a training step samples in waves.
+_KEPT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """Histories that went through the model.
+
+    Attributes:
+        rows: of each history, its place in `cache`.
+        mask: shape (rows, length), 0 where padded.
+        logits: after the last token of each, shape (rows, vocabulary).
+    """
+
+    rows: dict[tuple[int, ...], int]
+    mask: Tensor
+    cache: Any
+    logits: Tensor
 
 
 class HfSampler:
@@ -24,6 +47,7 @@ class HfSampler:
         end, pad: token ids.
         action_tokens: the longest action.
         temperature: log-probabilities are those at this temperature.
+        answer: what an action may be; None lets it be anything of `action_tokens`.
     """
 
     def __init__(
@@ -35,7 +59,11 @@ class HfSampler:
         action_tokens: int,
         temperature: float = 1.0,
         seed: int = 0,
+        answer: AnswerMask | None = None,
     ) -> None:
+        self.answer = answer
+        self._prefixes: list[_Prefix] = []
+        self._weights: tuple[int, ...] = ()
         self.model, self.end, self.pad = model, end, pad
         self.action_tokens, self.temperature = action_tokens, temperature
         self.generator = torch.Generator(device="cpu").manual_seed(seed)
@@ -62,13 +90,8 @@ class HfSampler:
     def _draw(
         self, histories: Sequence[Sequence[int]], count: int
     ) -> tuple[list[list[int]], list[list[float]], list[int]]:
-        from transformers import DynamicCache
-
         device = next(self.model.parameters()).device
-        cache = DynamicCache(config=self.model.config)
-        given, mask = self._padded(histories, device)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        logits = self._forward(given, mask, positions, cache)
+        logits, mask, cache = self._read(histories, device)
         cache.batch_repeat_interleave(count)
         logits = logits.repeat_interleave(count, 0)
         mask = mask.repeat_interleave(count, 0)
@@ -76,8 +99,16 @@ class HfSampler:
         alive = torch.ones(rows, dtype=torch.bool, device=device)
         lengths = torch.zeros(rows, dtype=torch.long, device=device)
         ids, log_probs = [], []
-        for step in range(self.action_tokens):
+        slots, closed = self._slots(histories, count, device)
+        longest = self.action_tokens if self.answer is None else int(slots.max()) + 1
+        for step in range(longest):
+            if closed is not None:
+                logits = logits + closed
             distribution = torch.log_softmax(logits.float() / self.temperature, dim=-1)
+            if closed is not None:
+                full = slots == step
+                distribution[full] = -torch.inf
+                distribution[full, self.end] = 0.0
             # Drawn on the CPU: the same numbers whatever the device.
             drawn = torch.multinomial(distribution.exp().cpu(), 1, generator=self.generator)
             token = torch.where(alive, drawn.to(device)[:, 0], self.pad)
@@ -85,8 +116,12 @@ class HfSampler:
             log_probs.append(distribution.gather(1, token[:, None])[:, 0])
             lengths += alive
             alive = alive & (token != self.end)
-            if step + 1 == self.action_tokens or not alive.any():
+            if step + 1 == longest or not alive.any():
                 break
+            if self.answer is not None and bool((slots == step + 1)[alive].all()):
+                # Nothing is left but to end, which needs no model.
+                logits = torch.zeros_like(logits)
+                continue
             mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
             logits = self._forward(token[:, None], mask, mask.sum(-1, keepdim=True) - 1, cache)
         return (
@@ -94,6 +129,71 @@ class HfSampler:
             torch.stack(log_probs, 1).tolist(),
             lengths.tolist(),
         )
+
+    def _read(self, histories: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor, Any]:
+        """(logits after each history, their mask, a cache of them), from what is kept if it can be."""
+        from transformers import DynamicCache
+
+        # Every change in place counts one up, an optimiser's and a checkpoint's alike.
+        weights = tuple(p._version for p in self.model.parameters())
+        if weights != self._weights:
+            self._weights = weights
+            self._prefixes.clear()
+        found = self._begun(histories)
+        if found is None:
+            cache = DynamicCache(config=self.model.config)
+            given, mask = self._padded(histories, device)
+            logits = self._forward(given, mask, (mask.cumsum(-1) - 1).clamp(min=0), cache)
+        else:
+            prefix, rows, lengths = found
+            # The longer histories take its place.
+            self._prefixes.remove(prefix)
+            chosen = torch.tensor(rows, device=device)
+            cache = copy.deepcopy(prefix.cache)
+            cache.batch_select_indices(chosen)
+            mask, logits = prefix.mask[chosen], prefix.logits[chosen]
+            rest = [h[n:] for h, n in zip(histories, lengths, strict=True)]
+            if any(rest):
+                given, further = self._padded(rest, device)
+                mask = torch.cat([mask, further], dim=1)
+                positions = (mask.cumsum(-1) - 1)[:, -given.shape[1] :].clamp(min=0)
+                logits = self._forward(given, mask, positions, cache)
+        places = {tuple(h): k for k, h in enumerate(histories)}
+        self._prefixes = [
+            *self._prefixes[1 - _KEPT :],
+            _Prefix(places, mask, copy.deepcopy(cache), logits),
+        ]
+        return logits, mask, cache
+
+    def _begun(
+        self, histories: Sequence[Sequence[int]]
+    ) -> tuple[_Prefix, list[int], list[int]] | None:
+        """What was read already that every history begins with: rows of it, and their lengths."""
+        for prefix in reversed(self._prefixes):
+            sizes = sorted({len(h) for h in prefix.rows}, reverse=True)
+            found = []
+            for history in map(tuple, histories):
+                size = next((n for n in sizes if history[:n] in prefix.rows), None)
+                if size is None:
+                    break
+                found.append((prefix.rows[history[:size]], size))
+            # All of them have something left to read, or none: a row of padding predicts nothing.
+            left = {len(h) > n for h, (_, n) in zip(histories, found, strict=False)}
+            if len(found) == len(histories) and len(left) == 1:
+                return prefix, [row for row, _ in found], [size for _, size in found]
+        return None
+
+    def _slots(
+        self, histories: Sequence[Sequence[int]], count: int, device: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """(values of each row's action, what is added to logits so that only values are drawn)."""
+        if self.answer is None:
+            return torch.zeros(len(histories) * count, dtype=torch.long), None
+        slots = torch.tensor([self.answer.slots(h) for h in histories], device=device)
+        size = self.model.get_input_embeddings().weight.shape[0]
+        closed = torch.full((size,), -torch.inf, device=device)
+        closed[list(self.answer.values)] = 0.0
+        return slots.repeat_interleave(count), closed
 
     def _padded(self, histories: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor]:
         length = max(len(h) for h in histories)

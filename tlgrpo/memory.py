@@ -1,0 +1,194 @@
+"""What no policy is needed for: rivals that only remember, at one simulation a problem.
+
+python -m tlgrpo.memory --tasks ACS-OTA5T-v0,ACS-OpAmp-v0 --banks runs/banks [--problems 256]
+
+    lookup          the design of the circuit's own bank with the most margin in its worst spec
+    role median     of parameters of the same role and quantity in all other circuits' anchors
+    nearest goal    the same, of the anchor of each other circuit whose targets are the most alike
+
+The last two know nothing of the circuit: they are the floor of a policy that transfers. Intervals are
+of a bootstrap over the held-out anchors that the problems are drawn from (and over circuits, where there
+are several): problems of one anchor are no independent samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+import acs_gym
+from acs_gym.simulation.pool import WorkerPool
+from tlgrpo.bank import ANCHOR, path_of, read_bank
+from tlgrpo.domain import State
+from tlgrpo.domains.circuit_words import spec_words
+from tlgrpo.domains.sizing import LEVELS, Sizing, Told, write_levels
+from tlgrpo.hindsight import Source, margins, sources
+
+Pick = Callable[[Told], NDArray[np.int64]]
+
+
+def lookup(known: Sequence[Source]) -> Pick:
+    """Levels in the order of the task's space."""
+    by_task = {(s.task.id, s.task.pdk_name): s for s in known}
+
+    def pick(told: Told) -> NDArray[np.int64]:
+        source = by_task[told.task.id, told.task.pdk_name]
+        places = [source.task.specs.metrics.index(s.metric) for s in told.task.specs]
+        every = margins(tuple(told.task.specs), source.bank.metrics[:, places])
+        found: NDArray[np.int64] = source.bank.levels[int(every.min(1).argmax())]
+        return found
+
+    return pick
+
+
+def role_median(known: Sequence[Source]) -> Pick:
+    """By words alone; a parameter that no other circuit has stands in the middle."""
+
+    def pick(told: Told) -> NDArray[np.int64]:
+        others = [s for s in known if s.task.id != told.task.id]
+        rows = [(s, s.bank.levels[s.bank.source == ANCHOR]) for s in others]
+        return _by_role(told, rows)
+
+    return pick
+
+
+def nearest_goal(known: Sequence[Source]) -> Pick:
+    """As `role_median`, of one anchor a circuit: that whose metrics are nearest to the targets."""
+
+    def pick(told: Told) -> NDArray[np.int64]:
+        wanted = {spec_words(s)[:2]: _size(spec_words(s)) for s in told.task.specs}
+        rows = []
+        for source in known:
+            if source.task.id == told.task.id:
+                continue
+            anchors = np.flatnonzero(source.bank.source == ANCHOR)
+            away = np.zeros(len(anchors))
+            for place, spec in enumerate(source.task.specs):
+                words = spec_words(spec)
+                if (size := wanted.get(words[:2])) is None:
+                    continue
+                # The metric's distance from the circuit's own target, moved to the problem's.
+                own = margins((spec,), source.bank.metrics[anchors][:, [place]])[:, 0]
+                sign = 1.0 if spec.direction == ">=" else -1.0
+                away += np.abs(np.clip(sign * own + _size(words) - size, -8.0, 8.0))
+            rows.append((source, source.bank.levels[[anchors[int(away.argmin())]]]))
+        return _by_role(told, rows)
+
+    return pick
+
+
+def _size(words: Sequence[str]) -> float:
+    return int(words[3].removeprefix("~")) + int(words[4].removeprefix(".")) / LEVELS
+
+
+def _by_role(told: Told, rows: Sequence[tuple[Source, NDArray[np.int64]]]) -> NDArray[np.int64]:
+    """The median level of parameters that are told by the same words, or by the same role."""
+    found = np.full(len(told.described), LEVELS // 2)
+    for place, words in enumerate(told.described):
+        for length in (3, 2):
+            alike = [
+                levels[:, k]
+                for source, levels in rows
+                for k, other in enumerate(source.described)
+                if other[1 : 1 + length] == words[1 : 1 + length]
+                or (length == 2 and other[2] == words[2])
+            ]
+            if alike:
+                found[place] = int(np.median(np.concatenate(alike)))
+                break
+    return found
+
+
+def clustered_interval(
+    values: Sequence[float],
+    clusters: Sequence[tuple[str, object]],
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean: circuits drawn first, then the anchors of each.
+
+    Args:
+        clusters: (circuit, anchor) of each value. Of one circuit only anchors are drawn.
+    """
+    tree: dict[str, dict[object, list[float]]] = {}
+    for value, (circuit, anchor) in zip(values, clusters, strict=True):
+        tree.setdefault(circuit, {}).setdefault(anchor, []).append(value)
+    # Sum and number of each anchor's values, which is all that a mean needs.
+    parts = [np.array([(sum(v), len(v)) for v in t.values()]) for t in tree.values()]
+    rng = np.random.default_rng(seed)
+    means = []
+    for _ in range(draws):
+        chosen = rng.integers(len(parts), size=len(parts)) if len(parts) > 1 else [0]
+        total = sum(
+            parts[c][rng.integers(len(parts[c]), size=len(parts[c]))].sum(0) for c in chosen
+        )
+        means.append(total[0] / total[1])
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def anchor_of(told: Told) -> int:
+    """The held-out anchor that a problem was drawn from: the one nearest above all its targets."""
+    least, found = np.inf, -1
+    for k, anchor in enumerate(told.task.anchors("held-out")):
+        have = [s.margin(anchor.metrics[s.metric]) for s in told.task.specs if not s.fixed]
+        if min(have) >= 0 and max(have) < least:
+            least, found = max(have), k
+    return found
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    tasks: Annotated[str, typer.Option(help="Task ids.")],
+    banks: Annotated[
+        Path, typer.Option(help="Folder of `tlgrpo.bank`; every bank of the PDK counts.")
+    ],
+    pdk: Annotated[str, typer.Option(help="A PDK.")] = "sky130",
+    problems: Annotated[int, typer.Option(help="Held-out problems.")] = 256,
+    workers: Annotated[int, typer.Option(help="Simulation processes.")] = 1,
+) -> None:
+    """Try what only remembers on held-out problems, one simulation each."""
+    named = tasks.split(",")
+    every = [acs_gym.make_task(t, pdk=pdk) for t in acs_gym.task_ids()]
+    known = sources([t for t in every if path_of(banks, t).exists()], banks)
+    simulated = sum(read_bank(banks, s.task).simulated for s in known)
+    designs = sum(len(s.bank) for s in known)
+    print(f"banks: {designs} designs, {simulated} simulated for them, the rest anchors")
+    with WorkerPool(workers) as pool:
+        domain = Sizing(tasks=named, pdks=(pdk,), simulator=pool)
+        asked = [domain.problem(k, "held-out") for k in range(problems)]
+        told = [domain.told(p) for p in asked]
+        clusters = [(t.task.id, anchor_of(t)) for t in told]
+        rivals = {
+            "lookup": lookup(known),
+            "role median": role_median(known),
+            "nearest goal": nearest_goal(known),
+        }
+        for name, pick in rivals.items():
+            tries = []
+            for problem, one in zip(asked, told, strict=True):
+                levels = pick(one)
+                text = write_levels(int(levels[k]) for k in one.parameters)
+                tries.append((State(problem), text))
+            reactions = domain.evaluate(tries)
+            scores = [r.score for r in reactions]
+            solved = [float(r.solved) for r in reactions]
+            low, high = clustered_interval(scores, clusters)
+            least, most = clustered_interval(solved, clusters)
+            print(
+                f"{name}: score {np.mean(scores):.3f} [{low:.3f}, {high:.3f}], "
+                f"solved {np.mean(solved):.1%} [{least:.1%}, {most:.1%}]"
+            )
+
+
+if __name__ == "__main__":
+    app()

@@ -8,7 +8,7 @@ and every vector must have the sweep's length.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,7 @@ STEP_CAP = 20_000
 CIRCUITS_KEPT = 64
 TEMPERATURE = "temperature"  # The named condition, in °C, that ngspice itself is told.
 _SMALL_SIGNAL = ("ac", "noise")
+_JUNCTIONS = ("npn", "pnp", "d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,8 @@ class Engine:
             # What a failed or halted analysis leaves inside ngspice must not reach the next one.
             self._driver.remove(self._circuits.popitem()[1])
             raise
-        if {"dc", "tran"} <= {a.kind for a in deck.analyses}:
-            self._driver.remove(self._circuits.popitem()[1])  # See `_in_order`.
+        if _sweeps_remember(deck):
+            self._driver.remove(self._circuits.popitem()[1])
 
     def _use_netlist(
         self,
@@ -236,14 +237,24 @@ class Engine:
         return f"{analysis.name}: {analysis.kind} {what}" + (f" ({said})" if said else "")
 
 
-def _in_order(deck: Deck) -> list[Analysis]:
-    """The analyses as they are run: transients last.
-
-    A DC sweep after a transient of the same netlist is wrong in ngspice where there is a bipolar
-    transistor with a transit time: the sweep still has the transient's last time step, and takes the
-    charge in the transistor for a current. An operating point has no such memory.
-    """
+def _in_order(deck: Deck) -> Sequence[Analysis]:
+    """The analyses as they are run: transients last where a sweep would remember them."""
+    if not _sweeps_remember(deck):
+        return deck.analyses
     return sorted(deck.analyses, key=lambda a: a.kind == "tran")
+
+
+def _sweeps_remember(deck: Deck) -> bool:
+    """Whether a DC sweep after a transient of the same netlist would be wrong.
+
+    It is in ngspice where there is a bipolar transistor or a diode with a transit time: the sweep still
+    has the transient's last time step, and takes the charge in the junction for a current. An operating
+    point has no such memory, nor have FETs.
+    """
+    kinds = {a.kind for a in deck.analyses}
+    return {"dc", "tran"} <= kinds and any(
+        card.split()[2].lower() in _JUNCTIONS for card in deck.models.values()
+    )
 
 
 class _Sources:

@@ -133,7 +133,7 @@ class Engine:
         try:
             sources = _Sources(self._driver, deck.excitable)
             reltol = 0.0  # Whatever the last run, or a failure in it, left behind.
-            for analysis in deck.analyses:
+            for analysis in _in_order(deck):
                 if analysis.reltol != reltol:
                     reltol = analysis.reltol
                     self._driver.command(f"option reltol={reltol!r}")
@@ -147,6 +147,8 @@ class Engine:
             # What a failed or halted analysis leaves inside ngspice must not reach the next one.
             self._driver.remove(self._circuits.popitem()[1])
             raise
+        if {"dc", "tran"} <= {a.kind for a in deck.analyses}:
+            self._driver.remove(self._circuits.popitem()[1])  # See `_in_order`.
 
     def _use_netlist(
         self,
@@ -232,6 +234,16 @@ class Engine:
     def _why(self, analysis: Analysis, what: str) -> str:
         said = self._driver.errors()
         return f"{analysis.name}: {analysis.kind} {what}" + (f" ({said})" if said else "")
+
+
+def _in_order(deck: Deck) -> list[Analysis]:
+    """The analyses as they are run: transients last.
+
+    A DC sweep after a transient of the same netlist is wrong in ngspice where there is a bipolar
+    transistor with a transit time: the sweep still has the transient's last time step, and takes the
+    charge in the transistor for a current. An operating point has no such memory.
+    """
+    return sorted(deck.analyses, key=lambda a: a.kind == "tran")
 
 
 class _Sources:

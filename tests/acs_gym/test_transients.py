@@ -68,6 +68,25 @@ Cmid mid vss 1e-9
 """
 
 
+def test_a_sweep_does_not_see_the_transients_before_it(
+    tmp_path: Path, in_process: Simulator
+) -> None:
+    """Neither that of the same bench, wherever it stands, nor that of an earlier simulation."""
+    dut = ".subckt follower e vss\nXq vss vss e pnp\n.ends\n"
+    bench = "ibias 0 e dc 5u pulse(0 5u 1n 1n 1n 1 2)\nvdd x 0 dc {vdd}\nXdut e 0 follower\n"
+    metrics = {
+        "op_emitter": ("v(e)", "value", ""),
+        "tran_emitter": ("v(e)", "value", ""),
+        "dc_emitter": ("v(e)", "value", ""),
+    }
+    analyses = ["op", "tran 10n 1u", "dc vdd 1.6 1.8 0.1"]
+    job = Job(program(tmp_path, dut, bench, analyses, metrics), {"x": 1.0})
+    for _ in range(2):
+        found = simulated(in_process, job).metrics
+        assert 0.6 < found["op_emitter"] < 0.8
+        assert found["dc_emitter"] == pytest.approx(found["op_emitter"], abs=1e-6)
+
+
 def test_a_capacitor_discharges_from_its_initial_condition(
     tmp_path: Path, in_process: Simulator
 ) -> None:

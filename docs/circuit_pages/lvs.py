@@ -14,7 +14,7 @@ from acs_gym.simulation.netlist import Dut
 from docs.circuit_pages.sheet import Box, Sheet, on_segment
 
 Terminal = tuple[str, str]  # device, terminal; ("port", name) for a port
-_FET = ("d", "g", "s", "b")
+_TERMINALS = {2: ("a", "b"), 3: ("c", "b", "e"), 4: ("d", "g", "s", "b")}  # By how many there are.
 _MARGIN = 0.04
 
 
@@ -39,8 +39,7 @@ def netlist_nets(dut: Dut) -> dict[str, frozenset[Terminal]]:
     for port in dut.ports:
         nets[port].add(("port", port))
     for device in (*dut.primitives, *dut.elements):
-        names = _FET if len(device.nodes) == 4 else ("a", "b")
-        for terminal, node in zip(names, device.nodes, strict=True):
+        for terminal, node in zip(_TERMINALS[len(device.nodes)], device.nodes, strict=True):
             nets[node].add((device.name, terminal))
     return {net: frozenset(terminals) for net, terminals in nets.items()}
 

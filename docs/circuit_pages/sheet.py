@@ -31,6 +31,7 @@ _INK, _SIZES, _NETS = "black", "#0072B2", "#9A4F00"
 _POINTS_PER_UNIT = 36.0
 _WIDER = 1.12  # Room for a reader's font that is wider than Arial.
 _FET = 1.2  # schemdraw's transistor is 5/3 high; this makes it 2.
+_PNP = 1.2 / 0.836  # And this its bipolar one.
 # Which SI unit a primitive's parameter has, for those that are plain numbers.
 _UNITS = {"w": "m", "l": "m", "r": "Ω", "c": "F", "i": "A", "m": ""}
 _TWO_TERMINAL = {
@@ -55,7 +56,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A device on the sheet; terminals are d g s (and b where it is drawn), or a b."""
+    """A device on the sheet; terminals are d g s (and b where it is drawn), c b e, or a b."""
 
     kind: str
     terminals: dict[str, Point]
@@ -127,6 +128,16 @@ class Sheet:
         )
         away = 1.0 if gate == "left" else -1.0
         self._write_sizes(name, x, y, text or (0.2 * away, 0.0))
+
+    def pnp(self, name: str, x: float, y: float, base: Side = "left") -> None:
+        """A PNP, emitter up, its base on that side; the emitter is at (x, y + 1)."""
+        symbol = elm.BjtPnp(circle=False).scale(_PNP).theta(0).anchor("center").at((x, y))
+        placed = self._add(name, symbol.reverse() if base == "right" else symbol)
+        ends = {"c": "collector", "b": "base", "e": "emitter"}
+        self.devices[name] = Placed(
+            "pnp", {t: _point(placed.absanchors[end]) for t, end in ends.items()}
+        )
+        self._write_sizes(name, x, y, (0.2 if base == "left" else -0.2, 0.0))
 
     def two(
         self,
@@ -224,7 +235,8 @@ class Sheet:
             if device.name == name:
                 values = {k: _value(v, _UNITS[k]) for k, v in device.parameters.items()}
                 times = values.pop("m", "1")
-                return ["/".join(values.values()), *([f"× {times}"] if times != "1" else [])]
+                sizes = "/".join(values.values())
+                return [*([sizes] if sizes else []), *([f"× {times}"] if times != "1" else [])]
         return [e.value.strip("{}") for e in self.dut.elements if e.name == name]
 
     def _write(self, text: str, x: float, y: float, align: str, colour: str, size: float) -> None:

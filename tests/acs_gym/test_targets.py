@@ -71,11 +71,6 @@ def sampled(request: pytest.FixtureRequest) -> acs_gym.Task:
     return acs_gym.make_task(task_id, pdk=pdk)
 
 
-def test_every_bundled_circuit_has_a_table_on_sky130() -> None:
-    for folder in BUNDLED.glob("*/circuit.toml"):
-        assert "sky130" in load_circuit(folder.parent).anchors, folder.parent.name
-
-
 def slacks(sheet: SpecSheet, anchor: Anchor) -> list[float]:
     """The anchor's margins to the targets that a draw may choose."""
     margins = sheet.judge(anchor.metrics).margins

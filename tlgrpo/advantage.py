@@ -89,7 +89,10 @@ def group_advantages(
     if normalise == "max@k":
         return _added_to_best(values, best_of)
     if normalise == "entropic":
-        return values.size * _entropic_shares(values) - 1.0
+        shares = _entropic_shares(values)
+        shares *= values.size
+        shares -= 1.0
+        return shares
     centred: NDArray[np.float64] = values - values.mean()
     if normalise == "std":
         centred /= values.std() + epsilon
@@ -105,13 +108,15 @@ def _added_to_best(values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     for i in range(count):
         # The rest of a set has its best at place j < i, and k - 2 of the j below that.
         found[order[i]] = sum((ranked[i] - ranked[j]) * math.comb(j, k - 2) for j in range(i))
-    return found * (count / math.comb(count, k))
+    found *= count / math.comb(count, k)
+    return found
 
 
 def _entropic_shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
     def shares(beta: float) -> NDArray[np.float64]:
         found: NDArray[np.float64] = np.exp(beta * (values - values.max()))
-        return found / found.sum()
+        found /= found.sum()
+        return found
 
     def away(beta: float) -> float:
         q = shares(beta)

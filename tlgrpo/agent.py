@@ -93,7 +93,7 @@ class TlgrpoAgent:
             answer=mask_of(domain, codec),
         )
         rng = np.random.default_rng(session.seed)
-        talk = (
+        talk: _Sizing | _Circuits = (
             _Sizing(session.task, settings)
             if settings.domain.name == "sizing"
             else _Circuits(session.task)

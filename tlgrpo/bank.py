@@ -115,7 +115,8 @@ def anchors(task: Task) -> Bank:
 def grown(task: Task, bank: Bank, count: int, simulator: Simulator, seed: int = 0) -> Bank:
     """The bank with `count` more designs simulated; what comes is decided by its size."""
     rng = np.random.default_rng((seed, len(bank)))
-    rows, source = [], []
+    rows: list[NDArray[np.int64]] = []
+    source: list[int] = []
     for _ in range(count):
         if rng.random() < 0.25:
             rows.append(rng.integers(LEVELS, size=bank.levels.shape[1]))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tlgrpo.advantage import episode_reward, group_advantages, later_rewards, turn_reward
 from tlgrpo.config import TrainConfig
-from tlgrpo.tree import Episode
+from tlgrpo.tree import Episode, Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ def _by_trajectory(episodes: Sequence[Episode], config: TrainConfig) -> GroupSta
 
 def _by_later_scores(group: Sequence[Episode], config: TrainConfig) -> float:
     """All turns of all episodes of a problem are one group; returns its spread."""
-    nodes, rewards = [], []
+    nodes: list[Node] = []
+    rewards: list[float] = []
     for episode in group:
         line = episode.main_line
         scores = [n.reaction.score for n in line]

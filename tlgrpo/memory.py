@@ -124,11 +124,10 @@ def clustered_interval(
     rng = np.random.default_rng(seed)
     means = []
     for _ in range(draws):
-        chosen = rng.integers(len(parts), size=len(parts)) if len(parts) > 1 else [0]
-        total = sum(
-            parts[c][rng.integers(len(parts[c]), size=len(parts[c]))].sum(0) for c in chosen
-        )
-        means.append(total[0] / total[1])
+        # Of one circuit only the anchors vary.
+        chosen = [parts[int(c)] for c in rng.integers(len(parts), size=len(parts))]
+        drawn = np.concatenate([p[rng.integers(len(p), size=len(p))] for p in chosen])
+        means.append(float(drawn[:, 0].sum() / drawn[:, 1].sum()))
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
 

@@ -28,8 +28,9 @@ def simulate_uncharged(jobs: Sequence[Job], simulator: Simulator | None = None) 
     * `acs_gym.vacask.opinion`: the same design in a second simulator, after the run.
     * `leaderboard.verify --robust`: a winner at perturbed conditions, after the agent has ended.
     * `tlgrpo.bank`: designs to learn from, of training circuits only; the bank counts them.
-    * `tlgrpo.domains` (`circuits`, `sizing`, `chat_circuits`): training. Its meter is the rollouts of the run's
-      configuration, equal actions are simulated once, and what was learnt is compared through sessions.
+    * `tlgrpo.domains` (`circuits`, `sizing`, `chat_circuits`): training. Its meter is the rollouts
+      of the run's configuration, equal actions are simulated once, and what was learnt is compared
+      through sessions.
     * `benchmarks` of the simulator, of PDKs and of conditions: they measure ngspice itself.
 
     A design that a result claims is simulated again through a session of its own: it is not in the list.

@@ -90,9 +90,16 @@ def tell(
     described: tuple[tuple[str, ...], ...] | None = None,
 ) -> Told:
     """In a shuffled order, or as the folder has it; `described` saves describing it again."""
-    sizes = (len(task.space.names), len(task.specs))
-    orders = [tuple(range(n) if rng is None else map(int, rng.permutation(n))) for n in sizes]
-    return Told(task, *orders, described or parameter_words(task))
+
+    def order(count: int) -> tuple[int, ...]:
+        return tuple(range(count) if rng is None else map(int, rng.permutation(count)))
+
+    return Told(
+        task=task,
+        parameters=order(len(task.space.names)),
+        specs=order(len(task.specs)),
+        described=described or parameter_words(task),
+    )
 
 
 def with_only(task: Task, metrics: Iterable[str]) -> Task:

@@ -119,7 +119,7 @@ def grown(task: Task, bank: Bank, count: int, simulator: Simulator, seed: int = 
     source: list[int] = []
     for _ in range(count):
         if rng.random() < 0.25:
-            rows.append(rng.integers(LEVELS, size=bank.levels.shape[1]))
+            rows.append(rng.integers(LEVELS, size=(bank.levels.shape[1],), dtype=np.int64))
             source.append(RANDOM)
             continue
         parent = bank.levels[rng.integers(len(bank))]

@@ -150,8 +150,8 @@ def episode(
         node.on_main_line = True
         made.turns.append([node, answer])
         if np.isfinite(every[chosen]).any():
-            margins = np.where(np.isfinite(every[chosen]), every[chosen], np.nan)
-            seen = told.observation(margins.tolist(), False)
+            measured = np.where(np.isfinite(every[chosen]), every[chosen], np.nan)
+            seen = told.observation(measured.tolist(), False)
         else:
             seen = "failed :"
         made.observations.append(tuple(codec.observation(seen)))

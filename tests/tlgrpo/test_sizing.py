@@ -35,10 +35,11 @@ def policy():
 @pytest.mark.parametrize("name", acs_gym.task_ids())
 def test_every_circuit_is_told_in_the_one_vocabulary(name):
     problem = Sizing(tasks=(name,), pdks=("generic",), workers=1).problem(0, "held-out")
+    task = acs_gym.make_task(name, pdk="generic")
     words = problem.prompt.split()
     assert {*words} <= {*grammar()}
-    assert len(words) <= 200
-    described = parameter_words(acs_gym.make_task(name, pdk="generic"))
+    assert len(words) <= 6 * (len(task.space) + len(task.specs)), "six words a line"
+    described = parameter_words(task)
     assert len({*described}) == len(described)
 
 

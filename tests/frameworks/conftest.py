@@ -33,7 +33,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         text = (HERE / "requirements" / f"{framework}.txt").read_text(encoding="utf-8")
         pinned = re.findall(r"^([\w-]+)[^=]*==", text, re.M)
         known[framework] = {
-            "command": f"make test-{framework}",
+            "command": f"python -m pytest tests/frameworks/{name}.py",
             "date": datetime.now(UTC).date().isoformat(),
             "python": platform.python_version(),
             "versions": {n: importlib.metadata.version(n) for n in (*pinned, "acs-gym")},

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from acs_gym.simulation.pool import Simulator
-from acs_gym.tools.definitions import FINISH, HISTORY, OPERATING_POINT, SIMULATE
+from acs_gym.tools.definitions import FINISH, GM_ID, HISTORY, OPERATING_POINT, SIMULATE
 from acs_gym.tools.problem import Problem, Work
 
 try:
@@ -68,6 +68,30 @@ class SizingEnvironment:
             design: Its number; null for the last one simulated.
         """
         return self._call(OPERATING_POINT, {"design": design})
+
+    def gm_id(
+        self,
+        device: str,
+        l: float | str,  # noqa: E741
+        gm_id: float | None = None,
+        vds: float | None = None,
+        vsb: float | None = None,
+        corner: str | None = None,
+    ) -> str:
+        """
+        gm/Id table of a transistor of this process, of the models that are simulated: Id/W in uA/um,
+        gm/gds, fT, vgs, vdsat, Cgg/W. W = Id / (Id/W). Voltages are magnitudes. Free.
+
+        Args:
+            device: nfet, pfet or a transistor of the process.
+            l: Its length.
+            gm_id: 1/V; null for a row for each of several.
+            vds: Drain-source voltage; null for half the supply.
+            vsb: Source-bulk voltage; null for 0.
+            corner: Process corner; null for typical.
+        """
+        arguments = {"device": device, "l": l, "gm_id": gm_id, "vds": vds, "vsb": vsb}
+        return self._call(GM_ID, {**arguments, "corner": corner})
 
     def history(self) -> str:
         """

@@ -194,7 +194,11 @@ def test_anchors_beat_some_fixed_targets_and_miss_others(sampled: acs_gym.Task) 
     met = (margins >= 0).mean(axis=1)
     assert 0.3 < met.mean() < 0.95 and ((met > 0) & (met < 1)).mean() > 0.5
     assert np.isfinite(margins).all() and margins.min() >= -1.0
-    assert (np.ptp(margins, axis=0) > 0.1).all(), "every spec is asked for more and less"
+    asked = [s.metric for s in sampled.specs if not s.fixed]
+    alike = {m for m, spread in zip(asked, np.ptp(margins, axis=0), strict=True) if spread <= 0.1}
+    # The sweep of the three-stage op-amp's swing ends before any of its designs does.
+    capped = {"swing"} if sampled.id == "ACS-NMC-v0" else set()
+    assert alike == capped, "every other spec is asked for more and less"
 
 
 def test_an_episode_s_targets_are_drawn_and_met_by_a_known_design(

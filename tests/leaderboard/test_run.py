@@ -200,7 +200,7 @@ def test_interrupted_it_says_how_to_go_on_leaves_nothing_running_and_resumes(tmp
     ("options", "message"),
     [
         (["--agents", "sobl"], "did you mean sobol"),
-        (["--tasks", "ota"], "did you mean ota5t"),
+        (["--tasks", "ota5"], "did you mean ota5t"),
         (["--suite", "demmo"], "did you mean demo"),
         (["--suite", "demo", "--tasks", "ota5t"], "--suite or --tasks, not both"),
         (["--pdk", "generics"], "did you mean generic"),

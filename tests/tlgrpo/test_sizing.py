@@ -116,14 +116,14 @@ def test_a_bank_grows_and_is_kept(tmp_path, domain):
 def test_labels_meet_the_targets_and_depend_on_the_history(policy):
     source = Source(OTA, anchors(OTA), parameter_words(OTA))
     rng = np.random.default_rng(0)
-    labels = set()
+    different = 0
     for _ in range(8):
         made = episode(source, policy.codec, 4, rng)
         answers = [next(n for n in turn if n.advantage == 1.0) for turn in made.turns]
         assert all(not n.on_main_line for n in answers[:-1])
         assert sum(n.advantage for n in made.nodes) == len(made.turns)
-        labels.add(len({n.ids for n in answers}) > 1)
-    assert True in labels
+        different += len({n.ids for n in answers}) > 1
+    assert different >= 1, "what was tried changes what is best to try"
 
 
 def test_a_lookup_needs_one_simulation_and_roles_need_no_bank_of_the_circuit(domain):

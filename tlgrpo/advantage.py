@@ -69,9 +69,10 @@ def group_advantages(
     `std`: reward less the group's mean, over its deviation. `mean`: not divided. `leave-one-out`:
     less the mean of the others (TRLOO, arXiv 2602.05885), not divided. `max@k`: what a member adds
     to the best of `best_of`, averaged over the sets of that size which it is in (after arXiv
-    2510.23393), times the size of the group. `entropic`: the share exp(beta r) takes of the group,
-    times its size, less 1, with the beta at which those shares are ln 2 from uniform, or as near as
-    they come (after TTT-Discover, arXiv 2601.16175).
+    2510.23393), times `best_of`, so that the group's mean is the gradient of the best of so many.
+    `entropic`: the share exp(beta r) takes of the group, times its size, less 1, with the beta at
+    which those shares are ln 2 from uniform, or as near as they come (after TTT-Discover, arXiv
+    2601.16175).
 
     All 0 for a group whose rewards are equal. Raises ValueError for a group of fewer than two,
     which has no baseline, for a reward that is not finite, and for a `best_of` that is not in

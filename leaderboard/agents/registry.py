@@ -59,6 +59,9 @@ def build(spec: str) -> Agent:
 
     An exception of the factory itself becomes a LeaderboardError too, in the factory's words.
     """
+    name, _, inner = spec.partition(":")
+    if name == ENOUGH:
+        return _stopped(spec, inner)
     factory, argument = _factory(spec)
     return _build(spec, factory, argument)
 
@@ -94,8 +97,6 @@ def _factory(spec: str) -> tuple[Callable[..., Any], str | None]:
     """The factory that a name means, and the argument that the name gives it."""
     points = registered()
     name, colon, argument = spec.partition(":")
-    if name == ENOUGH:
-        return functools.partial(_stopped, spec), argument
     if name == Container.name:
         return _in_container(spec, argument)
     if name in _TRANSPORTS:
@@ -108,7 +109,7 @@ def _factory(spec: str) -> tuple[Callable[..., Any], str | None]:
     return _import(spec, spec), None
 
 
-def _stopped(spec: str, inner: str | None = None) -> Agent:
+def _stopped(spec: str, inner: str) -> Agent:
     if not inner:
         raise LeaderboardError(f"agent {spec}: name who searches, e.g. {ENOUGH}:composite-ei")
     return Enough(build(inner))

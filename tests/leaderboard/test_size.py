@@ -147,7 +147,7 @@ def test_ctrl_c_keeps_the_best_and_says_how_to_go_on(tmp_path):
     [
         (("ota5", "--pdk", "generic"), "did you mean ota5t?"),
         ((*OTA, "--budget", 0), "--budget is 0"),
-        ((*OTA, "--agent", "nobody"), "no agent"),
+        ((*OTA, "--agent", "nobody"), "error: no agent called 'nobody'"),
         ((*OTA, "--start-from", "nowhere.toml"), "nowhere.toml"),
     ],
 )

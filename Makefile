@@ -25,7 +25,7 @@ demo: setup models ## score three optimisers on two SKY130 circuits; ends with a
 	  echo "Its results are labelled 'generic' and are not SKY130 results."; \
 	fi; \
 	$(BIN)/python -m leaderboard.run --suite demo --agents random,skopt-gp,composite-ei \
-	  --seeds 2 --budget 80 --jobs 2 --pdk "$$pdk" --out $(OUT)-$$pdk
+	  --seeds 1 --budget 80 --jobs 2 --pdk "$$pdk" --out $(OUT)-$$pdk
 
 test: develop models ## run the test suite (real ngspice, real Chromium)
 	@bash scripts/install_chromium.sh

@@ -23,9 +23,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
-import multiprocessing
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +38,6 @@ from acs_gym.evaluation import Evaluation
 from acs_gym.session import Call, available_cores
 from acs_gym.simulation.version import simulator_version
 from acs_gym.task import Task
-from acs_gym.threads import ONE_THREAD
 from baselines.agent import AskTellAgent
 from baselines.failures import Track
 from baselines.initial import default_size
@@ -204,23 +200,15 @@ def _finished(data: Mapping[str, Any]) -> Finished:
 
 def execute_all(runs: Sequence[Run], path: Path, jobs: int) -> None:
     """Every run, each appended to `path` when it ends. A run that raises ends the study."""
-    os.environ |= ONE_THREAD  # Inherited by the processes of the runs, which load a BLAS.
-    pool = multiprocessing.get_context("spawn").Pool(
-        jobs,
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
-        maxtasksperchild=1,
-    )
     start = time.perf_counter()
-    with pool:
-        for number, done in enumerate(pool.imap_unordered(execute, runs), start=1):
-            resumable.append(path, asdict(done))
-            minutes = (time.perf_counter() - start) / 60
-            print(
-                f"{number}/{len(runs)} {minutes:.0f} min: {done.run.method} on {done.run.task}, "
-                f"seed {done.run.seed}: {done.score:.3f} in {done.seconds:.0f} s",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+    for number, done in enumerate(resumable.run_each(execute, runs, jobs), start=1):
+        resumable.append(path, asdict(done))
+        minutes = (time.perf_counter() - start) / 60
+        print(
+            f"{number}/{len(runs)} {minutes:.0f} min: {done.run.method} on {done.run.task}, "
+            f"seed {done.run.seed}: {done.score:.3f} in {done.seconds:.0f} s",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
 
 
 def table(finished: Iterable[Finished], budget: int) -> list[str]:

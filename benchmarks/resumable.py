@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from acs_gym.threads import ONE_THREAD
+
+Run = TypeVar("Run")
+Finished = TypeVar("Finished")
+
+
+def run_each(
+    function: Callable[[Run], Finished], runs: Sequence[Run], jobs: int
+) -> Iterator[Finished]:
+    """What each run gives, as it ends: a process a run, `jobs` at once. An error ends the study."""
+    os.environ |= ONE_THREAD  # Inherited by the processes of the runs, which load a BLAS.
+    pool = multiprocessing.get_context("spawn").Pool(
+        jobs,
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+        maxtasksperchild=1,
+    )
+    with pool:
+        yield from pool.imap_unordered(function, runs)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

@@ -1,23 +1,23 @@
 """How many simulations does a sign-off over `pvt` cost?
 
     python benchmarks/sign_off.py --json benchmarks/results/sign_off.json
-    python benchmarks/sign_off.py opamp --agents corner-aware,botorch-composite --seeds 2 --budget 2000
+    python benchmarks/sign_off.py opamp --agents corner-aware,corner-aware:scbo --seeds 2 --budget 2000
 
 Each agent of the leaderboard gets the budget, in simulations (one a condition), on each task in the
 tier, once a seed; a run ends when a design meets every spec in every condition. That design is
 simulated once more in a fresh simulator, at every condition: `confirmed`. Finished runs are appended to
-`--runs`, and the same command goes on with those that are missing.
+`--runs`, and the same command goes on with those that are missing. A run has a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import statistics
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,10 @@ def _stop_when_met(call: Call) -> None:
         raise _SignedOff
 
 
-def run(name: str, agent: str, seed: int, tier: str, pdk: str, budget: int) -> dict[str, Any]:
+def run(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What came of a run, beside what it was; `wanted` has task, agent, seed, tier, pdk, budget."""
+    name, agent, seed = wanted["task"], wanted["agent"], wanted["seed"]
+    tier, pdk, budget = wanted["tier"], wanted["pdk"], wanted["budget"]
     task = acs_gym.make_task(name, pdk=pdk, tier=tier)
     cell = CellSpec(
         task=name, pdk=pdk, tier=tier, agent=agent, repetition=seed, budget=budget, suite_seed=0
@@ -101,25 +104,26 @@ def main() -> None:
     parser.add_argument("--budget", type=int, help="simulations; by default the task's own")
     parser.add_argument("--runs", type=Path, default=Path("runs/sign_off.jsonl"))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    names = [resolve_task(name) for name in arguments.tasks or BUDGETS]
+    tasks = {n: acs_gym.make_task(n, pdk=arguments.pdk, tier=arguments.tier) for n in names}
+    wanted = [
+        {
+            "task": name, "agent": agent, "seed": seed, "tier": arguments.tier, "pdk": arguments.pdk,
+            "budget": arguments.budget or BUDGETS.get(name, 2000), "digest": task.digest,
+        }
+        for seed in range(arguments.from_seed, arguments.from_seed + arguments.seeds)
+        for name, task in tasks.items()
+        for agent in arguments.agents.split(",")
+    ]  # fmt: skip
     done = resumable.lines(arguments.runs)
-    chosen = []
-    for seed in range(arguments.from_seed, arguments.from_seed + arguments.seeds):
-        for name in map(resolve_task, arguments.tasks or BUDGETS):
-            for agent in arguments.agents.split(","):
-                budget = arguments.budget or BUDGETS.get(name, 2000)
-                task = acs_gym.make_task(name, pdk=arguments.pdk, tier=arguments.tier)
-                wanted = {
-                    "task": name, "agent": agent, "seed": seed, "tier": arguments.tier,
-                    "pdk": arguments.pdk, "budget": budget, "digest": task.digest,
-                }  # fmt: skip
-                found = next((d for d in done if wanted.items() <= d.items()), None)
-                if found is None:
-                    found = run(name, agent, seed, arguments.tier, arguments.pdk, budget)
-                    resumable.append(arguments.runs, found)
-                    print(f"{name}, {agent}, seed {seed}: {found}", file=sys.stderr, flush=True)
-                chosen.append(found)
+    todo = [w for w in wanted if not any(w.items() <= d.items() for d in done)]
+    for number, found in enumerate(resumable.run_each(run, todo, arguments.jobs), start=1):
+        resumable.append(arguments.runs, found)
+        done.append(found)
+        print(f"{number}/{len(todo)}: {found}", file=sys.stderr, flush=True)
+    chosen = [next(d for d in done if w.items() <= d.items()) for w in wanted]
     print("\n".join(table(chosen)))
     if arguments.json:
         resumable.write(arguments.json, {"runs": chosen})

@@ -1,4 +1,4 @@
-"""What the README and the page on environments show runs as it stands there."""
+"""What the README and the first pages show runs as it stands there, and says what is so."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from tests.conftest import needs_sky130
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = TEXT + (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+COMMAND_LINE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+PAGES = TEXT + COMMAND_LINE + (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"^```python\n(.*?)^```", PAGES, re.M | re.S)
 NETLIST = ROOT / "tests" / "acs_gym" / "importing" / "netlists" / "xschem.spice"
 COMMANDS = [
     line.split("#")[0].strip()
-    for block in re.findall(r"^```sh\n(.*?)^```", TEXT, re.M | re.S)
+    for block in re.findall(r"^```sh\n(.*?)^```", COMMAND_LINE, re.M | re.S)
     for line in block.splitlines()
     if line.startswith("acs-gym ") and "install" not in line
 ]
@@ -56,20 +57,26 @@ def test_every_linked_file_exists() -> None:
     assert links and all((ROOT / link).exists() for link in links)
 
 
-def test_the_table_of_tasks_says_what_the_circuits_say() -> None:
+def test_every_circuit_is_named_with_its_page_in_its_split() -> None:
     import acs_gym
-    from acs_gym.units import format_si
 
-    for task_id in (t for t in acs_gym.task_ids() if t.startswith("ACS-")):
-        (row,) = [line for line in TEXT.splitlines() if line.startswith(f"| `{task_id}`")]
-        task = acs_gym.make_task(task_id, pdk="generic")
-        assert f"| {len(task.space)} |" in row
-        for spec in task.specs:
-            value = format_si(spec.target, spec.unit).replace("u", "µ").replace(" °", "°")
-            if spec.unit == "m^2":
-                value = (
-                    f"{spec.target * 1e12:,.2g} µm²"
-                    if spec.target < 1e-10
-                    else (f"{spec.target * 1e12:,.0f} µm²")
-                )
-            assert value in row or spec.fixed, (task_id, spec)
+    for split, row in (
+        ("training", "| circuits to train on |"),
+        ("held-out", "| circuits held out |"),
+    ):
+        (line,) = [line for line in TEXT.splitlines() if line.startswith(row)]
+        pages = set(re.findall(r"docs/circuits/(\w+)\.md", line))
+        assert pages == {acs_gym.make_task(name).circuit.name for name in acs_gym.task_ids(split)}
+
+
+def test_the_counts_are_those_of_what_is_registered() -> None:
+    import acs_gym
+    from baselines.registry import METHODS
+
+    tasks = [
+        acs_gym.make_task(name) for s in ("training", "held-out") for name in acs_gym.task_ids(s)
+    ]
+    sizes, specs = [len(task.space) for task in tasks], max(len(task.specs) for task in tasks)
+    assert f"{min(sizes)} to {max(sizes)} parameters, up to {specs} specs" in TEXT
+    checks = {"constant", "oracle"}  # Of the harness, no optimisers.
+    assert len({m.name for m in METHODS} - checks) == 16 and "sixteen optimisers" in TEXT

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from acs_gym import plain_text
 from leaderboard.board.chosen import choose
 from leaderboard.errors import LeaderboardError
 from leaderboard.files import write_atomically
@@ -70,4 +71,5 @@ def _write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
+    plain_text.where_needed()
     typer.run(main)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from acs_gym import plain_text
 from leaderboard.errors import LeaderboardError
 from leaderboard.trust.merge import merge
 
@@ -38,4 +39,5 @@ def main(
 
 
 if __name__ == "__main__":
+    plain_text.where_needed()
     typer.run(main)

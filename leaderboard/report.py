@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from acs_gym import plain_text
 from leaderboard.board.chosen import choose
 from leaderboard.errors import LeaderboardError
 from leaderboard.options import (
@@ -56,4 +57,5 @@ def main(
 
 
 if __name__ == "__main__":
+    plain_text.where_needed()
     typer.run(main)

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from acs_gym import plain_text
 from leaderboard.cells.environment import SALT_VARIABLE
 from leaderboard.cells.store import Store
 from leaderboard.errors import LeaderboardError
@@ -82,4 +83,5 @@ def main(
 
 
 if __name__ == "__main__":
+    plain_text.where_needed()
     typer.run(main)

@@ -32,6 +32,10 @@ def export_harbor(
     from acs_gym.specs import InvalidSpec
     from acs_gym.tools.problem import problems
 
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{folder} cannot be made: {error.strerror}") from None
     names = [name for name in tasks.split(",") if name]
     try:
         found = problems(split, number, tasks=names, pdk=pdk, budget=budget)  # type: ignore[arg-type]

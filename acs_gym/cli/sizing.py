@@ -107,6 +107,8 @@ def plot(
     """Draw one sizing: loop gain, step response, margins (exit 1: the simulation failed)."""
     if output.suffix.lower() not in _FORMATS:
         raise typer.BadParameter(f"{output} must end in one of: {', '.join(_FORMATS)}")
+    if not output.parent.is_dir():
+        raise typer.BadParameter(f"{output}: there is no folder {output.parent}; make it first")
     from acs_gym import plotting
     from acs_gym.simulation.pool import Job, shared_pool
     from acs_gym.simulation.uncharged import simulate_uncharged

@@ -299,6 +299,12 @@ def test_plot_into_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]
     assert code == 2 and "/nowhere/x.png" in err
 
 
+def test_a_stream_without_these_characters_gets_them_spelled() -> None:
+    done = shell("show", SMALL, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and not done.stderr
+    assert ">= 39 dB" in done.stdout
+
+
 def test_doctor_finds_this_machine_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     pdks = acs_gym.available_pdks()
     code, out, _ = run(capsys, "doctor", *(word for p in pdks for word in ("--pdk", p)))

@@ -12,6 +12,10 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from acs_gym import program
+
+program.end_at_once_while_importing()
+
 if TYPE_CHECKING:
     from acs_gym.circuit import CircuitError
     from acs_gym.design import Design, DesignSpace, InvalidDesign, Parameter

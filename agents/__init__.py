@@ -11,3 +11,5 @@
 
 Importing this package imports no client library and no framework.
 """
+
+import acs_gym  # noqa: F401  # First of all: from here on Ctrl-C ends a program of ours quietly.

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from acs_gym import plain_text
+from acs_gym import program
 from acs_gym.circuit import CircuitError
 from acs_gym.pdks import PdkError, pdk_names
 from acs_gym.session import Call, Session, available_cores
@@ -209,5 +209,5 @@ def _transcript_path(agent: str, task: Task) -> Path:
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     app()

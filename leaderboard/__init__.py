@@ -30,6 +30,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import acs_gym  # noqa: F401  # First of all: from here on Ctrl-C ends a program of ours quietly.
+
 if TYPE_CHECKING:
     from leaderboard.board.standings import BestDesign, Conditions, Figures, Row, Standings
     from leaderboard.errors import LeaderboardError

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from acs_gym import plain_text
+from acs_gym import program
 from leaderboard.agents.conformance import Finding, Verdict, check
 from leaderboard.errors import LeaderboardError
 
@@ -90,5 +90,5 @@ def _show(finding: Finding, show: Callable[[Text], None]) -> None:
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     app()

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from acs_gym import plain_text
+from acs_gym import program
 from acs_gym.circuit import CircuitError
 from acs_gym.cli.output import console, print_table
 from acs_gym.design import Design, InvalidDesign
@@ -228,5 +228,5 @@ def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     typer.run(main)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from acs_gym import plain_text
+from acs_gym import program
 from leaderboard.board.chosen import choose
 from leaderboard.errors import LeaderboardError
 from leaderboard.files import write_atomically
@@ -71,5 +71,5 @@ def _write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     typer.run(main)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from acs_gym import plain_text
+from acs_gym import program
 from leaderboard.errors import LeaderboardError
 from leaderboard.trust.merge import merge
 
@@ -39,5 +39,5 @@ def main(
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     typer.run(main)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from acs_gym import plain_text
+from acs_gym import program
 from leaderboard.board.chosen import choose
 from leaderboard.errors import LeaderboardError
 from leaderboard.options import (
@@ -57,5 +57,5 @@ def main(
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     typer.run(main)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from acs_gym import plain_text
+from acs_gym import program
 from acs_gym.import_names import shared_names
 from acs_gym.pdks import available_pdks, pdk_names
 from acs_gym.registry import circuit_folders
@@ -354,5 +354,5 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     app()

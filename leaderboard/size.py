@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from acs_gym import plain_text
+from acs_gym import program
 from acs_gym.pdks import pdk_names
 from acs_gym.simulation.pool import shared_pool
 from leaderboard.agents.enough import NAME as ENOUGH
@@ -169,5 +169,5 @@ def _tell(terminal: Console, run: Run, cell: PlannedCell) -> bool:
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     typer.run(main)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from acs_gym import plain_text
+from acs_gym import program
 from leaderboard.errors import LeaderboardError
 from leaderboard.printable import printable
 from leaderboard.trust.perturbations import read_salt
@@ -66,5 +66,5 @@ def _show(found: Assessment) -> None:
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     typer.run(main)

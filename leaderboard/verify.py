@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from acs_gym import plain_text
+from acs_gym import program
 from leaderboard.cells.environment import SALT_VARIABLE
 from leaderboard.cells.store import Store
 from leaderboard.errors import LeaderboardError
@@ -83,5 +83,5 @@ def main(
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     typer.run(main)

@@ -33,3 +33,5 @@ same code.
 
 Importing this package imports no torch.
 """
+
+import acs_gym  # noqa: F401  # First of all: from here on Ctrl-C ends a program of ours quietly.

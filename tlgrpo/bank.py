@@ -23,7 +23,7 @@ import typer
 from numpy.typing import NDArray
 
 import acs_gym
-from acs_gym import plain_text
+from acs_gym import program
 from acs_gym.evaluation import Status
 from acs_gym.simulation.pool import Simulator, WorkerPool
 from acs_gym.simulation.uncharged import simulate_uncharged
@@ -188,5 +188,5 @@ def _make(tasks: list[Task], simulations: int, out: Path, simulator: Simulator) 
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     app()

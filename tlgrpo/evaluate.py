@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from acs_gym import plain_text
+from acs_gym import program
 from tlgrpo.checkpoint import CheckpointError, latest, read_config
 from tlgrpo.config import ConfigError
 from tlgrpo.domain import Domain, Split
@@ -178,5 +178,5 @@ def trained_policy(run: Path, config: Any, domain: Domain, *, warm: bool = False
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     app()

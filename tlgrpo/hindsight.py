@@ -30,7 +30,7 @@ import typer
 from numpy.typing import NDArray
 
 import acs_gym
-from acs_gym import plain_text
+from acs_gym import program
 from acs_gym.specs import Spec, SpecSheet
 from acs_gym.targets import SLACK_LEAST, SLACK_MOST
 from acs_gym.task import Task
@@ -315,5 +315,5 @@ def _save(folder: Path, policy: Any, optimizer: Any, step: int) -> None:
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     app()

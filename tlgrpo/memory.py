@@ -22,7 +22,7 @@ import typer
 from numpy.typing import NDArray
 
 import acs_gym
-from acs_gym import plain_text
+from acs_gym import program
 from acs_gym.simulation.pool import WorkerPool
 from tlgrpo.bank import ANCHOR, path_of, read_bank
 from tlgrpo.domain import State
@@ -191,5 +191,5 @@ def main(
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     app()

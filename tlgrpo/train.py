@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from acs_gym import plain_text
+from acs_gym import program
 from tlgrpo.checkpoint import CheckpointError
 from tlgrpo.config import ConfigError, TrainConfig
 
@@ -107,5 +107,5 @@ def _parsed(changes: list[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     app()

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import typer
 
-from acs_gym import plain_text
+from acs_gym import program
 from acs_gym.cli import catalogue, check, corners, doctor, gmid, harbor, importing, new, pdk, sizing
 
 GROUP = "acs_gym.commands"
@@ -51,12 +51,12 @@ app.add_typer(pdk.app, name="pdk")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command (`sys.argv` without `arguments`) and return its exit code."""
-    plain_text.where_needed()
     given = sys.argv[1:] if arguments is None else arguments
     own = {command.name for command in app.registered_commands}
     point = brought().get(given[0]) if given and given[0] not in own else None
     if point is not None:
         app.command(point.name)(point.load())
+    program.start()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="acs-gym")
     except SystemExit as end:

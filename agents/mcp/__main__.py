@@ -20,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-from acs_gym import plain_text
+from acs_gym import program
 from acs_gym.pdks import PdkError, pdk_names
 from acs_gym.registry import id_or_folder
 from acs_gym.session import Session, available_cores
@@ -285,5 +285,5 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     app()

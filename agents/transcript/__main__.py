@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from acs_gym import plain_text
+from acs_gym import program
 from acs_gym.simulation.driver import SimulatorNotFound
 from agents.transcript.records import TranscriptError, read_transcript
 from agents.transcript.sheet import printable
@@ -127,5 +127,5 @@ def _console() -> Console:
 
 
 if __name__ == "__main__":
-    plain_text.where_needed()
+    program.start()
     app(prog_name="python -m agents.transcript")

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -303,6 +304,26 @@ def test_a_stream_without_these_characters_gets_them_spelled() -> None:
     done = shell("show", SMALL, PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and not done.stderr
     assert ">= 39 dB" in done.stdout
+
+
+@pytest.mark.parametrize("command", [["-m", "acs_gym.cli", "list"], ["-m", "leaderboard.run"]])
+def test_ctrl_c_during_imports_ends_without_a_traceback(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'numpy':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == -signal.SIGINT and not done.stdout + done.stderr
 
 
 def test_doctor_finds_this_machine_in_order(capsys: pytest.CaptureFixture[str]) -> None:

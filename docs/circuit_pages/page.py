@@ -17,6 +17,7 @@ from acs_gym.circuit import Circuit, GateEntry, MetricEntry
 from acs_gym.difficulty import Difficulty, read_difficulties
 from acs_gym.simulation.measures import MEASURES
 from acs_gym.specs import direction_text
+from acs_gym.task import task_ids
 from acs_gym.units import format_si
 from docs.circuit_pages.numbers import Numbers, spread_metric
 
@@ -91,7 +92,8 @@ def render(circuit: Circuit, numbers: Numbers) -> str:
 
 def render_index(circuits: list[Circuit]) -> str:
     """The list of all pages."""
-    return _JINJA.get_template("index.md.jinja").render(circuits=circuits)
+    splits = {name: split for split in ("training", "held-out") for name in task_ids(split)}
+    return _JINJA.get_template("index.md.jinja").render(circuits=circuits, splits=splits)
 
 
 def _columns(circuit: Circuit) -> Iterator[Column]:

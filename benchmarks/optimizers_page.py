@@ -51,6 +51,7 @@ MISMATCH = "sign_off_mc.json"
 SIGN_OFF, WARM = "optimizer-sign-off.svg", "optimizer-warm-starts.svg"
 DRAWN = 7  # Methods in the picture of curves; more cannot be told apart.
 FLOOR = ("skopt-gp", "random")
+BESIDE = ("composite-ei", "botorch-composite")  # One idea without torch and with it.
 
 Runs = Mapping[str, Mapping[str, Sequence[Finished]]]
 
@@ -150,6 +151,7 @@ def findings(runs: Runs, order: Sequence[str], budget: int) -> list[str]:
                 f"* `{method}` meets every spec of `{OPAMP}` within {budget} simulations in "
                 f"{met} of {len(done)} seeds [{share.low:.0%}, {share.high:.0%}]."
             )
+    lines += beside(runs, *BESIDE)
     most = max(runs, key=lambda m: max(d.memory_mib for t in runs[m].values() for d in t))
     memory = max(d.memory_mib for t in runs[most].values() for d in t)
     lines.append(f"* The largest memory of a run is {memory} MiB (`{most}`).")
@@ -162,6 +164,27 @@ def findings(runs: Runs, order: Sequence[str], budget: int) -> list[str]:
             f"that sees the score alone {max(seeing['score']):.3f}."
         )
     return lines
+
+
+def beside(runs: Runs, one: str, other: str) -> list[str]:
+    """The two on the runs that both did, from the same initial designs; nothing where one is missing."""
+    found = [
+        {
+            (d.run.task, d.run.seed): d.first_met or d.run.budget + 1
+            for t in runs.get(m, {}).values()
+            for d in t
+        }
+        for m in (one, other)
+    ]
+    pairs = [(found[0][key], found[1][key]) for key in found[0].keys() & found[1].keys()]
+    if not pairs:
+        return []
+    fewer, more = sum(a < b for a, b in pairs), sum(a > b for a, b in pairs)
+    return [
+        f"* `{one}` beside `{other}`, on the {len(pairs)} runs that both did from the same initial designs: "
+        f"fewer simulations to spec in {fewer}, more in {more}, as many or both without in "
+        f"{len(pairs) - fewer - more}."
+    ]
 
 
 def task_table(runs: Runs, order: Sequence[str]) -> list[str]:

@@ -181,7 +181,7 @@ def beside(runs: Runs, one: str, other: str) -> list[str]:
         return []
     fewer, more = sum(a < b for a, b in pairs), sum(a > b for a, b in pairs)
     return [
-        f"* `{one}` beside `{other}`, on the {len(pairs)} runs that both did from the same initial designs: "
+        f"* `{one}` beside `{other}`, on the {len(pairs)} runs that both did: "
         f"fewer simulations to spec in {fewer}, more in {more}, as many or both without in "
         f"{len(pairs) - fewer - more}."
     ]

@@ -230,13 +230,11 @@ class _Expansion:
                     "beside them, whose source goes into lines = [...]",
                 )  # fmt: skip
         for node, about in kit.ports.items():
-            taken = [p for p, n in connected.items() if n == node]
-            if len(taken) != 1:
-                said = f"{' and '.join(taken)} are both" if taken else "no port of dut.spice is"
+            if node not in connected.values():
                 self._problem(
                     "kit", "ports",
-                    message=f'{said} its port {node} ({about}); write ports = {{ PORT = "{node}" }} '
-                    f"with one of: {' '.join(self.dut.ports)}",
+                    message=f"no port of dut.spice is its port {node} ({about}); write "
+                    f'ports = {{ PORT = "{node}" }} with one of: {" ".join(self.dut.ports)}',
                 )  # fmt: skip
         return connected
 

@@ -3,6 +3,7 @@
     kit.toml        ports, conditions and values that a circuit names; benches, metrics, gates; with
                     `base`, what is other than in that kit, and `without`, metrics it does not have
     bench_*.spice   testbenches
+    example/        a circuit that uses it, where no bundled one does
 
 Texts have places `<value>` where what a circuit's owner says belongs; a line of a bench that ends in
 `; with ANALYSIS` or `; without ANALYSIS` stands there only then. What is made of them is said in
@@ -35,6 +36,8 @@ class Kit:
         values: name -> `description` and, where it has one, `default`.
         bench, metric, gate: entries of `circuit.toml` with places in their texts.
         netlists: file name -> text, with places and with choices at the ends of lines.
+        asks: metric -> a target to begin with, in SI units.
+        example: a circuit folder that has its benches from the kit.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Kit:
     metric: Sequence[Mapping[str, Any]]
     gate: Sequence[Mapping[str, Any]]
     netlists: Mapping[str, str]
+    asks: Mapping[str, float]
+    example: Path
 
     @property
     def analyses(self) -> dict[str, str]:
@@ -75,7 +80,12 @@ def get_kit(name: str) -> Kit:
         metrics = [m for m in below.metric if m["name"] not in data.get("without", ())]
         entries["metric"] = _over(metrics, entries["metric"], "name")
         entries["gate"] = entries["gate"] or below.gate
-    return Kit(name=name, title=data["title"], netlists=netlists, **own, **entries)
+    bundled = data.get("example")
+    example = folder / "example" if bundled is None else KITS.parent / "circuits" / bundled
+    return Kit(
+        name=name, title=data["title"], netlists=netlists, asks=data["asks"], example=example,
+        **own, **entries,
+    )  # fmt: skip
 
 
 def _over(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +19,7 @@ TEMPLATE = Path(__file__).parent / "template"
 # What stands in the template's files where the new circuit's names belong.
 _NAME, _ID = "template_preamp", "My-TemplatePreamp-v0"
 _LONGEST = 40
+_PDKS = ("generic", "sky130")
 
 
 def new(
@@ -99,12 +102,19 @@ def _example(kit: Kit, name: str, task_id: str) -> dict[str, str]:
     toml = re.sub(r"(?m)^(?:metrics|analyses) = \[[^]]*\]\n", "", toml)
     toml = toml[: re.search(r"(?m)^(?:#.*\n)*\[(?:tier|pdk)\.", toml + "[pdk.").start()]  # type: ignore[union-attr]
     tables = re.split(r"(?m)^(?=\[)", sizings)
-    kept = [t for t in tables if t.startswith(("[generic.tt]", "[sky130.tt]"))]
+    kept = [t for t in tables if t.startswith(tuple(f"[{pdk}.tt]" for pdk in _PDKS))]
+    on_pdks = tomllib.loads(read("circuit.toml"))["pdk"]
+    pdks = [f"[pdk.{pdk}]\n{_targets(on_pdks[pdk].get('targets', {}))}" for pdk in _PDKS]
     return {
-        "circuit.toml": f"{toml.rstrip()}\n\n[pdk.generic]\n[pdk.sky130]\n",
+        "circuit.toml": f"{toml.rstrip()}\n\n{''.join(pdks)}",
         "dut.spice": dut,
         "reference.toml": f"# One sizing per PDK that meets every spec.\n{''.join(kept).rstrip()}\n",
     }
+
+
+def _targets(targets: Mapping[str, float]) -> str:
+    said = ", ".join(f"{metric} = {target!r}" for metric, target in targets.items())
+    return f"targets = {{ {said} }}\n" if said else ""
 
 
 def _typed(folder: Path) -> str:

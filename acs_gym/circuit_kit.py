@@ -90,7 +90,9 @@ class _Expansion:
         metrics = self._metrics(kit)
         benches = self._benches(kit, metrics)
         there = {a["name"] for _, a, _ in benches}
-        gates = [(g, None) for g in kit.gate if g["analysis"] in there and self._has(g)]
+        gates: list[tuple[Mapping[str, Any], Location | None]] = [
+            (g, None) for g in kit.gate if g["analysis"] in there and self._has(g)
+        ]
         gates += [(g, ("gate", k)) for k, g in enumerate(self._own("gate"))]
         netlists = self._netlists(kit, benches, connected)
         entries = {
@@ -107,11 +109,7 @@ class _Expansion:
             array: [self._filled_of_kit(e, (array, k)) for k, e in enumerate(found)]
             for array, found in entries.items()
         }
-        asked = {
-            m["name"]: {k: m[k] for k in SPEC_KEYS if k in m}
-            for m in kit.metric
-            if m["name"] not in {own.get("name") for own in self._own("metric")}
-        }
+        asked = {m["name"]: {k: m[k] for k in SPEC_KEYS if k in m} for m in kit.metric}
         return Expanded(self.file(filled, conditions, asked), kit.name, netlists)
 
     # What was given
@@ -463,7 +461,7 @@ class _Expansion:
         asked: Mapping[str, Mapping[str, Any]],
     ) -> TomlFile:
         """The file with these entries in place of its kit, and with its specs one by one."""
-        data = {k: v for k, v in self.toml.data.items() if k != "kit"} | entries
+        data = {k: v for k, v in self.toml.data.items() if k != "kit"} | dict(entries)
         if self.kit is not None and isinstance(data.get("conditions", {}), dict):
             data["conditions"] = {**data.get("conditions", {}), **conditions}
         self.moved |= {("conditions", name): None for name in conditions}

@@ -6,8 +6,6 @@ All is validated as it is read; file and field are named when something is wrong
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,8 +67,10 @@ def read_circuit(folder: Path) -> tuple[Circuit | None, list[Problem]]:
     toml = _toml(folder / "circuit.toml", problems)
     references = _toml(folder / "reference.toml", problems)
     dut: Dut | None = None
-    with _noted(problems):
+    try:
         dut = read_dut(folder / "dut.spice")
+    except NetlistError as error:
+        problems += error.problems
     expanded = None if toml is None else _expanded(toml, dut, problems)
     file = None if expanded is None else _validated(_FILE, expanded.toml, problems)
     sizings = None if references is None else _validated(_REFERENCES, references, problems)
@@ -84,10 +84,12 @@ def read_circuit(folder: Path) -> tuple[Circuit | None, list[Problem]]:
         own = name not in of_kit or name in there
         if dut is None and not own:
             continue
-        with _noted(problems):
+        try:
             texts[name] = bench_text(folder / name) if own else of_kit[name]
             called = name if own or expanded is None else f"kit {expanded.kit}, {name}"
             benches[name] = read_bench(called, texts[name], dut)
+        except NetlistError as error:
+            problems += error.problems
     anchors = _anchors(folder / "targets.json", problems)
     if problems or expanded is None or file is None or references is None or sizings is None:
         return None, problems
@@ -99,15 +101,6 @@ def read_circuit(folder: Path) -> tuple[Circuit | None, list[Problem]]:
     )  # fmt: skip
     problems = inconsistencies(circuit, expanded.toml, references)
     return circuit, problems or _misfits(circuit)
-
-
-@contextmanager
-def _noted(problems: list[Problem]) -> Iterator[None]:
-    """What a netlist is refused for goes to the others."""
-    try:
-        yield
-    except NetlistError as error:
-        problems += error.problems
 
 
 def _expanded(toml: TomlFile, dut: Dut | None, problems: list[Problem]) -> Expanded | None:

@@ -303,8 +303,9 @@ def export(
         raise typer.BadParameter("--sizing and --run both name a sizing; give one of them")
     if (kind is Format.XSCHEM) != (schematic is not None):
         raise typer.BadParameter("--format xschem and --sch FILE go together")
+    beside: dict[str, str] = {}
     if kind in (Format.CACE, Format.CSV):
-        data = _handed_on(folder, sizing, run, kind, pdk)
+        data, beside = _handed_on(folder, sizing, run, kind, pdk)
     else:
         data = _put_back(folder, sizing, run, kind, schematic)
     if out is None:
@@ -312,6 +313,11 @@ def export(
     else:
         out.write_bytes(data)
         console().print(f"wrote {out}", soft_wrap=True)
+        for name, text in beside.items():
+            path = out.parent / "templates" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            console().print(f"wrote {path}", soft_wrap=True)
 
 
 def _put_back(
@@ -342,12 +348,13 @@ def _put_back(
 
 def _handed_on(
     folder: Path, sizing: Path | None, run: Path | None, kind: Format, pdk: str | None
-) -> bytes:
-    """What is made of the task and the sizing."""
+) -> tuple[bytes, dict[str, str]]:
+    """What is made of the task and the sizing; and files that belong beside it, name -> text."""
     from acs_gym.circuit_reading import load_circuit
     from acs_gym.cli.catalogue import task_on
     from acs_gym.cli.corners import csv_text
     from acs_gym.importing.cace import datasheet
+    from acs_gym.importing.cace_templates import templates
     from acs_gym.session import available_cores
     from acs_gym.sizing_file import best_of_run, read_sizing
 
@@ -362,6 +369,6 @@ def _handed_on(
         given = dict(task.reference or task.circuit.reference(task.pdk_name) or {})
     design = task.space.canonicalize(given)
     if kind is Format.CACE:
-        return datasheet(task, design).encode()
+        return datasheet(task, design).encode(), templates(task, design)
     with task.session(budget=task.cost, workers=min(task.cost, available_cores())) as session:
-        return csv_text(task, session.simulate(design)).encode()
+        return csv_text(task, session.simulate(design)).encode(), {}

@@ -107,7 +107,7 @@ def _of_kit(circuit: Imported, wanted: KitWanted) -> Bench:
     if pins.out in circuit.around.resistors and "out" in kit.ports:
         drives["r_load"] = circuit.around.resistors[pins.out]
         lines.append("rl out 0 {r_load}")
-    conditions |= drives | wanted.conditions
+    conditions |= drives | dict(wanted.conditions)
     for node, about in kit.conditions.items():
         if node not in conditions and "default" not in about:
             raise CircuitError(

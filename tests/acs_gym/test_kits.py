@@ -55,7 +55,7 @@ def test_a_kit_is_the_texts_it_stands_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", kit_names())
 def test_a_new_folder_of_every_kit_meets_what_it_asks(
-    name: str, tmp_path: Path, in_process: Simulator, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, in_process: Simulator
 ) -> None:
     assert main(["new", f"my_{name}", "--kit", name, "--into", str(tmp_path)]) == 0
     folder = tmp_path / f"my_{name}"
@@ -65,9 +65,11 @@ def test_a_new_folder_of_every_kit_meets_what_it_asks(
     task = task_of(circuit, "generic")
     found = task.session(simulator=in_process).simulate(task.reference)
     assert found.status is Status.OK and found.feasible
-    capsys.readouterr()
-    assert main(["show", str(folder), "--pdk", "generic"]) == 0
-    assert f"bench kit: {name} (" in capsys.readouterr().out
+
+
+def test_show_names_the_kit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "ota5t", "--pdk", "generic"]) == 0
+    assert "bench kit: ota (transconductance amplifier" in capsys.readouterr().out
 
 
 def test_a_line_is_enough_where_names_are_the_kit_s(ota: Path) -> None:
@@ -129,18 +131,17 @@ def test_a_spec_is_a_line_whose_direction_is_the_kit_s(ota: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('name = "ota"', 'name = "otta"', r"no kit 'otta', did you mean ota\?; write kit = "),
+        ('name = "ota"', 'name = "otta"', "no kit 'otta', did you mean ota?; write kit = "),
         ("dc_error = 0.1", "dc_eror = 0.1", "kit ota: no value 'dc_eror', did you mean dc_error?"),
         ("dc_error = 0.1", 'dc_error = "<x>"', "belong into no value"),
         ("dc_error = 0.1", 'metrics = ["gian"]', "there is no 'gian', did you mean gain?"),
         ("dc_error = 0.1", 'analyses = ["lop"]', "there is no 'lop', did you mean loop?"),
-        ("dc_error = 0.1", 'metrics = ["saturation"]\n#', ""),
         ("dc_error = 0.1", 'ports = { inq = "inp" }', "dut.spice has no port 'inq'; its ports are: inp"),
         ("dc_error = 0.1", 'ports = { inp = "inn" }', "no port of dut.spice is its port inp (non-inv"),
         ("dc_error = 0.1", "lines = 3", 'write lines = ["vbias vb 0 dc 0.7"'),
         ("dc_error = 0.1", "lines.bench_swin = []", "it has no bench bench_swin, did you mean"),
         ("dc_error = 0.1", 'lines = ["q1 a b c"]', "kit ota, bench_follower.spice:"),
-        ("v_cm = 0.9", "", "kit ota: needs v_cm (common mode of the inputs, where the output is too); wr"),
+        ("v_cm = 0.9", "", "kit ota: needs v_cm (common mode of the inputs, where"),
         ("pm = 60", "pmm = 60", 'say whether pmm is to be large or small: pmm = { direction = ">="'),
     ],
 )  # fmt: skip
@@ -149,9 +150,7 @@ def test_what_is_wrong_with_a_kit_is_said_with_its_line(
 ) -> None:
     edit(ota, old, new)
     found = problems(ota)
-    assert said.replace("\\", "") in found
-    if said:
-        assert found.startswith(("circuit.toml:", "kit ota, bench"))
+    assert said in found and found.startswith(("circuit.toml:", "kit ota, bench"))
 
 
 def test_a_port_that_is_none_of_the_kit_s_is_named(ota: Path) -> None:
@@ -175,8 +174,10 @@ def test_a_problem_of_what_a_kit_says_names_the_kit_and_its_line(ota: Path) -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["kit = 3", "kit = []", "[kit]", "[kit]\nname = []", 'kit = "ota"\nmetric = 3\nbench = "x"\nspec = 1',
-     'spec = { gain = [] }\nkit = "ota"', '[kit]\nname = "ota"\nports = []\nmetrics = [[], {}]\nlines = {}'],
+    ["kit = 3", "kit = []", "[kit]", "[kit]\nname = []",
+     'kit = "ota"\nmetric = 3\nbench = "x"\nspec = 1',
+     'spec = { gain = [] }\nkit = "ota"',
+     '[kit]\nname = "ota"\nports = []\nmetrics = [[], {}]\nlines = {}'],
 )  # fmt: skip
 def test_nothing_that_toml_can_say_breaks_it(text: str) -> None:
     toml = TomlFile("circuit.toml", tomllib.loads(text), locate(text))

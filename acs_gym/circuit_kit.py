@@ -10,24 +10,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from acs_gym.circuit_files import Location, Problem, TomlFile
-from acs_gym.expressions import Expression, ExpressionError
 from acs_gym.kits import SPEC_KEYS, Kit, get_kit, kit_names
+from acs_gym.kits.filling import Filling, lines_for
 from acs_gym.simulation.netlist import Dut
-from acs_gym.units import format_si, parse
 from acs_gym.wording import did_you_mean
 
 _MEANT = ", did you mean {}?"
 # What `[kit]` may say whatever the kit; the rest are the kit's own values.
 _OWN = ("name", "ports", "metrics", "analyses", "lines", "nodeset")
-_PLACE = re.compile(r"<([A-Za-z0-9_*/+.-]+)(?::([^<>]*))?>")
-_CHOICE = re.compile(r"\s*;\s*(with|without) (\w+)\s*$")
-_SUFFIX = re.compile(r"([+-]?[\d.]+)(meg|[fpnumkgt])", re.I)
-_EXPONENT = {"f": -15, "p": -12, "n": -9, "u": -6, "m": -3, "k": 3, "meg": 6, "g": 9, "t": 12}
 # What a kit says of its entries that `circuit.toml` does not.
 _KIT_KEYS = ("needs", *SPEC_KEYS)
 _AREA_SPEC = {"direction": "<="}
@@ -101,12 +95,12 @@ class _Expansion:
             "gate": self._placed("gate", gates),
         }
         conditions = self._conditions(kit, entries, netlists)
-        # Words such as "a 0.3 V step" need the defaults that were just added.
-        self.conditions = {**conditions, **self.conditions}
         if self.problems:
             return Expanded(self.toml, kit.name)
+        # Words such as "a 0.3 V step" need the defaults as well.
+        filling = Filling(self.values, {**conditions, **self.conditions})
         filled = {
-            array: [self._filled_of_kit(e, (array, k)) for k, e in enumerate(found)]
+            array: [self._filled(filling, e, (array, k)) for k, e in enumerate(found)]
             for array, found in entries.items()
         }
         asked = {m["name"]: {k: m[k] for k in SPEC_KEYS if k in m} for m in kit.metric}
@@ -337,18 +331,16 @@ class _Expansion:
     ) -> dict[str, str]:
         """The kit's benches for these analyses, each line with what was said."""
         found: dict[str, str] = {}
+        filling, name = Filling(self.values, {}), "" if self.dut is None else self.dut.name
+        nodesets = {n: str(self._said_of("nodeset", n) or "") for n in kit.netlists}
         for netlist in dict.fromkeys(n for n, _, _ in benches if n in kit.netlists):
             run = {a["name"] for n, a, _ in benches if n == netlist}
             lines: list[str] = []
-            for line in kit.netlists[netlist].splitlines():
-                choice = _CHOICE.search(line)
-                if choice and (choice[2] in run) != (choice[1] == "with"):
-                    continue
-                text = _CHOICE.sub("", line)
+            for text in lines_for(kit.netlists[netlist], run):
                 if text.strip() == "<lines>":
                     lines += self._lines(netlist)
                 else:
-                    lines.append(self._line(text, connected, netlist).rstrip())
+                    lines.append(filling.line(text, connected, name, nodesets[netlist]))
             found[netlist] = "\n".join(lines) + "\n"
         return found
 
@@ -366,71 +358,16 @@ class _Expansion:
         self._problem("kit", "lines", message='write lines = ["vbias vb 0 dc 0.7", ...]')
         return []
 
-    def _line(self, text: str, connected: Mapping[str, str], netlist: str) -> str:
-        def filled(place: re.Match[str]) -> str:
-            if place[1] == "ports":
-                of = dict(pair.split("=") for pair in (place[2] or "").split())
-                return " ".join(of.get(n, n) for n in connected.values())
-            if place[1] == "dut":
-                return "" if self.dut is None else self.dut.name
-            if place[1] == "nodeset":
-                return str(self._said_of("nodeset", netlist) or "")
-            return self._text(place)
-
-        return _PLACE.sub(filled, text)
-
-    def _filled_of_kit(self, entry: dict[str, Any], at: Location) -> dict[str, Any]:
+    def _filled(self, filling: Filling, entry: dict[str, Any], at: Location) -> dict[str, Any]:
         """An entry with the places of what the kit says filled; what the folder says stays."""
         if len(at) == 2 and at[0] == "bench":
             analyses = [
-                self._filled_of_kit(a, (*at, "analysis", k))
+                self._filled(filling, a, (*at, "analysis", k))
                 for k, a in enumerate(entry["analysis"])
             ]
             return {**entry, "analysis": analyses}
-        found: dict[str, Any] = self._filled(entry) if self.moved[at] is None else entry
+        found: dict[str, Any] = filling.entry(entry) if self.moved[at] is None else entry
         return found
-
-    def _filled(self, entry: Any) -> Any:
-        """An entry with its places filled; a place that is the whole text may become a number."""
-        if isinstance(entry, dict):
-            return {k: self._filled(v) for k, v in entry.items()}
-        if isinstance(entry, list):
-            return [self._filled(v) for v in entry]
-        if not isinstance(entry, str):
-            return entry
-        whole = _PLACE.fullmatch(entry)
-        if whole and isinstance(found := self.values.get(whole[1]), list):
-            return found
-        text = _PLACE.sub(self._text, entry).strip()
-        if any(place[2] == "number" for place in _PLACE.finditer(entry)):
-            try:
-                return float(text)
-            except ValueError:
-                return text
-        return text
-
-    def _text(self, place: re.Match[str]) -> str:
-        """A value as given, as a number of formulas (`:e`, `:number`), or in words (`:g`, `:si`)."""
-        name, form = place[1], place[2]
-        value = self.values.get(name)
-        if form is None:
-            return str(value)
-        try:
-            if form == "e":
-                return _with_exponent(str(value))
-            if form == "number":
-                return repr(parse(str(value)))
-            number = parse(str(value)) if value is not None else self._computed(name)
-        except (ValueError, ExpressionError):
-            return str(value)
-        return f"{number:g}" if form == "g" else format_si(number, form.removeprefix("si "))
-
-    def _computed(self, formula: str) -> float:
-        numbers: dict[str, float] = dict(self.conditions)
-        for name, value in self.values.items():
-            with suppress(ValueError, TypeError):
-                numbers[name] = parse(value)
-        return float(Expression(formula)(numbers))
 
     def _conditions(
         self, kit: Kit, entries: Mapping[str, list[dict[str, Any]]], netlists: Mapping[str, str]
@@ -518,9 +455,3 @@ def _words(value: Any) -> Iterator[str]:
             yield from _words(inner)
     elif isinstance(value, str):
         yield from _WORD.findall(value)
-
-
-def _with_exponent(text: str) -> str:
-    """A SPICE number as formulas have it: `5n` as `5e-9`."""
-    number = _SUFFIX.fullmatch(text)
-    return text if number is None else f"{number[1]}e{_EXPONENT[number[2].lower()]}"

@@ -7,7 +7,7 @@
 
 Texts have places `<value>` where what a circuit's owner says belongs; a line of a bench that ends in
 `; with ANALYSIS` or `; without ANALYSIS` stands there only then. What is made of them is said in
-`acs_gym.circuit_kit`, which knows circuit folders; here nothing does.
+`acs_gym.circuit_kit`, which knows circuit folders; here nothing does. `filling` fills the places.
 """
 
 from __future__ import annotations

@@ -185,6 +185,8 @@ class Circuit(_Record):
         benches: parsed testbenches, in the order of `file.bench`.
         references: per PDK and tier, a sizing that meets every spec.
         anchors: per PDK, the designs that targets can be drawn from.
+        kit: the bench kit that `circuit.toml` names; empty where it names none.
+        netlists: the text of every testbench, by its file's name, be it the folder's own or the kit's.
     """
 
     name: str
@@ -194,6 +196,8 @@ class Circuit(_Record):
     benches: tuple[Bench, ...]
     references: dict[str, dict[TierKind, Design]]
     anchors: dict[str, AnchorTable]
+    kit: str = ""
+    netlists: dict[str, str] = {}
 
     @property
     def id(self) -> str:

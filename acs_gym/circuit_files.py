@@ -107,11 +107,15 @@ def _too_deep(what: str, bare: str, position: int) -> Unreadable:
 
 @dataclass(frozen=True)
 class TomlFile:
-    """A TOML file that was read: its data, and where in its text a field stands."""
+    """A TOML file that was read: its data, and where in its text a field stands.
+
+    `notes` name what else a field comes from, behind its line.
+    """
 
     name: str
     data: dict[str, Any]
     lines: dict[Location, int] = field(default_factory=dict)
+    notes: dict[Location, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> TomlFile:
@@ -123,8 +127,14 @@ class TomlFile:
         """`circuit.toml:12`: the line of a field, or of the nearest table that it belongs to."""
         for end in range(len(location), 0, -1):
             if (line := self.lines.get(location[:end])) is not None:
-                return f"{self.name}:{line}"
+                note = self.note(*location)
+                return f"{self.name}:{line}{f' ({note})' if note else ''}"
         return self.name
+
+    def note(self, *location: str | int) -> str:
+        """What else than this file a field comes from; empty where it is the file alone."""
+        ends = range(len(location), 0, -1)
+        return next((self.notes[location[:e]] for e in ends if location[:e] in self.notes), "")
 
     def problem(self, *location: str | int, message: str, level: Level = "error") -> Problem:
         return Problem(self.where(*location), message, ".".join(map(str, location)), level)

@@ -26,7 +26,8 @@ from acs_gym.circuit import (
 )
 from acs_gym.circuit_consistency import inconsistencies
 from acs_gym.circuit_files import Location, Problem, TomlFile, Unreadable, read_text, unreadable
-from acs_gym.simulation.netlist import Bench, Dut, NetlistError, read_bench, read_dut
+from acs_gym.circuit_kit import Expanded, expand
+from acs_gym.simulation.netlist import Bench, Dut, NetlistError, bench_text, read_bench, read_dut
 from acs_gym.targets import AnchorTable
 from acs_gym.tiers import TIERS, TierKind
 from acs_gym.wording import did_you_mean
@@ -65,33 +66,47 @@ def read_circuit(folder: Path) -> tuple[Circuit | None, list[Problem]]:
     problems: list[Problem] = []
     toml = _toml(folder / "circuit.toml", problems)
     references = _toml(folder / "reference.toml", problems)
-    file = None if toml is None else _validated(_FILE, toml, problems)
-    sizings = None if references is None else _validated(_REFERENCES, references, problems)
     dut: Dut | None = None
-    benches: list[Bench] = []
     try:
         dut = read_dut(folder / "dut.spice")
     except NetlistError as error:
         problems += error.problems
+    expanded = None if toml is None else _expanded(toml, dut, problems)
+    file = None if expanded is None else _validated(_FILE, expanded.toml, problems)
+    sizings = None if references is None else _validated(_REFERENCES, references, problems)
+    texts: dict[str, str] = {}
+    benches: dict[str, Bench] = {}
     # Where circuit.toml is of no use, the testbenches that are there are looked at all the same.
     there = sorted(p.name for p in folder.glob("bench_*.spice"))
+    of_kit = {} if expanded is None else expanded.netlists
     for name in there if file is None else dict.fromkeys(b.netlist for b in file.bench):
+        # A testbench of the folder's own stands in the place of the kit's.
+        own = name not in of_kit or name in there
+        if dut is None and not own:
+            continue
         try:
-            benches.append(read_bench(folder / name, dut))
+            texts[name] = bench_text(folder / name) if own else of_kit[name]
+            called = name if own or expanded is None else f"kit {expanded.kit}, {name}"
+            benches[name] = read_bench(called, texts[name], dut)
         except NetlistError as error:
             problems += error.problems
     anchors = _anchors(folder / "targets.json", problems)
-    if problems or toml is None or file is None or references is None or sizings is None:
+    if problems or expanded is None or file is None or references is None or sizings is None:
         return None, problems
     assert dut is not None
-    by_name = dict(zip(dict.fromkeys(b.netlist for b in file.bench), benches, strict=True))
     circuit = Circuit(
         name=folder.name, folder=folder, file=file, dut=dut,
-        benches=tuple(by_name[b.netlist] for b in file.bench),
-        references=sizings, anchors=anchors,
+        benches=tuple(benches[b.netlist] for b in file.bench),
+        references=sizings, anchors=anchors, kit=expanded.kit, netlists=texts,
     )  # fmt: skip
-    problems = inconsistencies(circuit, toml, references)
+    problems = inconsistencies(circuit, expanded.toml, references)
     return circuit, problems or _misfits(circuit)
+
+
+def _expanded(toml: TomlFile, dut: Dut | None, problems: list[Problem]) -> Expanded | None:
+    expanded, found = expand(toml, dut)
+    problems += found
+    return None if found else expanded
 
 
 def _misfits(circuit: Circuit) -> list[Problem]:

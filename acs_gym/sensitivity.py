@@ -34,11 +34,14 @@ class Sensitivity:
     Attributes:
         parameter: its name; step: what the changes are told for, `+5 %` or `+1`.
         margins: metric -> change of its spec's margin for that step; NaN where it was not measured.
+        share: of that step that is as large as the other sizes' own. A count goes up by 1, which is a
+            third of 3 and no 5 %; compared as it is, it would outweigh every width and length.
     """
 
     parameter: str
     step: str
     margins: dict[str, float]
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ def sensitivities(
                     m: (after.margins[m] - before.margins[m]) / moved if moved else math.nan
                     for m in task.specs.metrics
                 },
+                _share(parameter, low[parameter.name], high[parameter.name]),
             )
         )
     return tuple(found)
@@ -138,13 +142,14 @@ def suggestions(
 def conflicts(found: Sequence[Sensitivity], least: float = -0.5) -> tuple[Conflict, ...]:
     """The pairs of specs whose changes are correlated below `least`, worst first.
 
-    The correlation is the cosine between their changes for a step of each size: 1 where every size helps
-    both alike, 0 where other sizes move them. Changes below `NOTHING` are none; a spec that was not
-    measured, or that nothing moves, is in no conflict.
+    The correlation is the cosine between their changes for a step of each size, all of one relative
+    length: 1 where every size helps both alike, 0 where other sizes move them. Changes below `NOTHING`
+    for a size's own step are none; a spec that was not measured, or that nothing moves, is in no
+    conflict.
     """
     metrics = list(found[0].margins) if found else []
     changes = {
-        m: [0.0 if abs(one.margins[m]) < NOTHING else one.margins[m] for one in found]
+        m: [0.0 if abs(one.margins[m]) < NOTHING else one.share * one.margins[m] for one in found]
         for m in metrics
     }
     moved = [m for m in metrics if all(map(math.isfinite, changes[m])) and any(changes[m])]
@@ -159,7 +164,12 @@ def conflicts(found: Sequence[Sensitivity], least: float = -0.5) -> tuple[Confli
         step = found[k].step if sign > 0 else found[k].step.replace("+", "−")
         pairs.append(
             Conflict(
-                (first, second), correlation, found[k].parameter, step, sign * a[k], sign * b[k]
+                (first, second),
+                correlation,
+                found[k].parameter,
+                step,
+                sign * found[k].margins[first],
+                sign * found[k].margins[second],
             )
         )
     return tuple(sorted(pairs, key=lambda c: c.correlation))
@@ -188,6 +198,15 @@ def _steps(parameter: Parameter, low: float, high: float) -> float:
     if parameter.scale == "log":
         return math.log(high / low) / math.log(1.0 + STEP)
     return (high - low) / (STEP * (parameter.high - parameter.low))
+
+
+def _share(parameter: Parameter, low: float, high: float) -> float:
+    """The part of a step of 1 that is `STEP` of a count; 1 for what steps by `STEP` anyway."""
+    if not parameter.integer or low == high:
+        return 1.0
+    if low <= 0.0:  # No share of 0: of the range, as for what has a linear scale.
+        return STEP * (parameter.high - parameter.low)
+    return (high - low) * math.log(1.0 + STEP) / math.log(high / low)
 
 
 def _product(a: Sequence[float], b: Sequence[float]) -> float:

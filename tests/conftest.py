@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,8 @@ from acs_gym.simulation.pool import InProcessSimulator, Simulator, WorkerPool
 
 ALL_PDKS = acs_gym.pdk_names()
 ALL_TASKS = acs_gym.task_ids()
+# The `circuit.toml` and the bench of `ota5t` as they are without a kit, for tests that edit them.
+OTA_WITHOUT_KIT = Path(__file__).parent / "acs_gym" / "ota5t_without_kit"
 
 
 def _pdk_param(name: str) -> object:

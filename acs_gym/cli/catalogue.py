@@ -93,6 +93,10 @@ def show(task_id: TaskArgument, pdk: PdkOption = None, tier: TierOption = None) 
     task = task_on(task_id, pdk, tier or "tt")
     out = console()
     out.print(f"{task.id}: {task.title} on {task.pdk_name} ({task.tier})\n\n{task.description}\n")
+    if task.circuit.kit:
+        from acs_gym.kits import get_kit
+
+        out.print(f"bench kit: {task.circuit.kit} ({get_kit(task.circuit.kit).title})")
     tiers = (tier,) if tier else task.circuit.tiers
     out.print("tiers: " + ", ".join(_tier_text(task, tier) for tier in tiers))
     if (found := known_difficulty(task)) is not None:

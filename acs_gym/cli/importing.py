@@ -14,6 +14,7 @@ import typer
 from acs_gym.cli.output import console, print_table
 
 if TYPE_CHECKING:
+    from acs_gym.importing.bench import KitWanted
     from acs_gym.importing.circuit import Imported
 
 _MOST_ROWS = 60
@@ -64,6 +65,29 @@ def import_netlist(
             "--map", metavar="NAME=DEVICE", help="What a model is, e.g. nch_lvt=nfet_01v8_lvt."
         ),
     ] = None,
+    kit: Annotated[
+        str | None,
+        typer.Option(
+            "--kit",
+            help="Measure it with a bench kit: opamp, ota, ldo, comparator, reference or oscillator.",
+        ),
+    ] = None,
+    port: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--port",
+            metavar="vref=REF",
+            help="With --kit: which port is the kit's; repeat for more.",
+        ),
+    ] = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--condition",
+            metavar="v_out=1.2",
+            help="With --kit: a condition's value; repeat for more.",
+        ),
+    ] = None,
     no_simulation: Annotated[
         bool,
         typer.Option(
@@ -87,13 +111,14 @@ def import_netlist(
         if not equals or not name or not device:
             raise CircuitError(f"cannot read --map {text}; write NAME=DEVICE, e.g. nch=nfet")
         names[name.strip()] = device.strip()
+    wanted = _kit_wanted(kit, port or [], condition or [])
     raw = read_bytes(netlist)
     circuit = import_text(
         read_text(decoded(raw, netlist.name), netlist.name),
         top=top, pdk=pdk, size=size or (), fix=fix or (), renamed=names,
     )  # fmt: skip
     folder = out or Path(folder_name(circuit))
-    bench, said = write_folder(circuit, folder, raw, simulate=not no_simulation)
+    bench, said = write_folder(circuit, folder, raw, simulate=not no_simulation, kit=wanted)
     record = {
         "folder": str(folder),
         "simulation": said,
@@ -104,6 +129,30 @@ def import_netlist(
         typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
     else:
         _print(record, folder)
+
+
+def _kit_wanted(kit: str | None, ports: list[str], conditions: list[str]) -> KitWanted | None:
+    from acs_gym.circuit import CircuitError
+    from acs_gym.cli.new import known_kit
+    from acs_gym.importing.bench import KitWanted
+    from acs_gym.units import parse
+
+    if kit is None:
+        if ports or conditions:
+            raise CircuitError("--port and --condition belong to --kit NAME; give that too")
+        return None
+    known_kit(kit)
+    pairs = [(t, *(w.strip() for w in t.partition("=")[::2])) for t in (*ports, *conditions)]
+    for text, name, value in pairs:
+        if not name or not value:
+            raise CircuitError(
+                f"cannot read {text!r}; write --port vref=REF, --condition v_out=1.2"
+            )
+    try:
+        numbers = {name: parse(value) for _, name, value in pairs[len(ports) :]}
+    except ValueError as error:
+        raise CircuitError(f"--condition: {error}") from None
+    return KitWanted(kit, {name: value for _, name, value in pairs[: len(ports)]}, numbers)
 
 
 def report(circuit: Imported) -> dict[str, Any]:
@@ -254,8 +303,9 @@ def export(
         raise typer.BadParameter("--sizing and --run both name a sizing; give one of them")
     if (kind is Format.XSCHEM) != (schematic is not None):
         raise typer.BadParameter("--format xschem and --sch FILE go together")
+    beside: dict[str, str] = {}
     if kind in (Format.CACE, Format.CSV):
-        data = _handed_on(folder, sizing, run, kind, pdk)
+        data, beside = _handed_on(folder, sizing, run, kind, pdk)
     else:
         data = _put_back(folder, sizing, run, kind, schematic)
     if out is None:
@@ -263,6 +313,11 @@ def export(
     else:
         out.write_bytes(data)
         console().print(f"wrote {out}", soft_wrap=True)
+        for name, text in beside.items():
+            path = out.parent / "templates" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            console().print(f"wrote {path}", soft_wrap=True)
 
 
 def _put_back(
@@ -293,12 +348,13 @@ def _put_back(
 
 def _handed_on(
     folder: Path, sizing: Path | None, run: Path | None, kind: Format, pdk: str | None
-) -> bytes:
-    """What is made of the task and the sizing."""
+) -> tuple[bytes, dict[str, str]]:
+    """What is made of the task and the sizing; and files that belong beside it, name -> text."""
     from acs_gym.circuit_reading import load_circuit
     from acs_gym.cli.catalogue import task_on
     from acs_gym.cli.corners import csv_text
     from acs_gym.importing.cace import datasheet
+    from acs_gym.importing.cace_templates import templates
     from acs_gym.session import available_cores
     from acs_gym.sizing_file import best_of_run, read_sizing
 
@@ -313,6 +369,6 @@ def _handed_on(
         given = dict(task.reference or task.circuit.reference(task.pdk_name) or {})
     design = task.space.canonicalize(given)
     if kind is Format.CACE:
-        return datasheet(task, design).encode()
+        return datasheet(task, design).encode(), templates(task, design)
     with task.session(budget=task.cost, workers=min(task.cost, available_cores())) as session:
-        return csv_text(task, session.simulate(design)).encode()
+        return csv_text(task, session.simulate(design)).encode(), {}

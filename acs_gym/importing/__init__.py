@@ -16,7 +16,7 @@
     folder.py      writes the folder and the way back
     exporting.py   a sizing in the owner's own text
     xschem.py      the same in a schematic
-    cace.py        specs as a datasheet
+    cace.py        specs as a datasheet, cace_templates.py testbenches for it
 
 Nothing here runs or reads what a netlist names: no `.include`, no `.control`. What is written is the
 small dialect of `acs_gym.simulation.netlist`.

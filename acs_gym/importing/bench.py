@@ -1,7 +1,7 @@
 """A first testbench for an imported circuit, and what is measured in it: text of a folder's files.
 
 An op-amp that is recognised by its pins becomes a follower; of any other circuit the operating point is
-found, and what its owner has to add is said.
+found, and what its owner has to add is said. Or a kit is named, which brings its own benches.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from acs_gym.circuit import CircuitError
 from acs_gym.importing.circuit import Imported
 from acs_gym.importing.devices import GF180
 from acs_gym.importing.testbench import Drive
+from acs_gym.kits import get_kit
 
 FOLLOWER, POINT = "bench_follower.spice", "bench_op.spice"
 _LOAD = 5e-12
@@ -33,7 +35,7 @@ class Spec:
 class Bench:
     """A testbench: its file, conditions, and what stands of it in `circuit.toml`.
 
-    `todo` says what the owner has to add, one line each.
+    `todo` says what the owner has to add, one line each. A kit's has no file of its own.
     """
 
     file: str
@@ -44,8 +46,86 @@ class Bench:
     todo: tuple[str, ...]
 
 
-def first_bench(circuit: Imported, name: str) -> Bench:
+@dataclass(frozen=True, slots=True)
+class KitWanted:
+    """A kit by its name, with what its owner says of it.
+
+    Attributes:
+        ports: the kit's port -> that of the circuit, where names do not say it.
+        conditions: in SI units, beside those that the netlist tells.
+    """
+
+    name: str
+    ports: Mapping[str, str]
+    conditions: Mapping[str, float]
+
+
+def first_bench(circuit: Imported, name: str, wanted: KitWanted | None = None) -> Bench:
+    """Raises CircuitError for a kit that does not fit."""
+    if wanted is not None:
+        return _of_kit(circuit, wanted)
     return _follower(circuit, name) if circuit.pins.is_opamp else _point(circuit, name)
+
+
+def _of_kit(circuit: Imported, wanted: KitWanted) -> Bench:
+    """A kit with the circuit's ports at it; sources for those that are none of its own."""
+    kit, pins, names = get_kit(wanted.name), circuit.pins, circuit.nodes
+    back = {circuit.nodes[p]: p for p in circuit.nodes}
+    recognised = {pins.plus: "inp", pins.minus: "inn", pins.out: "out"}
+    recognised |= dict.fromkeys(pins.supply, "vdd") | dict.fromkeys(pins.ground, "vss")
+    given = {port.lower(): node for node, port in wanted.ports.items()}
+    for node, port in wanted.ports.items():
+        if node not in kit.ports or port.lower() not in circuit.ports:
+            raise CircuitError(
+                f"--port {node}={port}: write PORT_OF_KIT=PORT; those of the kit {kit.name} are "
+                f"{', '.join(kit.ports)}, those of the circuit {', '.join(circuit.ports)}"
+            )
+    known = {**_conditions(circuit), "c_load": circuit.around.load.get(pins.out, _LOAD)}
+    conditions = {k: v for k, v in known.items() if k in kit.conditions}
+    drives: dict[str, float] = {}
+    lines: list[str] = []
+    to: dict[str, str] = {}
+    todo: list[str] = []
+    for port in circuit.ports:
+        own = back[port]
+        to[port] = given.get(port) or (port if port in kit.ports else recognised.get(own, port))
+        if to[port] not in kit.ports and own in pins.bias:
+            lines.append(_driven(names[own], pins.bias[own], known))
+            name = f"{pins.bias[own].letter}_{names[own]}"
+            drives[name] = known[name]
+            if own in pins.guessed:
+                todo.append(f"{port}: {_said(pins.bias[own])} is a guess; set it in [conditions]")
+        elif to[port] not in kit.ports:
+            todo.append(
+                f"{port}: nothing here knows what it is for; add its source to lines in [kit]"
+            )
+    if missing := [node for node in kit.ports if node not in to.values()]:
+        raise CircuitError(
+            f"kit {kit.name}: no port of the circuit is its {missing[0]} ({kit.ports[missing[0]]}); "
+            f"write --port {missing[0]}=PORT with one of: {', '.join(circuit.ports)}"
+        )
+    if pins.out in circuit.around.resistors and "out" in kit.ports:
+        drives["r_load"] = circuit.around.resistors[pins.out]
+        lines.append("rl out 0 {r_load}")
+    conditions |= drives | dict(wanted.conditions)
+    for node, about in kit.conditions.items():
+        if node not in conditions and "default" not in about:
+            raise CircuitError(
+                f"kit {kit.name} needs {node} ({about['description']}); write --condition {node}=... "
+                f"in {about['unit']}"
+            )
+    ports = {p: n for p, n in to.items() if p != n or n not in kit.ports}
+    toml = [f'[kit]\nname = "{kit.name}"']
+    if ports:
+        toml.append("ports = { " + ", ".join(f'{p} = "{n}"' for p, n in ports.items()) + " }")
+    if lines:
+        toml.append(f"lines = {json.dumps(lines)}")
+    usual = {m["name"]: m for m in kit.metric} | {"area": {"direction": "<="}}
+    specs = tuple(
+        Spec(metric, usual[metric]["direction"], target, usual[metric].get("tolerance"))
+        for metric, target in kit.asks.items()
+    )
+    return Bench("", "", conditions, "\n".join(toml) + "\n", specs, tuple(todo))
 
 
 def _follower(circuit: Imported, name: str) -> Bench:
@@ -207,6 +287,10 @@ def circuit_toml(
             f"[[parameter]]\nname = {_text(p.name)}\n{unit}low = {number(p.low)}\n"
             f"high = {number(p.high)}\n{kind}\n{step}description = {_text(p.description)}\n"
         )
+    if not bench.file:
+        asked = (f"{s.metric} = {targets.get(s.metric, s.target)!r}\n" for s in bench.specs)
+        parts += [bench.toml, f"{measured}\n[spec]\n{''.join(asked)}", f"[pdk.{circuit.pdk}]\n"]
+        return "\n".join(parts)
     parts.append(f'[[bench]]\nnetlist = "{bench.file}"\n{bench.toml}')
     for k, spec in enumerate(bench.specs):
         tolerance = "" if spec.tolerance is None else f"tolerance = {spec.tolerance!r}\n"
@@ -236,16 +320,27 @@ def targets_of(specs: Sequence[Spec], metrics: Mapping[str, float | None]) -> di
     found: dict[str, float] = {}
     for spec in specs:
         value = metrics.get(spec.metric)
-        if value is None or not math.isfinite(value) or (spec.tolerance is None and value <= 0):
+        if (
+            value is None
+            or not math.isfinite(value)
+            or (
+                spec.tolerance is None
+                and (value == 0 if spec.direction == "within" else value <= 0)
+            )
+        ):
             continue
         least = spec.direction == ">="
+        if spec.direction == "within":
+            value = abs(value)
         if value > 0:
             wanted = value * (0.95 if least else 1.05)
             scale = 10.0 ** (math.floor(math.log10(wanted)) - 1)
             steps = math.floor(wanted / scale) if least else math.ceil(wanted / scale)
             found[spec.metric] = float(f"{steps * scale:.6g}")
-        else:
+        elif least:
             found[spec.metric] = float(f"{value - 1.0:.3g}")
+        else:
+            found[spec.metric] = float(f"{value + 0.5 * (spec.tolerance or 0.0):.3g}")
     return found
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from acs_gym.importing.cace_templates import template_name
 from acs_gym.task import Task
 
 FORMAT = 5.2
@@ -18,8 +19,7 @@ _UNITS = {"temperature": "°C", "vdd": "V"}
 def datasheet(task: Task, design: Mapping[str, float]) -> str:
     """The datasheet as YAML; the sizing is in a comment at its head.
 
-    Each parameter's template is the testbench that measures it, `cace/templates/BENCH.spice`.
-    `acs-gym simulate --deck` writes those decks; the owner adds what CACE is to vary and to read there.
+    Each parameter's template is `cace/templates/METRIC.sch`, which `cace_templates` writes.
     """
     sizes = ", ".join(f"{name} = {value:.6g}" for name, value in design.items())
     content: dict[str, Any] = {
@@ -78,11 +78,6 @@ def _parameter(task: Task, metric: str) -> dict[str, Any]:
     most = dict(_ANY) if spec.direction == ">=" else {"value": spec.target}
     if spec.direction == "within":
         least = {"value": -spec.target}
-    analysis = None if entry is None else entry.analysis
-    bench = next(
-        (b.netlist for b in task.circuit.file.bench if any(a.name == analysis for a in b.analysis)),
-        task.circuit.file.bench[0].netlist,
-    )
     return {
         "description": described,
         "display": metric,
@@ -92,7 +87,11 @@ def _parameter(task: Task, metric: str) -> dict[str, Any]:
                 "minimum": least, "typical": dict(_ANY), "maximum": most,
             }
         },
-        "tool": {"ngspice": {"template": bench, "format": "ascii", "variables": [metric]}},
+        "tool": {
+            "ngspice": {
+                "template": template_name(metric), "format": "ascii", "variables": [metric],
+            }
+        },
     }  # fmt: skip
 
 

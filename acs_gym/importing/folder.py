@@ -10,14 +10,15 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from acs_gym.circuit import CircuitError
 from acs_gym.importing.bench import (
-    FOLLOWER,
     Bench,
+    KitWanted,
     circuit_toml,
     first_bench,
     reference_toml,
@@ -27,6 +28,7 @@ from acs_gym.importing.circuit import Imported
 from acs_gym.importing.devices import STRIPS
 from acs_gym.importing.netlist import dut_text
 from acs_gym.importing.text import Field
+from acs_gym.kits import get_kit
 
 ORIGINAL, MAP = "original.spice", "import.json"
 VERSION = 1
@@ -39,11 +41,11 @@ def folder_name(circuit: Imported) -> str:
 
 
 def write_folder(
-    circuit: Imported, folder: Path, raw: bytes, *, simulate: bool
+    circuit: Imported, folder: Path, raw: bytes, *, simulate: bool, kit: KitWanted | None = None
 ) -> tuple[Bench, str]:
     """Write the folder; (its testbench, what the simulation said that targets are taken from).
 
-    Raises CircuitError where the folder is there already.
+    Raises CircuitError where the folder is there already, and for a kit that does not fit.
     """
     if folder.exists() or folder.is_symlink():
         raise CircuitError(
@@ -54,27 +56,32 @@ def write_folder(
     name = folder_name(circuit)
     camel = "".join(part.capitalize() for part in re.split(r"[^A-Za-z0-9]+", folder.name))
     task_id = f"My-{camel or 'Circuit'}-v0"
-    bench = first_bench(circuit, name)
+    bench = first_bench(circuit, name, kit)
+
+    def write_bench(bench: Bench) -> None:
+        if bench.file:
+            _write(folder / bench.file, bench.text)
+        _write(folder / "circuit.toml", circuit_toml(circuit, folder.name, task_id, bench, {}))
+
     folder.mkdir()
     _write(folder / "dut.spice", dut_text(circuit, name))
-    _write(folder / bench.file, bench.text)
-    _write(folder / "circuit.toml", circuit_toml(circuit, folder.name, task_id, bench, {}))
+    write_bench(bench)
     _write(folder / "reference.toml", reference_toml(circuit))
     _write(folder / MAP, json.dumps(way_back(circuit, raw), indent=1, ensure_ascii=False) + "\n")
     (folder / ORIGINAL).write_bytes(raw)
     if not simulate:
         return bench, "not simulated"
     metrics, said = _measured(folder, circuit.pdk)
-    if bench.file == FOLLOWER and math.isnan(metrics.get("pm", 0.0)):
+    if circuit.pins.is_opamp and math.isnan(metrics.get("pm", 0.0)):
         # Names do not say which input inverts; with the wrong one the loop's feedback is positive.
         turned = replace(
             circuit, pins=replace(circuit.pins, plus=circuit.pins.minus, minus=circuit.pins.plus)
         )
-        other = first_bench(turned, name)
-        _write(folder / other.file, other.text)
+        other = first_bench(turned, name, kit)
+        write_bench(other)
         again, said_again = _measured(folder, circuit.pdk)
         if math.isnan(again["pm"]):
-            _write(folder / bench.file, bench.text)
+            write_bench(bench)
         else:
             inverting = (
                 f"{circuit.pins.plus} is the inverting input, by simulation; the bench has it so"
@@ -87,9 +94,27 @@ def write_folder(
         unmeasured = f"no value of {', '.join(missing)} at this sizing, so nothing is asked of it"
         kept = tuple(s for s in bench.specs if s.metric in targets)
         bench = replace(bench, specs=kept, todo=(*bench.todo, unmeasured))
+    if targets and kit is not None:
+        bench = _of_what_there_is(bench, kit, metrics)
     if targets:
         _write(folder / "circuit.toml", circuit_toml(circuit, folder.name, task_id, bench, targets))
     return bench, said
+
+
+def _of_what_there_is(bench: Bench, kit: KitWanted, metrics: Mapping[str, float]) -> Bench:
+    """Without the kit's metrics that the owner's sizing has no value of: one of them fails a design."""
+    there = [
+        m["name"] for m in get_kit(kit.name).metric if math.isfinite(metrics.get(m["name"], 0.0))
+    ]
+    lost = [n for n, value in metrics.items() if not math.isfinite(value)]
+    if not lost:
+        return bench
+    names = [n for n in there if n in metrics]
+    said = (
+        f"{', '.join(lost)}: left out of metrics in [kit]; other conditions may give them a value"
+    )
+    toml = f"{bench.toml}metrics = {json.dumps(names)}\n"
+    return replace(bench, toml=toml, todo=(*bench.todo, said))
 
 
 def _write(path: Path, text: str) -> None:

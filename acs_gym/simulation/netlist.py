@@ -9,7 +9,6 @@ anything. Transistors, resistors and capacitors of the DUT are PDK-neutral primi
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import re
 from collections.abc import Iterator
@@ -142,7 +141,7 @@ class Bench:
 def read_dut(path: Path) -> Dut:
     """The DUT of `dut.spice`. Raises NetlistError with every problem of the file."""
     found = _Problems()
-    lines = _logical_lines(path, found)
+    lines = _logical_lines(path.name, _text(path), found)
     if not lines:
         found.add(path.name, "empty; expected one .subckt")
         found.stop()
@@ -183,17 +182,25 @@ def _renamed(nodes: tuple[str, ...], ground: str) -> tuple[str, ...]:
     return tuple(ground if node == _GROUND else node for node in nodes)
 
 
-def read_bench(path: Path, dut: Dut | None) -> Bench:
-    """One `bench_*.spice`. Raises NetlistError with every problem of the file.
+def bench_text(path: Path) -> str:
+    """The text of a `bench_*.spice`. Raises NetlistError."""
+    return _text(path)
+
+
+def read_bench(name: str, text: str, dut: Dut | None) -> Bench:
+    """One `bench_*.spice`. Raises NetlistError with every problem of the text.
 
     Without a DUT (it could not be read) its instance is not compared with it.
+
+    Args:
+        name: what problems call the text, its file for instance.
     """
     found = _Problems()
     elements: list[Element] = []
-    _check_title(path, found)
+    _check_title(name, text, found)
     instance: tuple[str, tuple[str, ...]] | None = None
     voltages: dict[str, list[NodeVoltage]] = {".nodeset": [], ".ic": []}
-    for where, line in _without_blocks(_logical_lines(path, found), found):
+    for where, line in _without_blocks(_logical_lines(name, text, found), found):
         with found:
             word = line.split()[0].lower()
             if word in voltages:
@@ -207,7 +214,7 @@ def read_bench(path: Path, dut: Dut | None) -> Bench:
     elements = [replace(e, nodes=_renamed(e.nodes, "0")) for e in elements]
     if instance is None:
         ports = "PORTS NAME" if dut is None else f"{' '.join(dut.ports)} {dut.name}"
-        found.add(path.name, f"no instance of the DUT; add 'Xdut {ports}'")
+        found.add(name, f"no instance of the DUT; add 'Xdut {ports}'")
         instance = "", ()
     _check_unique([(e.name, e.where) for e in elements], found)
     for directive, given in voltages.items():
@@ -221,16 +228,15 @@ def read_bench(path: Path, dut: Dut | None) -> Bench:
     return Bench(tuple(elements), instance[0], instance[1], nodeset, ic)
 
 
-def _check_title(path: Path, found: _Problems) -> None:
+def _check_title(name: str, text: str, found: _Problems) -> None:
     """SPICE takes a file's first line for its title, whatever it says: here it says nothing else."""
-    with contextlib.suppress(Unreadable):  # Said where its lines are read.
-        first = read_text(path).partition("\n")[0].strip()
-        if first and not first.startswith("*"):
-            found.add(
-                f"{path.name}:1",
-                f"SPICE takes the first line, {first[:60]!r}, for a title and drops it; begin the "
-                "file with a comment: * what this bench measures",
-            )
+    first = text.partition("\n")[0].strip()
+    if first and not first.startswith("*"):
+        found.add(
+            f"{name}:1",
+            f"SPICE takes the first line, {first[:60]!r}, for a title and drops it; begin the "
+            "file with a comment: * what this bench measures",
+        )
 
 
 def expressions_in(text: str) -> list[Expression]:
@@ -268,15 +274,18 @@ def _refused(where: str, message: str) -> NetlistError:
     return NetlistError(Problem(where, message))
 
 
-def _logical_lines(path: Path, found: _Problems) -> list[tuple[str, str]]:
-    """(file:line, text) with comments dropped and `+` continuations joined."""
+def _text(path: Path) -> str:
     try:
-        text = read_text(path, _LONGEST_NETLIST)
+        return read_text(path, _LONGEST_NETLIST)
     except Unreadable as error:
         raise NetlistError(unreadable(path.name, error)) from None
+
+
+def _logical_lines(name: str, text: str, found: _Problems) -> list[tuple[str, str]]:
+    """(file:line, text) with comments dropped and `+` continuations joined."""
     lines: list[tuple[str, str]] = []
     for number, raw in enumerate(text.splitlines(), start=1):
-        where = f"{path.name}:{number}"
+        where = f"{name}:{number}"
         stripped = raw.strip()
         if stripped.startswith("*#"):
             found.add(where, f"'*#' is refused: {_RUNS}")

@@ -68,9 +68,7 @@ def render(circuit: Circuit, numbers: Numbers) -> str:
         first_metrics=numbers.measured[numbers.waveforms_of]["tt"].metrics,
         conditions=", ".join(f"{k} = {v:g}" for k, v in circuit.file.conditions.items()),
         overrides=list(_overrides(circuit)),
-        benches=[
-            (b, (circuit.folder / b.netlist).read_text().rstrip()) for b in circuit.file.bench
-        ],
+        benches=[(b, circuit.netlists[b.netlist].rstrip()) for b in circuit.file.bench],
         measures={
             m.measure: _first_sentence(m.measure)
             for m in circuit.file.metric

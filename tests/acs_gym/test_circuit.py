@@ -14,6 +14,7 @@ from acs_gym.circuit_reading import load_circuit
 from acs_gym.pdks import get_pdk
 from acs_gym.registry import BUNDLED
 from acs_gym.simulation.deck import build_program
+from tests.conftest import OTA_WITHOUT_KIT
 
 BUNDLED_FOLDERS = sorted(p.parent for p in BUNDLED.glob("*/circuit.toml"))
 
@@ -26,8 +27,9 @@ def _registered_here_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A writable copy of the OTA's folder."""
-    return Path(shutil.copytree(BUNDLED / "ota5t", tmp_path / "mine"))
+    """A writable copy of the OTA's folder, with all that its kit stands for in its own files."""
+    mine = Path(shutil.copytree(BUNDLED / "ota5t", tmp_path / "mine"))
+    return Path(shutil.copytree(OTA_WITHOUT_KIT, mine, dirs_exist_ok=True))
 
 
 def edit(folder: Path, file: str, old: str, new: str) -> None:
@@ -126,6 +128,7 @@ def test_an_edited_folder_registered_again_is_the_edited_task(folder: Path) -> N
 def test_benches_that_name_the_circuit_differently_are_refused(tmp_path: Path) -> None:
     """Else a mismatch draw would reach the devices of one bench alone."""
     folder = Path(shutil.copytree(BUNDLED / "ldo", tmp_path / "mine"))
+    (folder / "bench_full.spice").write_text(load_circuit(folder).netlists["bench_full.spice"])
     edit(folder, "bench_full.spice", "Xdut ", "Xother ")
     with pytest.raises(CircuitError, match=r"called xother here and xdut in bench_light\.spice"):
         load_circuit(folder)

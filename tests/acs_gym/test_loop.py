@@ -26,6 +26,7 @@ from acs_gym.simulation.pool import Job, Simulator
 from acs_gym.simulation.program import Analysis, Deck, Program
 from acs_gym.simulation.readout import Waveforms
 from tests.circuits.proofs import winners
+from tests.conftest import OTA_WITHOUT_KIT
 
 ADMITTANCE = st.complex_numbers(min_magnitude=1e-9, max_magnitude=1e-2)
 
@@ -196,6 +197,7 @@ def test_a_loop_that_cannot_be_measured_is_refused_with_its_place(
     old: str, new: str, complaint: str, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(BUNDLED / "ota5t", tmp_path / "ota5t"))
+    shutil.copytree(OTA_WITHOUT_KIT, folder, dirs_exist_ok=True)
     text = (folder / "circuit.toml").read_text()
     assert text.count(old) == 1
     (folder / "circuit.toml").write_text(text.replace(old, new))
@@ -205,6 +207,7 @@ def test_a_loop_that_cannot_be_measured_is_refused_with_its_place(
 
 def test_a_loop_analysis_yields_the_loop_gain_and_nothing_else(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(BUNDLED / "ota5t", tmp_path / "ota5t"))
+    shutil.copytree(OTA_WITHOUT_KIT, folder, dirs_exist_ok=True)
     text = (folder / "circuit.toml").read_text()
     signal = 'signal = "loop(vfb)"\nmeasure = "magnitude_db"'
     assert text.count(signal) == 1

@@ -57,6 +57,20 @@ def test_specs_that_every_size_pulls_apart_fight():
     assert fight.words.startswith("gain and area fight (correlation -1.00): w +5 % changes")
 
 
+def test_a_count_weighs_as_a_width_does(found):
+    """The supply feeds the bias once and the tail m times: 5 % more of m is no step of 1."""
+    m = TASK.reference["m_tail"]
+    assert found["m_tail"].step == "+1"
+    assert found["m_tail"].share * found["m_tail"].margins["power"] == pytest.approx(
+        -math.log(1.05) * m / (1 + m), rel=0.1
+    )
+    # As a step of 1 the count would outvote both widths, which help the two specs alike.
+    widths = [Sensitivity(n, "+5 %", {"gain": 0.02, "swing": 0.02}) for n in ("w", "l")]
+    count = {"gain": 0.05, "swing": -0.05}
+    assert conflicts([*widths, Sensitivity("m", "+1", count)])
+    assert not conflicts([*widths, Sensitivity("m", "+1", count, share=0.2)])
+
+
 def test_power_fights_bandwidth_in_an_ota(found):
     fights = {frozenset(c.metrics): c for c in conflicts(list(found.values()), least=0.0)}
     assert fights[frozenset(("power", "ugbw"))].parameter in ("i_bias", "m_tail")

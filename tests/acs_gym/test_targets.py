@@ -540,8 +540,10 @@ def test_a_target_that_is_no_target_is_named() -> None:
 def test_a_spec_of_a_circuit_says_that_it_is_fixed(folder: Path) -> None:
     (folder / "targets.json").unlink(missing_ok=True)
     toml = folder / "circuit.toml"
-    text = toml.read_text().replace("fixed = true\n", "")
-    toml.write_text(text.replace('metric = "pm"\n', 'metric = "pm"\nfixed = true\n'))
+    text = toml.read_text().replace(
+        "\nsaturation = 1", "\nsaturation = { target = 1, fixed = false }"
+    )
+    toml.write_text(text.replace("\npm = 60", "\npm = { target = 60, fixed = true }"))
     specs = load_circuit(folder).specs("generic")
     assert [s.metric for s in specs if s.fixed] == ["pm"]
     assert [s.metric for s in specs.with_targets({"pm": 50.0}) if s.fixed] == ["pm"]

@@ -115,11 +115,16 @@ def shortable(task: acs_gym.Task, pairs: Sequence[tuple[str, str]]) -> acs_gym.T
 
 
 def _rebuilt(task: acs_gym.Task, edit: Callable[[Path], None]) -> acs_gym.Task:
-    """The task on a copy of its folder after `edit`, without what was measured of the original."""
+    """The task on a copy of its folder after `edit`, without what was measured of the original.
+
+    The testbenches of its kit are there as files, so that they can be edited as its own can.
+    """
     with tempfile.TemporaryDirectory() as folder:
         measured = shutil.ignore_patterns("targets.json", "difficulty.json")
         target = Path(folder) / task.circuit.name
         copy = Path(shutil.copytree(task.circuit.folder, target, ignore=measured))
+        for name, text in task.circuit.netlists.items():
+            (copy / name).write_text(text)
         edit(copy)
         circuit = load_circuit(copy)
     program = build_program(circuit, task.pdk)

@@ -78,7 +78,7 @@ def test_a_page_says_all_that_its_folder_does(circuit: Circuit) -> None:
     for entry in (*circuit.file.parameter, *circuit.file.metric):
         assert f"| `{entry.name}` | {entry.description} |" in page
     for bench in circuit.file.bench:
-        assert (circuit.folder / bench.netlist).read_text().rstrip() in page
+        assert circuit.netlists[bench.netlist].rstrip() in page
     for gate in circuit.file.gate:
         assert gate.description in page
 

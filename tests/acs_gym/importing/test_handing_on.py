@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+import acs_gym
 from acs_gym.circuit import CircuitError
 from acs_gym.cli import main
 from acs_gym.importing import import_text, read_text
 from acs_gym.importing.exporting import read_way_back
 from acs_gym.importing.folder import write_folder
 from acs_gym.importing.xschem import resized
+from acs_gym.simulation.pool import Simulator
+from acs_gym.simulation.program import initial_values, model_names, netlist, setting_values
 from tests.acs_gym.importing.test_exporting import folder_of
 from tests.conftest import needs_ngspice_program
 
@@ -112,6 +115,56 @@ def test_a_datasheet_has_every_spec_with_its_bound(
     assert gain["tool"]["ngspice"]["variables"] == ["gain"]
 
 
+def as_cace_would(template: str, conditions: dict[str, str]) -> str:
+    """The text within a template, with CACE's places filled by its documented rules."""
+    text = template[template.index('value="') + 7 : template.rindex('"}')]
+    text = re.sub(r"CACE\\\{([^\\=]+)(?:=[^\\]+)?\\\}", lambda m: conditions[m[1]], text)
+    text = re.sub(r"CACE\[([^\]]+)\]", lambda m: repr(eval(m[1])), text)
+    return re.sub(r'\\([{}"\\])', r"\1", text)
+
+
+@needs_ngspice_program
+def test_templates_give_cace_the_metrics_of_the_task(tmp_path: Path, in_process: Simulator) -> None:
+    """On a DUT with the models of this project, which CACE would take from the PDK."""
+    sheet = tmp_path / "ota.yaml"
+    command = ["export", "ota5t", "--pdk", "generic", "--format", "cace", "--out", str(sheet)]
+    assert main(command) == 0
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
+    found = task.session(simulator=in_process).simulate(task.reference)
+    deck = task.program.decks[0]
+    scope = {**task.program.conditions, **dict(task.reference or {})}
+    scope |= {draw.name: 0.0 for draw in deck.draws}
+    lines = netlist(deck, model_names(deck, scope), initial_values(deck, scope))
+    dut = tmp_path / "dut.spice"
+    dut.write_text("\n".join(lines[1 : lines.index(".ends ota5t") + 1]) + "\n")
+    values = iter(setting_values(deck, scope))
+    alters = [
+        f"{s.command} @{s.target} = [ {' '.join(repr(next(values)) for _ in s.values)} ]"
+        for s in deck.settings
+        if ".xdut." in s.target
+    ]
+    conditions = {name: repr(value) for name, value in task.program.conditions.items()} | {
+        "DUT_path": str(dut), "DUT_name": "ota5t", "simpath": str(tmp_path), "filename": "bench",
+        "N": "0",
+    }  # fmt: skip
+    for metric in ("gain", "ugbw", "pm", "modulus_margin", "cmrr", "power"):
+        template = (tmp_path / "templates" / f"{metric}.sch").read_text()
+        text = as_cace_would(template, conditions)
+        text = text.replace(".control\n", "\n".join([".control", *alters, ""]))
+        (tmp_path / "bench.spice").write_text(f"{text}.end\n")
+        done = subprocess.run(
+            ["ngspice", "-b", "bench.spice"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        result = tmp_path / "bench_0.data"
+        assert result.exists(), done.stdout + done.stderr
+        assert float(result.read_text()) == pytest.approx(found.metrics[metric], rel=5e-3), metric
+        result.unlink()
+
+
 @pytest.mark.skipif(CACE not in os.environ, reason="run `make test-cace`")
 def test_the_datasheet_is_one_that_cace_reads(tmp_path: Path) -> None:
     path = tmp_path / "ota.yaml"
@@ -125,7 +178,41 @@ def test_the_datasheet_is_one_that_cace_reads(tmp_path: Path) -> None:
         [os.environ[CACE], "-c", read], capture_output=True, text=True, check=False
     )
     sheet = json.loads(done.stdout.splitlines()[-1])
-    assert sheet["parameters"]["pm"]["tool"]["ngspice"]["format"] == "ascii", done.stderr
+    tool = sheet["parameters"]["pm"]["tool"]["ngspice"]
+    assert (tool["format"], tool["template"]) == ("ascii", "pm.sch"), done.stderr
+
+
+@pytest.mark.skipif(CACE not in os.environ, reason="run `make test-cace`")
+def test_cace_finds_and_fills_the_places_of_a_template(tmp_path: Path) -> None:
+    main(
+        [
+            "export",
+            "opamp",
+            "--pdk",
+            "sky130",
+            "--format",
+            "cace",
+            "--out",
+            str(tmp_path / "o.yaml"),
+        ]
+    )
+    template, filled = tmp_path / "templates" / "pm.sch", tmp_path / "pm_filled.sch"
+    code = (
+        "from types import SimpleNamespace as N\nfrom cace.parameter.parameter import Parameter as P\n"
+        "n = N(datasheet={'cace_format': 5.2}, vectrex=P.vectrex)\n"
+        f"used = P.get_condition_names_used(n, {str(template)!r}, escape=True)\n"
+        "given = {'vdd': 1.8, 'v_cm': 0.9, 'v_step': 0.3, 't_edge': 3e-7, 'c_load': 5e-12}\n"
+        "values = {name: given.get(name, name) for name in used}\n"
+        f"P.substitute(n, {str(template)!r}, {str(filled)!r}, values, {{}}, {{}}, escape=True)\n"
+        "print(' '.join(sorted(used)))"
+    )
+    done = subprocess.run(
+        [os.environ[CACE], "-c", code], capture_output=True, text=True, check=False
+    )
+    assert {"vdd", "v_cm", "temperature", "DUT_path", "simpath", "N"} <= set(done.stdout.split())
+    text = filled.read_text()
+    assert "CACE" not in text and "vdd vdd 0 dc 1.8 ac 0" in text
+    assert "pulse(0.9 1.2 5n 0.1n 0.1n 2.999e-07 1)" in text
 
 
 def test_a_table_has_a_row_for_each_corner(

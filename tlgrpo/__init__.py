@@ -18,8 +18,10 @@ same code.
     loss                    the clipped objective on log-probabilities
     policy                  the model and the way it reads and writes
     sft                     its warm start, from demonstrations
-    bank                    designs of training circuits, simulated and kept
+    designs, bank           designs of training circuits, simulated and kept; what makes them
+    labels                  what a policy should have done, known in hindsight
     hindsight               a warm start from banks, for the domain `sizing`
+    onpolicy                histories that the policy makes for it
     memory                  rivals that only remember, and clustered intervals
     learner                 log-probabilities of packed trees, and an update
     loop                    a run, from problems to updates, until the simulations are spent

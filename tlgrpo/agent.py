@@ -162,37 +162,34 @@ class _Sizing:
     def __init__(self, task: Task, settings: TrainConfig) -> None:
         from tlgrpo.domains.sizing import tell
 
-        self.values = settings.domain.arguments.get("values", "levels")
+        arguments = settings.domain.arguments
+        self.values = arguments.get("values", "levels")
+        self.reward = arguments.get("reward", "score")
         self._told = tell(task)
         self.prompt = self._told.prompt(self.values)
         self.begin()
 
     def begin(self) -> None:
-        from tlgrpo.domains.sizing import start_levels
+        from tlgrpo.domain import Problem, State
 
-        self._best, self._incumbent = -1.0, start_levels(len(self._told.parameters))
+        self._state = State(Problem(self._told.task.id, self.prompt))
 
     def design(self, text: str) -> Design | None:
-        levels = self._levels(text)
+        from tlgrpo.domains.sizing import incumbent, read_levels
+
+        levels = read_levels(text, incumbent(self._state, len(self._told.parameters)))
         return None if levels is None else self._told.design(levels)
 
     def random(self, rng: np.random.Generator) -> str:
-        from tlgrpo.domains.sizing import value_words
+        from tlgrpo.domains.sizing import LEVELS, incumbent, write_values
 
-        words = value_words(self.values)
-        picked = rng.integers(len(words), size=len(self._told.parameters))
-        return " ".join(words[int(k)] for k in picked)
+        count = len(self._told.parameters)
+        levels = rng.integers(LEVELS, size=count).tolist()
+        return write_values(levels, self.values, incumbent(self._state, count))
 
     def told(self, text: str, evaluation: Evaluation) -> str:
         from tlgrpo.domains.sizing import reaction_to
 
-        reaction = reaction_to(self._told, evaluation)
-        levels = self._levels(text)
-        if levels is not None and reaction.score > self._best:
-            self._best, self._incumbent = reaction.score, levels
+        reaction = reaction_to(self._told, evaluation, self._state.best, self.reward)
+        self._state = self._state.after(text, reaction)
         return reaction.observation
-
-    def _levels(self, text: str) -> list[int] | None:
-        from tlgrpo.domains.sizing import read_levels
-
-        return read_levels(text, self.values, self._incumbent)

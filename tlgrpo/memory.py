@@ -131,16 +131,6 @@ def clustered_interval(
     return float(low), float(high)
 
 
-def anchor_of(told: Told) -> int:
-    """The held-out anchor that a problem was drawn from: the one nearest above all its targets."""
-    least, found = np.inf, -1
-    for k, anchor in enumerate(told.task.anchors("held-out")):
-        have = [s.margin(anchor.metrics[s.metric]) for s in told.task.specs if not s.fixed]
-        if min(have) >= 0 and max(have) < least:
-            least, found = max(have), k
-    return found
-
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -165,7 +155,8 @@ def main(
         domain = Sizing(tasks=named, pdks=(pdk,), simulator=pool)
         asked = [domain.problem(k, "held-out") for k in range(problems)]
         told = [domain.told(p) for p in asked]
-        clusters = [(t.task.id, anchor_of(t)) for t in told]
+        drawn_from = [domain.anchor(k, "held-out") for k in range(problems)]
+        clusters = [(task, anchor) for task, _, anchor in drawn_from]
         rivals = {
             "lookup": lookup(known),
             "role median": role_median(known),

@@ -141,6 +141,15 @@ def test_what_is_sampled_under_the_mask_is_valid_and_the_learner_agrees(policy, 
     assert float(entropy[batch.target == codec.end].abs().max()) == 0.0
 
 
+def test_the_anchor_that_a_problem_is_drawn_from_is_known(domain):
+    for k in range(4):
+        task, _, number = domain.anchor(k, "held-out")
+        told = domain.told(domain.problem(k, "held-out"))
+        has = told.task.anchors("held-out")[number].metrics
+        margins = [s.margin(has[s.metric]) for s in told.task.specs if not s.fixed]
+        assert told.task.id == task and 0.01 < min(margins) and max(margins) <= 0.5
+
+
 def test_some_training_problems_are_on_some_specs_and_held_out_ones_on_all():
     domain = Sizing(pdks=("generic",), subset=0.5, workers=1)
     asked = {

@@ -214,13 +214,21 @@ class Sizing:
         return PARAMETER, value_words(self.values)
 
     def problem(self, seed: int, split: Split) -> Problem:
-        task = self.tasks[seed % len(self.tasks)]
-        rng = np.random.default_rng((_SEEDS[split], seed))
+        task, rng = self._drawn(seed, split)
         targets = task.sample_specs(rng, split)
         kept = some_of(list(targets), rng, self.subset if split == "train" else 0.0)
         return problem_of(
             task, {m: targets[m] for m in kept}, self.values, order=seed if self.shuffle else None
         )
+
+    def anchor(self, seed: int, split: Split) -> tuple[str, str, int]:
+        """(task, PDK, anchor) that the problem of that number is drawn from."""
+        task, rng = self._drawn(seed, split)
+        return task.id, task.pdk_name, task.sampled_anchor(rng, split)
+
+    def _drawn(self, seed: int, split: Split) -> tuple[Task, np.random.Generator]:
+        rng = np.random.default_rng((_SEEDS[split], seed))
+        return self.tasks[seed % len(self.tasks)], rng
 
     def told(self, problem: Problem) -> Told:
         """The task behind a problem."""

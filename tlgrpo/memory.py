@@ -13,6 +13,7 @@ are several): problems of one anchor are no independent samples.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 import acs_gym
 from acs_gym.simulation.pool import WorkerPool
-from tlgrpo.designs import ANCHOR, path_of, read_bank
+from tlgrpo.designs import ANCHOR, BankError, path_of, read_bank
 from tlgrpo.domain import State
 from tlgrpo.domains.circuit_words import spec_words
 from tlgrpo.domains.conditions import OWN
@@ -145,7 +146,14 @@ def main(
     workers: Annotated[int, typer.Option(help="Simulation processes.")] = 1,
 ) -> None:
     """Try what only remembers on held-out problems, one simulation each."""
-    named = tasks.split(",")
+    try:
+        _try(tasks.split(","), banks, pdk, problems, workers)
+    except BankError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def _try(named: Sequence[str], banks: Path, pdk: str, problems: int, workers: int) -> None:
     every = [acs_gym.make_task(t, pdk=pdk) for t in acs_gym.task_ids()]
     known = [Source(t, OWN, read_bank(banks, t)) for t in every if path_of(banks, t).exists()]
     simulated = sum(s.bank.simulated for s in known)

@@ -147,7 +147,7 @@ def test_the_anchor_that_a_problem_is_drawn_from_is_known(domain):
         told = domain.told(domain.problem(k, "held-out"))
         has = told.task.anchors("held-out")[number].metrics
         margins = [s.margin(has[s.metric]) for s in told.task.specs if not s.fixed]
-        assert told.task.id == task and 0.01 < min(margins) and max(margins) <= 0.5
+        assert told.task.id == task and min(margins) > 0.01 and max(margins) <= 0.5
 
 
 def test_some_training_problems_are_on_some_specs_and_held_out_ones_on_all():

@@ -23,6 +23,7 @@ same code.
     hindsight               a warm start from banks, for the domain `sizing`
     onpolicy                histories that the policy makes for it
     memory                  rivals that only remember, and clustered intervals
+    attention               attention written out, quicker on a CPU
     learner                 log-probabilities of packed trees, and an update
     loop                    a run, from problems to updates, until the simulations are spent
     alarms                  what says early that a run goes wrong

@@ -159,6 +159,7 @@ class WarmStart:
         """One step. Returns the loss in nats a label's token, and how many tokens it read."""
         import torch
 
+        from tlgrpo.attention import use_plain_attention
         from tlgrpo.learner import token_log_probs
         from tlgrpo.packing import collate, micro_batches, pack
 
@@ -166,6 +167,7 @@ class WarmStart:
         packed = [pack(e) for e in self.problems(rng)]
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate_at(self.step)
+        use_plain_attention(self.policy.model)
         self.policy.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         total = sum(len(n.ids) - 1 for p in packed for n in p.actions if n.advantage)
@@ -202,6 +204,7 @@ class WarmStart:
             answer=self.answer,
         )
         self.domain.seen.clear()
+        self.policy.model.set_attn_implementation("sdpa")
         rng = np.random.default_rng((settings.seed, 8, number))
         made = histories(
             self.known, self.domain, codec, sampler, self.schedule.episodes, settings.turns, rng

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import acs_gym
 from acs_gym.simulation.pool import InProcessSimulator
 from tests.tlgrpo.conftest import settings
+from tlgrpo.attention import NAME, use_plain_attention
 from tlgrpo.bank import grown, simulated_again, trajectory
 from tlgrpo.config import PolicyConfig
 from tlgrpo.designs import (
@@ -32,8 +34,10 @@ from tlgrpo.domains.sizing import (
 )
 from tlgrpo.hindsight import Schedule, WarmStart
 from tlgrpo.labels import Source, episode, judged, relabelled
+from tlgrpo.learner import token_log_probs
 from tlgrpo.memory import clustered_interval, lookup, nearest_goal, role_median
 from tlgrpo.onpolicy import Recorded, extended, histories
+from tlgrpo.packing import collate, pack
 from tlgrpo.policy import build_policy
 from tlgrpo.samplers.hf import HfSampler
 from tlgrpo.tokens import mask_of
@@ -151,6 +155,18 @@ def test_the_policys_own_episodes_are_charged_kept_and_labelled(policy, source, 
         for tried, turn in zip(one.main_line, again.turns, strict=True):
             kept, label = turn
             assert kept.ids == tried.ids and kept.advantage == 0 and label.advantage == 1
+
+
+def test_plain_attention_gives_the_log_probabilities_of_torchs_own(source):
+    policy = build_policy(TINY, grammar(), 0)  # Two heads that share keys.
+    made = [episode(source, policy.codec, "moves", 3, np.random.default_rng(0)) for _ in range(2)]
+    batch = collate([pack(e) for e in made], pad=policy.codec.pad)
+    with torch.no_grad():
+        own, _ = token_log_probs(policy.model, batch)
+        use_plain_attention(policy.model)
+        plain, _ = token_log_probs(policy.model, batch)
+    assert policy.model.config._attn_implementation == NAME
+    assert float((own - plain).abs().max()) < 1e-4
 
 
 def test_a_warm_start_plays_and_goes_on_where_it_stopped(tmp_path, source):

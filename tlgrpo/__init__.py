@@ -7,7 +7,7 @@ same code.
     config                  everything that decides a run, one record
     domain                  the protocol of what is trained on: text in, scores and text out
     domains/                circuits, any circuit folder in one vocabulary (`sizing`), circuits as
-                            the `llm` agent talks of them, a throw at a target
+                            the `llm` agent talks of them or in brief, a throw at a target
     tokens                  text to token ids and back, where that is exact
     tree                    an episode as a tree of sampled actions
     samplers/               who samples actions: the model here, a vLLM server, a script
@@ -32,6 +32,8 @@ same code.
     engines/                the same training on TRL and on verl
     train, evaluate         the two commands
     agent                   a trained policy as an agent of the leaderboard
+    pretrained              a policy as three files, and the package's own
+    start                   a policy first, then an optimiser
     entry                   its factory, which imports no torch
 
 Importing this package imports no torch.

@@ -8,7 +8,7 @@ row a uniformly random design takes its place, so that a collapsed policy costs 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,8 @@ class TlgrpoAgent:
             raise CheckpointError(
                 f"{self.folder}: the policy cannot read {session.task.id}: {error}"
             ) from None
-        for _ in itertools.count() if episodes is None else range(episodes):
+        rounds: Iterable[int] = itertools.count() if episodes is None else range(episodes)
+        for _ in rounds:
             if not session.remaining:
                 return
             history = list(prompt)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,9 +110,9 @@ def empty(task: Task) -> Bank:
     return bank_of(task, [], [], RANDOM)
 
 
-def levels_of(task: Task, design: object) -> NDArray[np.int64]:
+def levels_of(task: Task, design: Mapping[str, float]) -> NDArray[np.int64]:
     """The nearest levels to a design, shape (parameters,)."""
-    units = task.space.to_unit(design)  # type: ignore[arg-type]
+    units = task.space.to_unit(design)
     return np.array([to_level(float(u), LEVELS) for u in units], dtype=np.int64)
 
 

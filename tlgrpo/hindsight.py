@@ -113,7 +113,8 @@ class WarmStart:
 
     def run(self) -> None:
         """To the end of the schedule."""
-        schedule, losses = self.schedule, []
+        schedule = self.schedule
+        losses: list[float] = []
         start, tokens = time.perf_counter(), 0
         round_: dict[str, Any] = {}
         while self.step < schedule.steps:
@@ -142,7 +143,8 @@ class WarmStart:
         """The labelled episodes of a step."""
         from tlgrpo.onpolicy import chosen, place_of, place_of_problem
 
-        codec, values, found = self.policy.codec, self.domain.values, []
+        codec, values = self.policy.codec, self.domain.values
+        found: list[Episode] = []
         by_place = {place_of(s): s for s in self.known}
         for _ in range(self.schedule.batch):
             if self.own and rng.random() < self.schedule.share:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from acs_gym.evaluation import Evaluation
 from tlgrpo.designs import NO_RUN, POLICY, Bank, bank_of
@@ -91,7 +92,8 @@ def extended(known: Sequence[Source], domain: Recorded) -> Mapping[Place, Bank]:
     for tries in runs.values():
         place = place_of_problem(tries[0][0].problem)
         task, bank = tasks[place], found.get(place, banks[place])
-        rows, metrics = [], []
+        rows: list[NDArray[np.int64]] = []
+        metrics: list[list[float]] = []
         for state, text, evaluation in tries:
             told, levels = told_of(state.problem.key), domain.levels(state, text)
             row = np.empty(len(task.space), dtype=np.int64)

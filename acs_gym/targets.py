@@ -339,12 +339,15 @@ class AnchorTable(BaseModel):
         self, sheet: SpecSheet, rng: np.random.Generator, split: Split
     ) -> tuple[Anchor, list[float]]:
         """An anchor of the split, and a slack for every spec, whatever a training anchor meets."""
-        rows = self.rows(split)
-        anchor = self._anchor(rows[int(rng.integers(len(rows)))])
+        anchor = self._anchor(self.rows(split)[self.chosen(rng, split)])
         # One number for the whole sheet, so that some draws are tight everywhere and some are easy;
         # independent slacks alone would make every draw equally hard on average.
         widest = SLACK_LEAST + (SLACK_MOST - ROUNDING - SLACK_LEAST) * rng.random()
         return anchor, [SLACK_LEAST + (widest - SLACK_LEAST) * rng.random() for _ in sheet]
+
+    def chosen(self, rng: np.random.Generator, split: Split) -> int:
+        """The number of the row that a draw with that generator is made from; its first use of it."""
+        return int(rng.integers(len(self.rows(split))))
 
     def met_in_training(self, sheet: SpecSheet, targets: Mapping[str, float]) -> NDArray[np.intp]:
         """Numbers of the training rows that meet the targets, or may for all that is written."""

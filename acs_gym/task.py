@@ -152,6 +152,13 @@ class Task:
         """
         return self._anchors.draw(self.specs, rng, split)
 
+    def sampled_anchor(self, rng: np.random.Generator, split: Split = "train") -> int:
+        """The number in `anchors(split)` of the one that `sample_specs` draws from with an equal `rng`.
+
+        Draws from one anchor are no independent samples. Raises what `sample_specs` raises.
+        """
+        return self._anchors.chosen(rng, split)
+
     def anchors(self, split: Split | None = None) -> tuple[Anchor, ...]:
         """The designs behind `sample_specs`, of one split or all; raises what that raises."""
         return self._anchors.anchors(split)

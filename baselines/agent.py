@@ -95,14 +95,20 @@ class AskTellAgent:
         seeds = split_seed(session.seed)
         initial = self.initial(session.task, session.remaining, seeds.initial)
         method = self.method.for_task(session.task, seed=seeds.method, initial=initial)
-        uncharged = 0
-        while session.remaining:
-            before = session.remaining
-            batch = min(session.workers, int(session.remaining))
-            method.tell(session.simulate(method.ask(batch)))
-            uncharged = uncharged + 1 if session.remaining == before else 0
-            if uncharged >= UNCHARGED_CALLS_ALLOWED:
-                last = session.history[-1].message or "no reason given"
-                raise SimulatorUnavailable(
-                    f"{uncharged} batches in a row were not simulated: {last}"
-                )
+        spend(session, method)
+
+
+def spend(session: Session, method: Optimizer) -> None:
+    """Ask, simulate and tell until nothing remains of a budget.
+
+    Raises SimulatorUnavailable after three batches in a row that were not charged.
+    """
+    uncharged = 0
+    while session.remaining:
+        before = session.remaining
+        batch = min(session.workers, int(session.remaining))
+        method.tell(session.simulate(method.ask(batch)))
+        uncharged = uncharged + 1 if session.remaining == before else 0
+        if uncharged >= UNCHARGED_CALLS_ALLOWED:
+            last = session.history[-1].message or "no reason given"
+            raise SimulatorUnavailable(f"{uncharged} batches in a row were not simulated: {last}")

@@ -49,9 +49,11 @@ def main(
         str, typer.Option(help="Conditions to meet the specs at: tt (nominal), pvt, mc or mcN.")
     ] = "tt",
     start_from: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE", help="A sizing of yours to start from: TOML, JSON, result.json."
+            metavar="FILE",
+            help="A sizing of yours to start from (TOML, JSON, result.json), or policy[:RUN]: a "
+            "trained policy tries some designs first.",
         ),
     ] = None,
     until_budget: Annotated[
@@ -79,7 +81,7 @@ def main(
         task = resolve_task(circuit)
         name = agent or (NOMINAL if tier == "tt" else CORNERS)
         if start_from is not None:
-            name = f"{name}:{start_from}"
+            name = _starting(name, start_from)
         if not until_budget:
             name = f"{ENOUGH}:{name}"
         request = Request(
@@ -95,6 +97,14 @@ def main(
         print("interrupted", file=sys.stderr)
         code = EXIT_INTERRUPTED
     raise typer.Exit(code)
+
+
+def _starting(agent: str, start_from: str) -> str:
+    """The name of the agent that starts from a sizing, or from what a policy tries."""
+    kind, _, run = start_from.partition(":")
+    if kind != "policy":
+        return f"{agent}:{start_from}"
+    return f"tlgrpo:{run or 'pretrained'}+{agent}"
 
 
 def _size(request: Request) -> int:

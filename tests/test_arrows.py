@@ -15,7 +15,7 @@ PACKAGES = {
     "acs_gym": set(),
     "baselines": {"acs_gym"},
     "agents": {"acs_gym", "baselines"},
-    "tlgrpo": {"acs_gym", "agents"},
+    "tlgrpo": {"acs_gym", "agents", "baselines"},
     "leaderboard": {"acs_gym"},
 }
 # From the lowest: a room knows those before it, and what is no room.

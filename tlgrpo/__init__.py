@@ -7,7 +7,7 @@ same code.
     config                  everything that decides a run, one record
     domain                  the protocol of what is trained on: text in, scores and text out
     domains/                circuits, any circuit folder in one vocabulary (`sizing`), circuits as
-                            the `llm` agent talks of them, a throw at a target
+                            the `llm` agent talks of them or in brief, a throw at a target
     tokens                  text to token ids and back, where that is exact
     tree                    an episode as a tree of sampled actions
     samplers/               who samples actions: the model here, a vLLM server, a script
@@ -18,9 +18,12 @@ same code.
     loss                    the clipped objective on log-probabilities
     policy                  the model and the way it reads and writes
     sft                     its warm start, from demonstrations
-    bank                    designs of training circuits, simulated and kept
+    designs, bank           designs of training circuits, simulated and kept; what makes them
+    labels                  what a policy should have done, known in hindsight
     hindsight               a warm start from banks, for the domain `sizing`
+    onpolicy                histories that the policy makes for it
     memory                  rivals that only remember, and clustered intervals
+    attention               attention written out, quicker on a CPU
     learner                 log-probabilities of packed trees, and an update
     loop                    a run, from problems to updates, until the simulations are spent
     alarms                  what says early that a run goes wrong
@@ -29,6 +32,8 @@ same code.
     engines/                the same training on TRL and on verl
     train, evaluate         the two commands
     agent                   a trained policy as an agent of the leaderboard
+    pretrained              a policy as three files, and the package's own
+    start                   a policy first, then an optimiser
     entry                   its factory, which imports no torch
 
 Importing this package imports no torch.

@@ -67,12 +67,21 @@ def group_advantages(
     """Advantages of one group, shape as given.
 
     `std`: reward less the group's mean, over its deviation. `mean`: not divided. `leave-one-out`:
-    less the mean of the others (TRLOO, arXiv 2602.05885), not divided. `max@k`: what a member adds
-    to the best of `best_of`, averaged over the sets of that size which it is in (after arXiv
-    2510.23393), times `best_of`, so that the group's mean is the gradient of the best of so many.
+    less the mean of the others (TRLOO, arXiv 2602.05885), not divided.
+
+    `max@k`: what a member adds to the best of `best_of`, averaged over the sets of that size which it
+    is in, times `best_of`. The objective is that of arXiv 2510.23393, with the best of the others
+    in a set as the baseline (as in arXiv 2505.15201): the group's mean is an unbiased estimate of the
+    gradient of the best of so many. None is negative, and they do not add up to 0. On a second pass
+    over a batch (`epochs` above 1) only a member's own ratio is weighed, not those of its sets,
+    which an unbiased estimate off the policy would take.
+
     `entropic`: the share exp(beta r) takes of the group, times its size, less 1, with the beta at
-    which those shares are ln 2 from uniform, or as near as they come (after TTT-Discover, arXiv
-    2601.16175).
+    which those shares are ln 2 from uniform, or as near as they come (TTT-Discover, arXiv
+    2601.16175). The mean of exp(beta r) is that of the whole group here, so that they add up to 0
+    and none exceeds members - 1; the authors' published code takes the mean of the other members, which
+    grows without bound where all but one are far worse. Their penalty on leaving the first policy is
+    the setting `kl`.
 
     All 0 for a group whose rewards are equal. Raises ValueError for a group of fewer than two,
     which has no baseline, for a reward that is not finite, and for a `best_of` that is not in

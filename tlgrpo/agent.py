@@ -7,7 +7,8 @@ row a uniformly random design takes its place, so that a collapsed policy costs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,19 @@ from acs_gym.design import Design
 from acs_gym.evaluation import Evaluation
 from acs_gym.session import Session
 from acs_gym.task import Task
-from tlgrpo.checkpoint import CheckpointError, latest, read_config
+from tlgrpo.checkpoint import CheckpointError, read_config
 from tlgrpo.config import TrainConfig
+from tlgrpo.pretrained import NAME, shipped, weights_file
 
 _TRIES = 10
 
 
 class TlgrpoAgent:
-    """The policy of a run's last checkpoint, or of one checkpoint.
+    """The policy of a run's last checkpoint, of its warm start where it has none, or of one checkpoint.
 
     Args:
-        checkpoint: folder of a run or of a checkpoint.
+        checkpoint: folder of a run, of a checkpoint or of `tlgrpo.pretrained`; `pretrained` for the
+            package's own.
         turns: of an episode; None takes those of the training.
 
     Attributes:
@@ -39,18 +42,15 @@ class TlgrpoAgent:
     track = "metrics"
 
     def __init__(self, checkpoint: str, *, turns: int | None = None) -> None:
-        self.folder = Path(checkpoint)
+        self.folder = shipped() if checkpoint == NAME else Path(checkpoint)
         self.settings: TrainConfig = read_config(self.folder)
-        place = self.folder if (self.folder / "state.pt").exists() else latest(self.folder)
-        if place is None:
-            raise CheckpointError(f"{self.folder}: no checkpoint of a training run is here")
         if self.settings.domain.name not in ("circuits", "sizing"):
             raise CheckpointError(
                 f"{self.folder}: was trained on {self.settings.domain.name}, not on circuits or "
                 "sizing; a chat model is ranked by serving it and running the agent `llm` in its "
                 "text format"
             )
-        self.place = place
+        self.place = weights_file(self.folder)
         self.turns = turns or self.settings.turns
         self.replaced = 0
 
@@ -59,17 +59,20 @@ class TlgrpoAgent:
         """What decides the agent's behaviour: the training's settings and the checkpoint's weights."""
         import hashlib
 
-        digest = hashlib.sha256((self.place / "state.pt").read_bytes()).hexdigest()
+        digest = hashlib.sha256(self.place.read_bytes()).hexdigest()
         return {
             "algorithm": self.settings.algorithm,
-            "update": self.place.name,
+            "update": self.place.parent.name,
             "turns": self.turns,
             "weights": digest,
             "trained_on": list(self.settings.domain.arguments.get("tasks", ())),
         }
 
-    def run(self, session: Session) -> None:
-        """Raises CheckpointError for a task that the policy has no words for."""
+    def run(self, session: Session, episodes: int | None = None) -> None:
+        """Until the budget is used up, or for so many episodes.
+
+        Raises CheckpointError for a task that the policy has no words for.
+        """
         import torch
 
         from tlgrpo.domains import build_domain
@@ -105,7 +108,10 @@ class TlgrpoAgent:
             raise CheckpointError(
                 f"{self.folder}: the policy cannot read {session.task.id}: {error}"
             ) from None
-        while session.remaining:
+        rounds: Iterable[int] = itertools.count() if episodes is None else range(episodes)
+        for _ in rounds:
+            if not session.remaining:
+                return
             history = list(prompt)
             talk.begin()
             for _ in range(self.turns):
@@ -162,37 +168,34 @@ class _Sizing:
     def __init__(self, task: Task, settings: TrainConfig) -> None:
         from tlgrpo.domains.sizing import tell
 
-        self.values = settings.domain.arguments.get("values", "levels")
+        arguments = settings.domain.arguments
+        self.values = arguments.get("values", "levels")
+        self.reward = arguments.get("reward", "score")
         self._told = tell(task)
         self.prompt = self._told.prompt(self.values)
         self.begin()
 
     def begin(self) -> None:
-        from tlgrpo.domains.sizing import start_levels
+        from tlgrpo.domain import Problem, State
 
-        self._best, self._incumbent = -1.0, start_levels(len(self._told.parameters))
+        self._state = State(Problem(self._told.task.id, self.prompt))
 
     def design(self, text: str) -> Design | None:
-        levels = self._levels(text)
+        from tlgrpo.domains.sizing import incumbent, read_levels
+
+        levels = read_levels(text, incumbent(self._state, len(self._told.parameters)))
         return None if levels is None else self._told.design(levels)
 
     def random(self, rng: np.random.Generator) -> str:
-        from tlgrpo.domains.sizing import value_words
+        from tlgrpo.domains.sizing import LEVELS, incumbent, write_values
 
-        words = value_words(self.values)
-        picked = rng.integers(len(words), size=len(self._told.parameters))
-        return " ".join(words[int(k)] for k in picked)
+        count = len(self._told.parameters)
+        levels = rng.integers(LEVELS, size=count).tolist()
+        return write_values(levels, self.values, incumbent(self._state, count))
 
     def told(self, text: str, evaluation: Evaluation) -> str:
         from tlgrpo.domains.sizing import reaction_to
 
-        reaction = reaction_to(self._told, evaluation)
-        levels = self._levels(text)
-        if levels is not None and reaction.score > self._best:
-            self._best, self._incumbent = reaction.score, levels
+        reaction = reaction_to(self._told, evaluation, self._state.best, self.reward)
+        self._state = self._state.after(text, reaction)
         return reaction.observation
-
-    def _levels(self, text: str) -> list[int] | None:
-        from tlgrpo.domains.sizing import read_levels
-
-        return read_levels(text, self.values, self._incumbent)

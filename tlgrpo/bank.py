@@ -1,20 +1,25 @@
-"""Banks: designs of training circuits with what they were measured to have.
+"""Make banks of simulated designs of training circuits, or go on making them.
 
-python -m tlgrpo.bank --tasks ACS-OTA5T-v0,ACS-OpAmp-v0 --pdks sky130 --simulations 500
+python -m tlgrpo.bank --tasks training --pdks sky130,gf180mcu --simulations 500 --trajectories 20
+python -m tlgrpo.bank --tasks training --pdks sky130 --supplies 0.9,1.1 --loads 0.5,2 --again 100
 
-A bank is one file a circuit and PDK, `<out>/<task>.<pdk>.npz`. It begins with the training anchors
-of `targets.json`, whose metrics are published: they cost nothing here, but they were simulated once
-(found by an optimiser), and are counted beside the simulations made here. A quarter of the designs
-made here are random levels, the others vary one in it. The same command goes on where it stopped.
-Held-out anchors never enter a bank, nor does a circuit that is not one to train on.
+A bank begins with the training anchors, which cost nothing. Then come, where they are asked for:
+
+    --simulations    of random levels (a quarter) and of designs of the bank, varied
+    --trajectories   what optimisers try, each aimed at targets that a design of the bank meets
+    --again          anchors at every other combination of supply and load, a bank each, since what
+                     they have there is known of no design before
+
+Every design is on the grid of levels that a policy writes. Every simulation is a row of its bank and is
+counted in its header. The same command goes on where it stopped.
 """
 
 from __future__ import annotations
 
-import os
+import itertools
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,119 +29,129 @@ from numpy.typing import NDArray
 
 import acs_gym
 from acs_gym import program
+from acs_gym.design import Design
 from acs_gym.evaluation import Status
+from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Simulator, WorkerPool
 from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task
-from tlgrpo.domains.levels import from_level, to_level
-from tlgrpo.domains.sizing import LEVELS
+from baselines.initial import default_size
+from baselines.registry import get_method
+from tlgrpo.designs import (
+    AGAIN,
+    ANCHOR,
+    OPTIMISER,
+    RANDOM,
+    VARIED,
+    Bank,
+    BankError,
+    anchors,
+    bank_of,
+    empty,
+    levels_of,
+    path_of,
+    read_bank,
+    write_bank,
+)
+from tlgrpo.domains.conditions import OWN, Conditions
+from tlgrpo.domains.levels import from_level
+from tlgrpo.domains.sizing import LEVELS, told_of
+from tlgrpo.labels import Source, drawn
 
-ANCHOR, RANDOM, VARIED = range(3)
+Levels = NDArray[np.int64]
 _CHUNK = 32
+_SUBSET = 0.4
 
 
-class BankError(ValueError):
-    """A bank that cannot be made or read; the message names the file or the task."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bank:
-    """Designs of one circuit on one PDK.
-
-    Attributes:
-        levels: shape (designs, parameters), in the order of the task's space. An anchor's are the
-            nearest to it.
-        metrics: shape (designs, specs), in the order of the task's specs; NaN where not measured.
-        source: shape (designs,): `ANCHOR`, `RANDOM` or `VARIED`.
-    """
-
-    levels: NDArray[np.int64]
-    metrics: NDArray[np.float64]
-    source: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    @property
-    def simulated(self) -> int:
-        """Simulations made for it, the anchors' own not counted."""
-        return int((self.source != ANCHOR).sum())
-
-    def joined(self, other: Bank) -> Bank:
-        return Bank(
-            np.concatenate([self.levels, other.levels]),
-            np.concatenate([self.metrics, other.metrics]),
-            np.concatenate([self.source, other.source]),
-        )
-
-
-def path_of(folder: Path, task: Task) -> Path:
-    return folder / f"{task.id}.{task.pdk_name}.npz"
-
-
-def read_bank(folder: Path, task: Task) -> Bank:
-    """Raises BankError where there is none, or one of another version of the task."""
-    path = path_of(folder, task)
-    try:
-        with np.load(path) as data:
-            if str(data["program"]) != task.program.key:
-                raise BankError(f"{path} is of another version of {task.id}; delete it")
-            return Bank(
-                data["levels"].astype(np.int64), data["metrics"], data["source"].astype(np.int64)
-            )
-    except OSError:
-        raise BankError(f"{path} is no bank; make it with python -m tlgrpo.bank") from None
-
-
-def write_bank(folder: Path, task: Task, bank: Bank) -> None:
-    """Whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = path_of(folder, task)
-    making = path.with_name(f".{path.stem}-{os.getpid()}.npz")
-    np.savez_compressed(
-        making,
-        levels=bank.levels.astype(np.int8),
-        metrics=bank.metrics,
-        source=bank.source.astype(np.int8),
-        program=task.program.key,
-    )
-    making.rename(path)
-
-
-def anchors(task: Task) -> Bank:
-    """The training anchors as a bank. Raises BankError for a circuit that is not one to train on."""
-    if task.circuit.file.split != "training":
-        raise BankError(f"{task.id} is held out; a bank is of training circuits")
-    found = task.anchors("train")
-    levels = [[to_level(u, LEVELS) for u in task.space.to_unit(anchor.design)] for anchor in found]
-    metrics = [[anchor.metrics.get(s.metric, s.target) for s in task.specs] for anchor in found]
-    return Bank(np.array(levels, dtype=np.int64), np.array(metrics), np.full(len(found), ANCHOR))
-
-
-def grown(task: Task, bank: Bank, count: int, simulator: Simulator, seed: int = 0) -> Bank:
-    """The bank with `count` more designs simulated; what comes is decided by its size."""
+def grown(source: Source, count: int, simulator: Simulator, seed: int = 0) -> Bank:
+    """The bank with `count` more designs, random and varied; what comes is decided by its size."""
+    bank = source.bank
     rng = np.random.default_rng((seed, len(bank)))
-    rows: list[NDArray[np.int64]] = []
-    source: list[int] = []
+    rows: list[Levels] = []
+    kinds: list[int] = []
     for _ in range(count):
         if rng.random() < 0.25:
             rows.append(rng.integers(LEVELS, size=(bank.levels.shape[1],), dtype=np.int64))
-            source.append(RANDOM)
+            kinds.append(RANDOM)
             continue
         parent = bank.levels[rng.integers(len(bank))]
         step = rng.choice([1.0, 3.0, 8.0])
         moved = rng.random(len(parent)) < rng.choice([0.2, 0.5, 1.0])
         row = np.rint(parent + moved * rng.normal(0.0, step, len(parent)))
         rows.append(np.clip(row, 0, LEVELS - 1).astype(np.int64))
-        source.append(VARIED)
-    designs = [task.space.from_unit([from_level(int(k), LEVELS) for k in row]) for row in rows]
-    outcomes = simulate_uncharged([task.job(d) for d in designs], simulator)
-    known = (Status.OK, Status.MEASURE_FAILED)
-    metrics = [
-        [(o.metrics.get(s.metric, np.nan) if o.status in known else np.nan) for s in task.specs]
-        for o in outcomes
-    ]
-    return bank.joined(Bank(np.array(rows), np.array(metrics, dtype=float), np.array(source)))
+        kinds.append(VARIED)
+    return bank.joined(_simulated(source, rows, kinds, simulator))
+
+
+def simulated_again(
+    own: Bank, source: Source, count: int, simulator: Simulator, seed: int = 0
+) -> Bank:
+    """The bank of other conditions with `count` more of the circuit's own anchors simulated there."""
+    done = source.bank.counts["again"]
+    order = np.random.default_rng((seed, 13)).permutation(np.flatnonzero(own.source == ANCHOR))
+    rows = [own.levels[k] for k in order[done : done + count]]
+    return source.bank.joined(_simulated(source, rows, AGAIN, simulator))
+
+
+def trajectory(
+    source: Source, method: str, budget: int, simulator: Simulator, seed: int = 0
+) -> Bank:
+    """The bank with what an optimiser tries for targets drawn from it, until it meets them.
+
+    Each design that it asks for is moved to the nearest levels. It is told what that one has, as if it
+    were its own; one that was simulated in the same trajectory already is not simulated again.
+
+    Raises BankError for an optimiser that is not known or not installed.
+    """
+    run = source.bank.next_run
+    rng = np.random.default_rng((seed, 17, run))
+    told = told_of(drawn(source, "levels", rng, _SUBSET).key)
+    try:
+        chosen = get_method(method)
+        chosen.require()
+    except (KeyError, ImportError) as error:
+        raise BankError(error.args[0] if error.args else str(error)) from None
+    first = int(rng.integers(2**31))
+    initial = chosen.initial(told.task, default_size(budget, len(told.task.space)), first)
+    optimiser = chosen.for_task(told.task, seed=first, initial=initial)
+    tried: dict[bytes, tuple[Levels, Outcome]] = {}
+    for _ in range(4 * budget):
+        if len(tried) >= budget:
+            break
+        (asked,) = optimiser.ask(1)
+        levels = levels_of(told.task, asked)
+        if levels.tobytes() not in tried:
+            (outcome,) = _outcomes(source, [levels], simulator)
+            tried[levels.tobytes()] = levels, outcome
+        evaluation = told.task.judge(asked, tried[levels.tobytes()][1])
+        optimiser.tell([evaluation])
+        if evaluation.feasible:
+            break
+    rows, outcomes = zip(*tried.values(), strict=True)
+    metrics = [_metrics(source.task, o) for o in outcomes]
+    return source.bank.joined(bank_of(source.task, list(rows), metrics, OPTIMISER, run))
+
+
+def _simulated(
+    source: Source, rows: Sequence[Levels], kinds: int | list[int], simulator: Simulator
+) -> Bank:
+    outcomes = _outcomes(source, rows, simulator)
+    metrics = [_metrics(source.task, o) for o in outcomes]
+    return bank_of(source.task, list(rows), metrics, kinds)
+
+
+def _outcomes(source: Source, rows: Sequence[Levels], simulator: Simulator) -> list[Outcome]:
+    jobs = [source.conditions.job(source.task, _design(source.task, row)) for row in rows]
+    return simulate_uncharged(jobs, simulator)
+
+
+def _design(task: Task, row: Levels) -> Design:
+    return task.space.from_unit([from_level(int(k), LEVELS) for k in row])
+
+
+def _metrics(task: Task, outcome: Outcome) -> list[float]:
+    known = outcome.status in (Status.OK, Status.MEASURE_FAILED)
+    return [outcome.metrics.get(s.metric, np.nan) if known else np.nan for s in task.specs]
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -146,45 +161,110 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     tasks: Annotated[str, typer.Option(help="Task ids, or `training` for all of them.")],
     pdks: Annotated[str, typer.Option(help="PDKs.")] = "sky130",
-    simulations: Annotated[int, typer.Option(help="Of each circuit and PDK, in all.")] = 0,
+    simulations: Annotated[
+        int, typer.Option(help="Random and varied designs of each circuit and PDK, in all.")
+    ] = 0,
+    trajectories: Annotated[
+        int, typer.Option(help="Of optimisers, for each circuit and PDK, in all.")
+    ] = 0,
+    optimizers: Annotated[str, typer.Option(help="They take turns.")] = "composite-ei",
+    budget: Annotated[int, typer.Option(help="Most simulations of a trajectory.")] = 50,
+    supplies: Annotated[str, typer.Option(help="Factors, for --again.")] = "1",
+    loads: Annotated[str, typer.Option(help="Factors, for --again.")] = "1",
+    again: Annotated[int, typer.Option(help="Anchors at each combination of them.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the banks.")] = Path("runs/banks"),
     workers: Annotated[int, typer.Option(help="Simulation processes.")] = 1,
 ) -> None:
     """Make banks of simulated designs, or go on making them."""
-    names = acs_gym.task_ids() if tasks == "training" else tasks.split(",")
+    names = acs_gym.task_ids("training") if tasks == "training" else tasks.split(",")
     made = [acs_gym.make_task(t, pdk=p) for p in pdks.split(",") for t in names]
-    if tasks == "training":
-        made = [t for t in made if t.circuit.file.split == "training"]
     try:
+        elsewhere = [
+            Conditions(supply, load)
+            for supply, load in itertools.product(_factors(supplies), _factors(loads))
+            if (supply, load) != (1.0, 1.0)
+        ]
+        methods = optimizers.split(",")
         with WorkerPool(workers) as pool:
-            _make(made, simulations, out, pool)
+            growths: list[tuple[Task, Conditions, _Growth]] = []
+            for task in made:
+                if not path_of(out, task).exists():
+                    write_bank(out, task, anchors(task))
+                growths += [
+                    (task, OWN, _by_chance(simulations, pool)),
+                    (task, OWN, _by_optimisers(trajectories, methods, budget, pool)),
+                ]
+                own = read_bank(out, task)
+                for conditions in elsewhere if again else ():
+                    if not path_of(out, task, conditions).exists():
+                        write_bank(out, task, empty(task), conditions)
+                    growths.append((task, conditions, _by_anchors(own, again, pool)))
+            _grow(growths, out)
     except BankError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
 
 
-def _make(tasks: list[Task], simulations: int, out: Path, simulator: Simulator) -> None:
-    for task in tasks:
-        if not path_of(out, task).exists():
-            write_bank(out, task, anchors(task))
-    # A chunk of each in turn, so that all banks are of use while they grow.
-    todo = list(tasks)
+# The bank with some more designs, or None where it has as many as are asked for.
+_Growth = Callable[[Source], Bank | None]
+
+
+def _by_chance(count: int, pool: Simulator) -> _Growth:
+    def more(source: Source) -> Bank | None:
+        have = source.bank.counts["random"] + source.bank.counts["varied"]
+        missing = min(_CHUNK, count - have)
+        return grown(source, missing, pool) if missing > 0 else None
+
+    return more
+
+
+def _by_optimisers(count: int, methods: Sequence[str], budget: int, pool: Simulator) -> _Growth:
+    def more(source: Source) -> Bank | None:
+        have = len(np.unique(source.bank.run[source.bank.source == OPTIMISER]))
+        method = methods[have % len(methods)]
+        return trajectory(source, method, budget, pool) if have < count else None
+
+    return more
+
+
+def _by_anchors(own: Bank, count: int, pool: Simulator) -> _Growth:
+    def more(source: Source) -> Bank | None:
+        have = source.bank.counts["again"]
+        missing = min(_CHUNK, count - have, own.counts["anchor"] - have)
+        return simulated_again(own, source, missing, pool) if missing > 0 else None
+
+    return more
+
+
+def _grow(growths: Sequence[tuple[Task, Conditions, _Growth]], out: Path) -> None:
+    # Some of each in turn, so that all banks are of use while they grow.
+    todo = list(growths)
     while todo:
-        for task in list(todo):
-            bank = read_bank(out, task)
-            if (missing := simulations - bank.simulated) <= 0:
-                todo.remove(task)
-                print(
-                    f"{task.id} {task.pdk_name}: {len(bank)} designs, {bank.simulated} simulated "
-                    f"here, {len(bank) - bank.simulated} anchors, simulated before",
-                    flush=True,
-                )
-                continue
+        for growth in list(todo):
+            task, conditions, more = growth
+            source = Source(task, conditions, read_bank(out, task, conditions))
             start = time.perf_counter()
-            bank = grown(task, bank, min(_CHUNK, missing), simulator)
-            write_bank(out, task, bank)
+            where = f"{task.id} {task.pdk_name} {conditions.name}".rstrip()
+            if (bank := more(source)) is None:
+                todo.remove(growth)
+                if not any(g[:2] == growth[:2] for g in todo):
+                    counts = ", ".join(f"{n} {kind}" for kind, n in source.bank.counts.items() if n)
+                    print(f"{where}: {source.bank.simulated} simulations; {counts}", flush=True)
+                continue
+            write_bank(out, task, bank, conditions)
+            added = len(bank) - len(source.bank)
             took = time.perf_counter() - start
-            print(f"{task.id} {task.pdk_name}: {bank.simulated} in {took:.1f} s more", flush=True)
+            print(f"{where}: {added} more in {took:.1f} s, {bank.simulated} in all", flush=True)
+
+
+def _factors(text: str) -> list[float]:
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 < factor < np.inf for factor in found):
+        raise BankError(f"supplies and loads are factors such as 0.9,1.1; got {text!r}")
+    return found
 
 
 if __name__ == "__main__":

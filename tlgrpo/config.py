@@ -34,8 +34,8 @@ class DomainConfig(_Record):
     """What is trained on.
 
     Attributes:
-        name: `circuits`, `sizing`, `chat-circuits`, `ballistics`, or `package.module:factory` of one of
-            your own.
+        name: `circuits`, `sizing`, `chat-circuits`, `brief-circuits`, `ballistics`, or
+            `package.module:factory` of one of your own.
         arguments: of the domain's factory.
     """
 

@@ -16,7 +16,7 @@ import numpy as np
 import typer
 
 from acs_gym import program
-from tlgrpo.checkpoint import CheckpointError, latest, read_config
+from tlgrpo.checkpoint import CheckpointError, read_config
 from tlgrpo.config import ConfigError
 from tlgrpo.domain import Domain, Split
 from tlgrpo.rollout import Plan, roll_out
@@ -156,24 +156,13 @@ def evaluate_run(
 
 
 def trained_policy(run: Path, config: Any, domain: Domain, *, warm: bool = False) -> Any:
-    """The policy of a run's last checkpoint, of a checkpoint, or of its warm start."""
-    import torch
-
-    from tlgrpo.loop import WARM
+    """The policy of a run, of a checkpoint, of a file of weights, or of a run's warm start."""
     from tlgrpo.policy import build_policy
+    from tlgrpo.pretrained import read_weights, weights_file
 
+    file = run if run.is_file() else weights_file(run, warm=warm)
     policy = build_policy(config.policy, domain.grammar(), 0)
-    if warm:
-        kept = run / WARM / "weights.pt"
-        if not kept.exists():
-            raise CheckpointError(f"{run}: no warm start is kept here")
-        weights = torch.load(kept, weights_only=True)
-    else:
-        place = run if (run / "state.pt").exists() else latest(run)
-        if place is None:
-            raise CheckpointError(f"{run}: no checkpoint; train first with python -m tlgrpo.train")
-        weights = torch.load(place / "state.pt", weights_only=True)["weights"]
-    policy.load_weights(weights)
+    policy.load_weights(read_weights(file))
     return policy
 
 

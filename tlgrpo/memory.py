@@ -13,6 +13,7 @@ are several): problems of one anchor are no independent samples.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -24,11 +25,12 @@ from numpy.typing import NDArray
 import acs_gym
 from acs_gym import program
 from acs_gym.simulation.pool import WorkerPool
-from tlgrpo.bank import ANCHOR, path_of, read_bank
+from tlgrpo.designs import ANCHOR, BankError, path_of, read_bank
 from tlgrpo.domain import State
 from tlgrpo.domains.circuit_words import spec_words
-from tlgrpo.domains.sizing import LEVELS, Sizing, Told, write_levels
-from tlgrpo.hindsight import Source, margins, sources
+from tlgrpo.domains.conditions import OWN
+from tlgrpo.domains.sizing import LEVELS, Sizing, Told, described, start_levels, write_values
+from tlgrpo.labels import Source, judged, margins
 
 Pick = Callable[[Told], NDArray[np.int64]]
 
@@ -39,9 +41,7 @@ def lookup(known: Sequence[Source]) -> Pick:
 
     def pick(told: Told) -> NDArray[np.int64]:
         source = by_task[told.task.id, told.task.pdk_name]
-        places = [source.task.specs.metrics.index(s.metric) for s in told.task.specs]
-        every = margins(tuple(told.task.specs), source.bank.metrics[:, places])
-        found: NDArray[np.int64] = source.bank.levels[int(every.min(1).argmax())]
+        found: NDArray[np.int64] = source.bank.levels[int(judged(source, told).worst.argmax())]
         return found
 
     return pick
@@ -95,7 +95,7 @@ def _by_role(told: Told, rows: Sequence[tuple[Source, NDArray[np.int64]]]) -> ND
             alike = [
                 levels[:, k]
                 for source, levels in rows
-                for k, other in enumerate(source.described)
+                for k, other in enumerate(described(source.task.id, source.task.pdk_name))
                 if other[1 : 1 + length] == words[1 : 1 + length]
                 or (length == 2 and other[2] == words[2])
             ]
@@ -133,16 +133,6 @@ def clustered_interval(
     return float(low), float(high)
 
 
-def anchor_of(told: Told) -> int:
-    """The held-out anchor that a problem was drawn from: the one nearest above all its targets."""
-    least, found = np.inf, -1
-    for k, anchor in enumerate(told.task.anchors("held-out")):
-        have = [s.margin(anchor.metrics[s.metric]) for s in told.task.specs if not s.fixed]
-        if min(have) >= 0 and max(have) < least:
-            least, found = max(have), k
-    return found
-
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -157,17 +147,25 @@ def main(
     workers: Annotated[int, typer.Option(help="Simulation processes.")] = 1,
 ) -> None:
     """Try what only remembers on held-out problems, one simulation each."""
-    named = tasks.split(",")
+    try:
+        _try(tasks.split(","), banks, pdk, problems, workers)
+    except BankError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def _try(named: Sequence[str], banks: Path, pdk: str, problems: int, workers: int) -> None:
     every = [acs_gym.make_task(t, pdk=pdk) for t in acs_gym.task_ids()]
-    known = sources([t for t in every if path_of(banks, t).exists()], banks)
-    simulated = sum(read_bank(banks, s.task).simulated for s in known)
+    known = [Source(t, OWN, read_bank(banks, t)) for t in every if path_of(banks, t).exists()]
+    simulated = sum(s.bank.simulated for s in known)
     designs = sum(len(s.bank) for s in known)
     print(f"banks: {designs} designs, {simulated} simulated for them, the rest anchors")
     with WorkerPool(workers) as pool:
         domain = Sizing(tasks=named, pdks=(pdk,), simulator=pool)
         asked = [domain.problem(k, "held-out") for k in range(problems)]
         told = [domain.told(p) for p in asked]
-        clusters = [(t.task.id, anchor_of(t)) for t in told]
+        drawn_from = [domain.anchor(k, "held-out") for k in range(problems)]
+        clusters = [(task, anchor) for task, _, anchor in drawn_from]
         rivals = {
             "lookup": lookup(known),
             "role median": role_median(known),
@@ -177,7 +175,10 @@ def main(
             tries = []
             for problem, one in zip(asked, told, strict=True):
                 levels = pick(one)
-                text = write_levels(int(levels[k]) for k in one.parameters)
+                count = len(one.parameters)
+                text = write_values(
+                    [int(levels[k]) for k in one.parameters], "levels", start_levels(count)
+                )
                 tries.append((State(problem), text))
             reactions = domain.evaluate(tries)
             scores = [r.score for r in reactions]

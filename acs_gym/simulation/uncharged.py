@@ -27,7 +27,8 @@ def simulate_uncharged(jobs: Sequence[Job], simulator: Simulator | None = None) 
     * `acs-gym doctor`: whether the installation gives the numbers it should.
     * `acs_gym.vacask.opinion`: the same design in a second simulator, after the run.
     * `leaderboard.verify --robust`: a winner at perturbed conditions, after the agent has ended.
-    * `tlgrpo.bank`: designs to learn from, of training circuits only; the bank counts them.
+    * `tlgrpo.bank`: designs to learn from, of training circuits only, what optimisers try for training
+      targets among them; the bank counts them.
     * `tlgrpo.domains` (`circuits`, `sizing`, `chat_circuits`): training. Its meter is the rollouts
       of the run's configuration, equal actions are simulated once, and what was learnt is compared
       through sessions.

@@ -87,6 +87,19 @@ def test_max_at_k_pays_what_a_member_adds_to_the_best_of_k():
         assert value == pytest.approx(sum(added))  # Over 4 sets, times 4 members.
 
 
+def test_max_at_k_estimates_the_gradient_of_the_best_of_k():
+    """Exactly: the mean over all groups of three of a policy with three actions."""
+    chance, worth = np.array([0.2, 0.5, 0.3]), np.array([0.9, 0.1, 0.4])
+    estimate = np.zeros(3)
+    for group in itertools.product(range(3), repeat=3):
+        found = group_advantages(worth[list(group)], normalise="max@k", best_of=2)
+        scores = np.eye(3)[list(group)] - chance  # Of the log-probabilities, by the logits.
+        estimate += chance[list(group)].prod() * (found @ scores) / 3
+    best = np.maximum.outer(worth, worth)
+    by_chance = 2 * best @ chance
+    assert estimate == pytest.approx(chance * (by_chance - chance @ by_chance))
+
+
 def test_entropic_shares_are_ln_2_from_uniform():
     found = group_advantages([0.0, 0.2, 0.5, 1.0, 0.9, 0.3], normalise="entropic")
     shares = (found + 1.0) / 6

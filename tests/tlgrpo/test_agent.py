@@ -4,9 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
+import acs_gym
 from leaderboard.agents.registry import build
 from leaderboard.contract import agent_config
 from leaderboard.errors import LeaderboardError
+from leaderboard.size import main
+from tests.leaderboard.tampering import invoke
 from tests.tlgrpo.conftest import SMALL
 from tlgrpo.agent import TlgrpoAgent
 from tlgrpo.checkpoint import CheckpointError
@@ -15,6 +18,7 @@ from tlgrpo.domains import build_domain
 from tlgrpo.domains.circuits import read_design
 from tlgrpo.evaluate import trained_policy
 from tlgrpo.loop import Trainer
+from tlgrpo.pretrained import CARD, WEIGHTS, write
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +70,9 @@ def test_a_policy_without_designs_sees_the_random_ones_in_their_place(
     assert simulated == dict(session.history[0].design)
 
 
-def test_a_policy_of_sizing_plays_a_circuit_that_it_was_not_trained_on(tmp_path):
-    import acs_gym
-
+@pytest.fixture(scope="module")
+def sizing_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sizing")
     config = TrainConfig.of(
         {
             "domain": {
@@ -80,17 +84,53 @@ def test_a_policy_of_sizing_plays_a_circuit_that_it_was_not_trained_on(tmp_path)
         },
         "test",
     )  # fmt: skip
-    list(Trainer(config, tmp_path).run())
-    agent = TlgrpoAgent(str(tmp_path))
-    with acs_gym.make_task("ACS-CommonSource-v0", pdk="generic").session(3, seed=1) as session:
+    list(Trainer(config, folder).run())
+    return folder
+
+
+def designs(agent, budget=3):
+    task = acs_gym.make_task("ACS-CommonSource-v0", pdk="generic")
+    with task.session(budget, seed=1) as session:
         agent.run(session)
-    assert len(session.history) == 3 and agent.replaced == 0
+    return [dict(e.design) for e in session.history]
+
+
+def test_a_policy_of_sizing_plays_a_circuit_that_it_was_not_trained_on(sizing_run):
+    agent = TlgrpoAgent(str(sizing_run))
+    assert len(designs(agent)) == 3 and agent.replaced == 0
+
+
+def test_a_folder_of_three_files_plays_like_the_run_that_it_is_of(
+    sizing_run, tmp_path, monkeypatch
+):
+    write(sizing_run, tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {WEIGHTS, CARD, "config.json"}
+    monkeypatch.setattr("tlgrpo.pretrained.SHIPPED", tmp_path)
+    assert designs(build("tlgrpo:pretrained")) == designs(TlgrpoAgent(str(sizing_run)))
+    (tmp_path / CARD).write_text("# another card\n")
+    with pytest.raises(CheckpointError, match="sha256"):
+        designs(TlgrpoAgent(str(tmp_path)))
+
+
+def test_a_method_goes_on_from_what_a_policy_tries(sizing_run):
+    alone = designs(TlgrpoAgent(str(sizing_run)), 2)
+    both = designs(build(f"tlgrpo:{sizing_run}+sobol"), 4)
+    assert both[:2] == alone and len(both) == 4
+    with pytest.raises(LeaderboardError, match="no method called 'sobl'"):
+        build(f"tlgrpo:{sizing_run}+sobl")
+
+
+def test_that_no_policy_is_shipped_is_said_with_what_to_do(tmp_path):
+    for given in ("policy", f"policy:{tmp_path}"):
+        done = invoke(main, "ota5t", "--pdk", "generic", "--start-from", given,
+                      "--out", tmp_path / "out")  # fmt: skip
+        assert done.exit_code == 2
+        told = "python -m tlgrpo.hindsight" if given == "policy" else "of a training run"
+        assert told in done.stderr
 
 
 @pytest.fixture
 def task_of_run():
-    import acs_gym
-
     return acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
 
 
@@ -100,8 +140,6 @@ def test_its_weights_are_part_of_its_identity(run):
 
 
 def test_a_task_without_words_is_an_error_that_says_so(run):
-    import acs_gym
-
     task = acs_gym.make_task("ACS-LDO-v0", pdk="generic")
     with task.session(2) as session, pytest.raises(CheckpointError, match="cannot read ACS-LDO"):
         TlgrpoAgent(str(run)).run(session)

@@ -12,6 +12,7 @@ DOMAINS = {
     "circuits": "tlgrpo.domains.circuits:Circuits",
     "sizing": "tlgrpo.domains.sizing:Sizing",
     "chat-circuits": "tlgrpo.domains.chat_circuits:ChatCircuits",
+    "brief-circuits": "tlgrpo.domains.brief_circuits:BriefCircuits",
     "ballistics": "tlgrpo.domains.ballistics:Ballistics",
 }
 

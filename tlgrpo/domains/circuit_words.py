@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from acs_gym.circuit import Circuit
@@ -128,16 +128,20 @@ def kind_of(spec: Spec) -> str:
     return "other"
 
 
-def condition_words(task: Task) -> tuple[str, ...]:
-    """PDK, supply (0.1 V), load capacitance (factors of e of 0.1 pF) and the largest current."""
-    given = task.circuit.file.conditions
-    pdk = task.pdk_name if task.pdk_name in _PDKS else "other"
-    supply = min(_COARSE - 1, round(10 * given.get("vdd", 0.0)))
+def condition_words(pdk_name: str, given: Mapping[str, float]) -> tuple[str, ...]:
+    """PDK, supply (tenths of a factor of e), load capacitance (half factors of e), largest current.
+
+    `given`: the named conditions, in SI units.
+    """
+    pdk = pdk_name if pdk_name in _PDKS else "other"
+    volts = given.get("vdd", 0.0)
+    # A tenth of a factor of e, so that the corners of a supply differ.
+    supply = f"~{_clipped(10 * math.log(volts))}" if volts > 0 else "-"
     loads = [v for k, v in given.items() if k.startswith("c_") and v > 0]
     load = _range_word(max(loads), "F") if loads else "-"
     currents = [v for k, v in given.items() if k.startswith("i_") and v > 0]
     current = _range_word(max(currents), "A") if currents else "-"
-    return (f"pdk:{pdk}", f"~{supply}", load, current)
+    return (f"pdk:{pdk}", supply, load, current)
 
 
 def vocabulary() -> tuple[str, ...]:
@@ -160,8 +164,11 @@ def _range_word(value: float, unit: str) -> str:
     """Half factors of e of a usual size; zero and less is the least word."""
     if value <= 0:
         return f"~{-_COARSE}"
-    size = round(2 * math.log(value / _ABOUT.get(unit, 1.0)))
-    return f"~{min(max(size, -_COARSE), _COARSE - 1)}"
+    return f"~{_clipped(2 * math.log(value / _ABOUT.get(unit, 1.0)))}"
+
+
+def _clipped(size: float) -> int:
+    return min(max(round(size), -_COARSE), _COARSE - 1)
 
 
 def _by_unit(parameter: Parameter) -> str:

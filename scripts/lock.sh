@@ -7,7 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # torch's builds differ by machine, so it is installed apart, and what its CUDA build alone requires
-# comes with it. What Windows and browsers alone require is left out too: ngspice is driven on POSIX.
+# comes with it. pip is there before anything is installed. What Windows and browsers alone require is
+# left out too: ngspice is driven on POSIX.
 left_out() {
   printf '%s\n' cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 \
     nvidia-nvshmem-cu13 triton colorama pywin32 httpx2-jsfetch
@@ -22,7 +23,8 @@ with open("pyproject.toml", "rb") as file:
 
 lock() {
   build_requirements | uv pip compile pyproject.toml - --extra "$2" --constraint constraints.txt \
-    --excludes <(left_out) --no-emit-package torch --universal --python-version 3.11 \
+    --excludes <(left_out) --no-emit-package torch --no-emit-package pip \
+    --universal --python-version 3.11 \
     --only-binary :all: --generate-hashes --no-annotate --quiet \
     --custom-compile-command "bash scripts/lock.sh" --output-file "requirements/$1.txt"
 }

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
+from acs_gym import program
 from tlgrpo.checkpoint import CONFIG, CheckpointError, latest, read_config
 
 SHIPPED = Path(__file__).parent / "weights"
@@ -130,4 +131,5 @@ def main(
 
 
 if __name__ == "__main__":
+    program.start()
     app()

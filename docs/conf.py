@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from pygments.lexer import RegexLexer
 from pygments.token import Comment, Keyword, Number, Text
 
@@ -29,7 +30,6 @@ extensions = [
     "sphinx_copybutton",
 ]
 exclude_patterns = ["circuit_pages", "_build"]
-templates_path: list[str] = []
 
 # The anchors that code hosts give to headings.
 myst_heading_anchors = 4
@@ -37,11 +37,9 @@ myst_heading_anchors = 4
 # A name in single backticks leads to its entry, where there is one; otherwise it is code.
 default_role = "py:obj"
 add_module_names = False
-autodoc_typehints = "signature"
+python_maximum_signature_line_length = 72
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
-# Each needs an environment of its own (docs/frameworks.md).
-autodoc_mock_imports = []
+autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
@@ -53,13 +51,12 @@ html_show_sourcelink = False
 html_copy_source = False
 html_theme_options: dict[str, Any] = {
     "header_links_before_dropdown": 11,
-    "show_prev_next": True,
+    "navbar_persistent": ["search-button"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
 html_sidebars = {"index": []}
-copybutton_exclude = ".linenos, .gp, .go"
 
 
 class SpiceLexer(RegexLexer):
@@ -111,8 +108,16 @@ def _as_written(app: Any, what: str, name: str, thing: Any, options: Any, lines:
             lines[number:number] = ["::", ""]
 
 
+def _mark_wide(app: Any, doctree: Any) -> None:
+    """Tables of many columns are laid out for scrolling (static/site.css)."""
+    for table in doctree.findall(nodes.table):
+        if len(list(table.findall(nodes.colspec))) > 5:
+            table["classes"].append("wide")
+
+
 def setup(app: Any) -> None:
     app.add_lexer("spice", SpiceLexer)
     app.connect("source-read", _read)
+    app.connect("doctree-read", _mark_wide)
     # Before napoleon, which reads the same lines.
     app.connect("autodoc-process-docstring", _as_written, priority=400)

@@ -105,13 +105,14 @@ def _as_written(app: Any, what: str, name: str, thing: Any, options: Any, lines:
         before = next((text for text in reversed(lines[:number]) if text), "")
         blank = number > 0 and not lines[number - 1]
         if blank and line.startswith("  ") and before and not before.startswith(" "):
-            lines[number:number] = ["::", ""]
+            table = any(re.search(r"\S  +\S", text) for text in lines[number:])
+            lines[number:number] = [".. code-block:: text" if table else "::", ""]
 
 
 def _mark_wide(app: Any, doctree: Any) -> None:
     """Tables of many columns are laid out for scrolling (static/site.css)."""
     for table in doctree.findall(nodes.table):
-        if len(list(table.findall(nodes.colspec))) > 5:
+        if len(list(table.findall(nodes.colspec))) > 6:
             table["classes"].append("wide")
 
 

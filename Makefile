@@ -16,7 +16,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 FRAMEWORKS := test-inspect test-openenv test-verifiers test-harbor test-minari test-openreward test-rl
-.PHONY: help demo test test-verl test-model test-cace test-wheel $(FRAMEWORKS) lint format pages bench setup develop models clean distclean
+.PHONY: help demo test docs test-verl test-model test-cace test-wheel $(FRAMEWORKS) lint format pages bench setup develop models clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ format: develop ## reformat and fix what can be fixed
 
 pages: develop models ## the pages of docs/circuits/, from the circuit folders
 	$(BIN)/python -m docs.circuit_pages
+
+docs: $(VENV)/.documented ## the documentation as a site, site/index.html; a warning is an error
+	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
+	@echo "site/index.html"
 
 bench: develop models ## the studies of benchmarks/ (about an hour)
 	$(BIN)/python benchmarks/difficulty.py
@@ -81,6 +85,12 @@ $(VENV)/.developed: $(VENV)/.installed requirements/develop.txt constraints.txt
 	@echo "Installing the optimisers, the development tools and torch into $(VENV) ..."
 	@$(PIP) install $(HASHED) requirements/develop.txt
 	@$(PIP) install --no-compile --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@$(BIN)/python -m pip check >$(VENV)/.check || { cat $(VENV)/.check >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.documented: $(VENV)/.developed requirements/docs.txt
+	@echo "Installing Sphinx and its theme into $(VENV) ..."
+	@$(PIP) install $(HASHED) requirements/docs.txt
 	@$(BIN)/python -m pip check >$(VENV)/.check || { cat $(VENV)/.check >&2; exit 1; }
 	@touch $@
 
@@ -156,7 +166,7 @@ $(FRAMEWORKS): test-%: .venv-%/.installed
 	@touch $@
 
 clean: ## remove caches and build leftovers
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv as well

@@ -35,7 +35,7 @@ class Spec:
 
     Args:
         metric: name of a metric of the circuit.
-        direction: `>=`, `<=`, or `within`: |value| <= target, for what is best at zero (offset).
+        direction: `>=`, `<=`, or `within`: `|value| <= target`, for what is best at zero (offset).
         target: in the metric's unit.
         tolerance: shortfall (in the metric's unit) that counts as one unit of margin, for metrics
             that are already logarithmic or may change sign; None compares in the logarithm.

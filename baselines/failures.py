@@ -10,7 +10,7 @@ a library that skips failures goes on sampling the region where every simulation
 * a library that takes one number a spec and cannot do without learns the worst, `WORST_BILOG`.
 
 Margins are learnt through the bilog transform of SCBO (Eriksson and Poloczek, AISTATS 2021),
-sign(m) ln(1 + |m|), which keeps the place of the target and tames a gain that is 80 dB off. A
+`sign(m) ln(1 + |m|)`, which keeps the place of the target and tames a gain that is 80 dB off. A
 spec's satisfaction is then exp(min(bilog, 0)).
 """
 
@@ -88,7 +88,7 @@ def margins_to_learn(evaluation: Evaluation) -> dict[str, float]:
 
 
 def bilog(margin: float) -> float:
-    """sign(m) ln(1 + |m|), clipped to ±4; an infinite margin is a measured one."""
+    """`sign(m) ln(1 + |m|)`, clipped to ±4; an infinite margin is a measured one."""
     value = math.copysign(math.log1p(abs(margin)), margin)
     return min(max(value, WORST_BILOG), -WORST_BILOG)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Write requirements/setup.txt and requirements/develop.txt anew: all that `make setup` and
-# `make develop` install, in the versions of constraints.txt, with the hashes of every file that these
+# Write requirements/ anew: setup.txt, develop.txt and docs.txt, all that `make setup`, `make develop` and
+# `make docs` install, in the versions of constraints.txt, with the hashes of every file that these
 # versions have, whatever the platform or the Python. Run it after a change of constraints.txt or of
 # pyproject.toml's requirements. Needs uv (pip install uv) and the network.
 set -euo pipefail
@@ -31,3 +31,4 @@ lock() {
 
 lock setup skopt
 lock develop dev
+lock docs docs

@@ -63,8 +63,8 @@ class GmIdTable:
         pdk, device, corner: as in a task and on an X line; temperature: °C.
         w: m, of the one finger that was measured.
         l: m, rising, of shape (piece, length in it); vsb, vds, vgs: V, rising.
-        values: of shape (*l, vsb, vds, vgs, quantity); logarithms of id, gm, gds (A, S) and cgg (F), then
-            vth and vdsat (V).
+        values: of shape `(*l, vsb, vds, vgs, quantity)`; logarithms of id, gm, gds (A, S) and cgg (F),
+            then vth and vdsat (V).
     """
 
     pdk: str

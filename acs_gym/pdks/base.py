@@ -295,7 +295,7 @@ class Pdk(ABC):
 
 
 def split_corner(corner: str) -> tuple[str, str]:
-    """`ss` -> (`ss`, ``), `hl` -> (`tt`, `hl`), `ss_hl` -> (`ss`, `hl`).
+    """The corner of transistors and that of passives: `ss` is `("ss", "")`, `hl` is `("tt", "hl")`.
 
     Of passives the first letter is the resistors', the second the capacitors': h(igh), l(ow).
     """

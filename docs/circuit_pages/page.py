@@ -30,6 +30,8 @@ _JINJA = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+# A bar within a cell would end it.
+_JINJA.filters["cell"] = lambda text: text.replace("|", r"\|")
 _DIGITS = 3
 _MICRO = re.compile(r"(?<=[ /])u(?=\w)")
 

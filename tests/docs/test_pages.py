@@ -76,7 +76,8 @@ def test_a_page_says_all_that_its_folder_does(circuit: Circuit) -> None:
     for line in (circuit.file.title, circuit.id, circuit.file.description.strip()):
         assert line in page
     for entry in (*circuit.file.parameter, *circuit.file.metric):
-        assert f"| `{entry.name}` | {entry.description} |" in page
+        described = entry.description.replace("|", r"\|")
+        assert f"| `{entry.name}` | {described} |" in page
     for bench in circuit.file.bench:
         assert circuit.netlists[bench.netlist].rstrip() in page
     for gate in circuit.file.gate:

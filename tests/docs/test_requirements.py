@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 REPOSITORY = Path(__file__).parents[2]
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 WRITE_ANEW = "run: bash scripts/lock.sh"
-EXTRA = {"setup": "skopt", "develop": "dev"}
+EXTRA = {"setup": "skopt", "develop": "dev", "docs": "docs"}
 # torch's builds differ by machine, and pip is there before anything is installed.
 APART = {"torch", "pip"}
 
@@ -53,9 +53,10 @@ def test_every_requirement_is_held_to_hashes_and_no_line_says_where_to_fetch_it(
 
 def test_the_versions_are_those_of_the_constraints() -> None:
     constraints = pins((REPOSITORY / "constraints.txt").read_text().splitlines())
-    develop = pins(entries("develop"))
-    assert develop | {"torch": constraints["torch"]} == constraints, WRITE_ANEW
-    assert pins(entries("setup")).items() <= develop.items(), WRITE_ANEW
+    installed = pins(entries("develop")) | pins(entries("docs"))
+    assert installed | {"torch": constraints["torch"]} == constraints, WRITE_ANEW
+    for name in EXTRA:
+        assert pins(entries(name)).items() <= installed.items(), WRITE_ANEW
 
 
 @pytest.mark.parametrize("name", EXTRA)
@@ -76,7 +77,7 @@ def test_every_extra_is_developed_with() -> None:
     """Or tested in an environment of its own, where it clashes with the rest."""
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     apart = REPOSITORY / "tests" / "frameworks" / "requirements"
-    known = pins(entries("develop"))
+    known = pins(entries("develop")) | pins(entries("docs"))
     for path in apart.iterdir():
         known |= pins(line for line in path.read_text().splitlines() if "==" in line)
     named = {r.name for extra in extras["optional-dependencies"] for r in asked(extra, extras)}

@@ -55,8 +55,3 @@ def test_what_it_leaves_out_is_refused_as_it_says(walked: tuple[Path, dict[str, 
     )  # fmt: skip
     assert done.returncode == 1
     assert "'.control' is not allowed here: it runs simulator commands" in done.stdout
-
-
-def test_every_linked_file_exists() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)", TEXT)
-    assert links and all((ROOT / "docs" / link).exists() for link in links)

@@ -96,6 +96,7 @@ def extended(known: Sequence[Source], domain: Recorded) -> Mapping[Place, Bank]:
         metrics: list[list[float]] = []
         for state, text, evaluation in tries:
             told, levels = told_of(state.problem.key), domain.levels(state, text)
+            assert levels is not None  # It was simulated.
             row = np.empty(len(task.space), dtype=np.int64)
             row[list(told.parameters)] = levels
             if row.tobytes() in have[place]:

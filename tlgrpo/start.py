@@ -41,7 +41,7 @@ class PolicyStart:
     def run(self, session: Session) -> None:
         """Raises what policy and method raise."""
         self.policy.run(session, episodes=1)
-        tried = [e.design for e in session.history]
+        tried = [dict(e.design) for e in session.history]
         seed = split_seed(session.seed).method
         method = self.method.for_task(session.task, seed=seed, initial=tried)
         method.tell(session.history)

@@ -7,7 +7,8 @@
 A run is (task, method, seed): one method spends the budget on one task, in a process of its own, one
 process a core. Finished runs are appended to `--runs` as they end, and the same command goes on with
 those that are neither there nor in `--json`, so it may be stopped at any time; several may not write to
-one file at once. Methods that fit models run `--model-seeds` of the seeds. Seeds are those
+one file at once. Methods that fit models run `--model-seeds` of the seeds, and `--slow-seeds` those whose
+ask takes about a second. Seeds are those
 of `python -m leaderboard.run`: methods share their initial designs, and a run here is the cell there.
 Seeds outermost, so that an interrupted study has all methods at a few seeds. A run ends when every
 spec is met, since its score can rise no further.
@@ -54,6 +55,7 @@ FIT_MODELS = (
     "skopt-gp", "skopt-gp-hedge", "skopt-forest", "botorch-logei", "botorch-cei",
     "botorch-composite", "turbo", "scbo", "optuna-gp",
 )  # fmt: skip
+SLOW = ("skopt-gp", "skopt-gp-hedge", "optuna-gp")
 LIBRARIES = ("numpy", "scipy", "scikit-optimize", "torch", "botorch", "optuna", "cma")
 
 
@@ -266,6 +268,14 @@ def summary(finished: Sequence[Finished]) -> dict[str, Any]:
     }
 
 
+def seeds_of(method: str, arguments: argparse.Namespace) -> int:
+    """How many seeds it runs; no more than asked for of anybody."""
+    fewer = [arguments.model_seeds] * (method in FIT_MODELS) + [arguments.slow_seeds] * (
+        method in SLOW
+    )
+    return int(min([arguments.seeds, *fewer]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     searching = [m.name for m in METHODS if m.name not in HARNESS_CHECKS + KNOWS_MORE]
@@ -274,6 +284,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--from-seed", type=int, default=0, help="the first of them")
     parser.add_argument("--model-seeds", type=int, default=5, help="for methods that fit models")
+    parser.add_argument("--slow-seeds", type=int, default=2, help="for the slowest of these")
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--pdk", default="sky130")
     parser.add_argument("--tier", default="tt")
@@ -296,7 +307,7 @@ def main() -> None:
         for seed in range(arguments.from_seed, arguments.from_seed + arguments.seeds)
         for task, digest in tasks.items()
         for method in methods
-        if method.name not in FIT_MODELS or seed < arguments.from_seed + arguments.model_seeds
+        if seed - arguments.from_seed < seeds_of(method.name, arguments)
     ]
     known = load_results(arguments.json)
     done = {d.run for d in (*known, *load(arguments.runs))}

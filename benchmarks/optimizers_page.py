@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from leaderboard.board.statistics import (
     interquartile_mean,
     iqm_curve,
     iqm_interval,
+    median_simulations_to_spec,
     wilson_interval,
 )
 
@@ -49,6 +50,7 @@ FIVE_BEST = "sign_off_five.json"
 SIGNED_OFF = (FIVE_BEST, "sign_off.json", "sign_off_transfer.json")
 MISMATCH = "sign_off_mc.json"
 SIGN_OFF, WARM = "optimizer-sign-off.svg", "optimizer-warm-starts.svg"
+BEST = 5
 DRAWN = 7  # Methods in the picture of curves; more cannot be told apart.
 FLOOR = ("skopt-gp", "random")
 BESIDE = ("composite-ei", "botorch-composite")  # One idea without torch and with it.
@@ -142,7 +144,7 @@ def findings(runs: Runs, order: Sequence[str], budget: int) -> list[str]:
             f"[{intervals[other].low:.3f}, {intervals[other].high:.3f}]): the intervals "
             + ("do not overlap." if apart else "overlap.")
         )
-    for method in order[:5]:
+    for method in order[:BEST]:
         done = runs[method].get(OPAMP, [])
         if done:
             met = sum(d.first_met is not None for d in done)
@@ -187,18 +189,26 @@ def beside(runs: Runs, one: str, other: str) -> list[str]:
     ]
 
 
-def task_table(runs: Runs, order: Sequence[str]) -> list[str]:
-    """Runs that met every spec, a task a column."""
+def task_table(
+    runs: Runs, order: Sequence[str], cell: Callable[[Sequence[Finished]], str]
+) -> list[str]:
+    """What `cell` says of a method's runs on a task, a task a column."""
     tasks = sorted({t for found in runs.values() for t in found})
     short = [t.removeprefix("ACS-").removesuffix("-v0") for t in tasks]
-    rows = []
-    for method in order:
-        cells = []
-        for task in tasks:
-            done = runs[method].get(task, [])
-            cells.append(f"{sum(d.first_met is not None for d in done)}/{len(done)}")
-        rows.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    rows = [
+        f"| `{method}` | " + " | ".join(cell(runs[method].get(task, [])) for task in tasks) + " |"
+        for method in order
+    ]
     return ["| method | " + " | ".join(short) + " |", "|---" * (len(tasks) + 1) + "|", *rows]
+
+
+def _met(done: Sequence[Finished]) -> str:
+    return f"{sum(d.first_met is not None for d in done)}/{len(done)}"
+
+
+def _until_met(done: Sequence[Finished]) -> str:
+    median = median_simulations_to_spec([d.first_met for d in done], done[0].run.budget)
+    return "—" if median is None else f"{median:.0f}"
 
 
 def draw_shares(
@@ -345,7 +355,11 @@ def page(
             "",
             "Runs that met every spec:",
             "",
-            *task_table(runs, order),
+            *task_table(runs, order, _met),
+            "",
+            "Median simulations until then, of the five best; a dash where most runs do not get there:",
+            "",
+            *task_table(runs, order[:BEST], _until_met),
             "",
             *from_what_is_known([_document("warm_starts.json"), _document("warm_gf180mcu.json")]),
             *over_corners([_document(name) for name in SIGNED_OFF], _document(MISMATCH)),

@@ -3,7 +3,7 @@
 # requires, into a new environment in an empty folder, with no cache of anything, and used from there.
 #   bash scripts/test_wheel.sh PYTHON       with a python that has `build`
 set -euo pipefail
-python=$1
+python=$(realpath --no-symlinks "$1")
 checkout=$(cd "$(dirname "$0")/.." && pwd)
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

@@ -267,7 +267,7 @@ def over_corners(documents: Sequence[Mapping[str, Any]], mismatch: Mapping[str, 
     lines += [
         f"![Share of runs signed off over simulations](images/{SIGN_OFF})",
         "",
-        f"The picture is of the five best on all circuits that have the tier ({FIVE_BEST}).",
+        f"The picture is of the five best ({FIVE_BEST}).",
         "",
         "## Over mismatch",
         "",

@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # Errors alone: what else pip says is of no use to who runs this. Bytecode is written where a module is
-# first imported, which is a fraction of what is installed (it is most of an installation's time).
+# first imported, which is a fraction of what is installed.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 unexport PYTHONDONTWRITEBYTECODE
 OUT    ?= runs/demo

@@ -9,6 +9,7 @@ import codecs
 import io
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import PurePath
 
 OURS = ("acs_gym", "agents", "leaderboard", "tlgrpo")
@@ -22,13 +23,29 @@ _WORDS = {
 
 def end_at_once_while_importing() -> None:
     """Let Ctrl-C end a program of ours without a traceback until it has called `start`."""
-    words = sys.orig_argv[1:]
-    module = words[words.index("-m") + 1 :][:1] if "-m" in words else []
-    script = PurePath(words[0]).name if words else ""
-    ours = script == "acs-gym" or (module and module[0].split(".")[0] in OURS)
+    name = started(sys.orig_argv[1:])
+    ours = name == "acs-gym" or name.split(".")[0] in OURS
     # A process that was told to ignore Ctrl-C, by its parent's choice, keeps ignoring it.
     if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def started(words: Sequence[str]) -> str:
+    """The module after `-m`, or the script's file name; nothing of a script's own options.
+
+    `words` are those after the interpreter's name, as in `sys.orig_argv`.
+    """
+    rest = iter(words)
+    for word in rest:
+        if word == "-m":
+            return next(rest, "")
+        if word in ("-W", "-X"):
+            next(rest, None)
+        elif word == "-c":
+            return ""
+        elif not word.startswith("-"):
+            return PurePath(word).name
+    return ""
 
 
 def start() -> None:

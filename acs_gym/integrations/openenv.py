@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
+from acs_gym import program
 from acs_gym.simulation.pool import Simulator
 from acs_gym.task import DEFAULT_PDK
 from acs_gym.tools.problem import SPLITS, Problem, ProblemSplit, Work, circuits_of, problem_of
@@ -240,4 +241,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    program.start()
     main()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from acs_gym import program
 from acs_gym.simulation.pool import Simulator
 from acs_gym.task import DEFAULT_PDK
 from acs_gym.tools.definitions import FINISH, HISTORY, OPERATING_POINT, SIMULATE
@@ -139,4 +140,5 @@ class SizingTaskset(vf.Taskset[SizingTask, SizingConfig]):
 __all__ = ["SizingTaskset"]
 
 if __name__ == "__main__":
+    program.start()
     SizingToolset.run()

@@ -20,6 +20,7 @@ import pytest
 import acs_gym
 from acs_gym.cli import main
 from acs_gym.difficulty import Difficulty, write_difficulty
+from acs_gym.program import started
 from acs_gym.registry import BUNDLED, Known
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job
@@ -324,6 +325,23 @@ def test_ctrl_c_during_imports_ends_without_a_traceback(command: list[str], tmp_
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     assert done.returncode == -signal.SIGINT and not done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["-m", "leaderboard.run", "--budget", "5"], "leaderboard.run"),
+        (["-W", "error", "-I", "-m", "tlgrpo.train"], "tlgrpo.train"),
+        (["/usr/bin/acs-gym", "list"], "acs-gym"),
+        (["/usr/bin/pytest", "-m", "agents"], "pytest"),
+        (["-c", "import acs_gym", "-m", "agents"], ""),
+        ([], ""),
+    ],
+)
+def test_only_what_the_interpreter_was_told_says_which_program_it_is(
+    words: list[str], name: str
+) -> None:
+    assert started(words) == name
 
 
 def test_doctor_finds_this_machine_in_order(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+from acs_gym import program
 from acs_gym.simulation.pool import Simulator
 from acs_gym.tools.problem import Problem, Work
 from acs_gym.tools.reading import read_json
@@ -69,4 +70,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    program.start()
     main()

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from acs_gym import program
 from acs_gym.simulation.pool import Simulator
 from acs_gym.tools.definitions import SIMULATE
 from acs_gym.tools.problem import Problem, Work
@@ -38,4 +39,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    program.start()
     main()

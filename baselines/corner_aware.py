@@ -12,7 +12,13 @@ and verifies. So does this, around any ask/tell method:
   taken to lie as far below what is known as it does where both were simulated, and the best few are
   simulated there to measure how far.
 
-Active at first is the nominal condition, of mismatch draws the first few.
+Active at first is the nominal condition.
+
+Mismatch draws are all alike, and what counts is three sigma of all of them. Active are the first few, and
+stay so. The best design that was simulated at every draw tells how they lie: the draws are the same
+numbers for every design, so another one lies where that one does, in its own deviations. What is expected
+of it so decides whether it is worth every draw; the first that every active draw passes is, and the best
+one after a while without any.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ import numpy as np
 
 from acs_gym.evaluation import Evaluation, Status
 from acs_gym.session import Session
+from acs_gym.simulation.engine import Outcome
 from acs_gym.specs import Spec
 from acs_gym.task import Task
 from baselines.agent import (
@@ -42,6 +49,7 @@ _MEASURED_AGAIN = 5  # Designs that are simulated at conditions that become acti
 _CHUNK = 8  # Conditions of a verification between two looks at its outcome.
 _SIMULATED = (Status.OK, Status.MEASURE_FAILED)
 _JOIN = 2  # Conditions that join at a time, after the first.
+_LOOK_AFTER = 2  # Times what all draws cost: as much is spent between two looks at all of them.
 
 
 class _NotCovered(Exception):
@@ -113,7 +121,7 @@ class _Search:
         self._known: dict[tuple[float, ...], Evaluation] = {}
         self._worst: dict[str, float] = dict.fromkeys(self._names, math.inf)
         self._seeds = split_seed(session.seed)
-        self._uncharged = 0
+        self._uncharged = self._looked = 0
         initial = agent.initial(self._task, session.meter.remaining, self._seeds.initial)
         self._method = method.for_task(self._task, seed=self._seeds.method, initial=initial)
 
@@ -124,14 +132,31 @@ class _Search:
             raise _NotCovered
         evaluations = self._raced(self._method.ask(width))
         self._method.tell([self._estimate(e) for e in evaluations])
-        for evaluation in evaluations:
-            if self._measured(evaluation) and self._seen(evaluation).feasible:
-                whole = self._verified(evaluation)
-                if whole.feasible:
-                    return True
-                self._widen(whole)
-                return False
+        worth = [e for e in evaluations if self._measured(e) and self._promising(e)][:1]
+        for evaluation in worth or self._overdue():
+            whole = self._verified(evaluation)
+            if whole.feasible:
+                return True
+            self._widen(whole)
         return False
+
+    def _promising(self, evaluation: Evaluation) -> bool:
+        """Whether the design is worth every condition.
+
+        How the draws lie is known of a design that was simulated at all of them: the first is one
+        that every active draw passes.
+        """
+        if self._draws and self._donor() is None:
+            return all(evaluation.by_condition[n].feasible for n in self._active)
+        return self._seen(evaluation).feasible
+
+    def _overdue(self) -> list[Evaluation]:
+        """The best design, where much was spent on designs near to it that draws unseen decide about."""
+        spent = self._session.meter.used - self._looked
+        if self._donor() is None or spent < _LOOK_AFTER * len(self._names):
+            return []
+        best = max(self._known.values(), key=lambda e: self._estimate(e).score)
+        return [] if best.complete or len(self._names) > self._spare() else [best]
 
     def _raced(self, designs: Sequence[Mapping[str, float]]) -> list[Evaluation]:
         """The designs at the active conditions, each until it can be no better than the best one."""
@@ -174,8 +199,10 @@ class _Search:
             (n for n in self._names if n not in evaluation.by_condition),
             key=lambda n: self._worst[n],
         )
-        # The first look at corners says which of them are the worst; draws are all alike.
-        size = len(rest) if unseen and not self._draws else _CHUNK
+        # The first look at corners says which of them are the worst; of draws it is the spread of all
+        # that counts.
+        size = max(1, len(rest)) if unseen or self._draws else _CHUNK
+        self._looked = self._session.meter.used + len(rest)
         for k in range(0, len(rest), size):
             chunk = rest[k : k + size]
             if len(chunk) > self._session.meter.remaining:
@@ -189,7 +216,7 @@ class _Search:
         """Make the conditions that fail active, and start anew from all that is known.
 
         After the first look at all of them these are the worst of every failing spec, later the two
-        where most is missing.
+        where most is missing. Draws are all alike: the first few stand for all.
         """
         failing: dict[str, float] = {}
         for spec in self._task.specs:
@@ -200,11 +227,8 @@ class _Search:
             if margins[where] < 0.0 and where not in self._active:
                 failing[where] = min(margins[where], failing.get(where, 0.0))
         new = sorted(failing, key=failing.__getitem__)
-        if self._draws or len(self._active) > 1:
-            new = new[:_JOIN]
-        if not new:  # Three sigma of the draws miss a spec that each of them meets.
-            new = [n for n in evaluation.by_condition if n not in self._active][:_CHUNK]
-        self._active += new
+        if not self._draws:
+            self._active += new[:_JOIN] if len(self._active) > 1 else new
         ranked = sorted(self._known.values(), key=lambda e: -self._estimate(e).score)
         for other in ranked[:_MEASURED_AGAIN]:
             missing = [n for n in self._active if n not in other.by_condition]
@@ -217,17 +241,48 @@ class _Search:
         self._method.tell([self._estimate(e) for e in self._known.values()])
 
     def _seen(self, evaluation: Evaluation) -> Evaluation:
-        """The design as if the active conditions were all there are."""
-        if not evaluation.by_condition:
+        """The design as if the active conditions were all there are; of draws, as if it had all."""
+        if not evaluation.by_condition or (self._draws and evaluation.complete):
             return evaluation
-        numbers = {self._names.index(n) for n in self._active}
+        if (donor := self._donor()) is not None and len(evaluation.by_condition) > 1:
+            return self._at_all_draws(evaluation, donor)
         outcomes = self._task.known_outcomes(evaluation)
-        seen = self._task.judge_at(
-            dict(evaluation.design), {k: o for k, o in outcomes.items() if k in numbers}
-        )
+        active = {self._names.index(n) for n in self._active}
+        return self._judged(evaluation, {k: o for k, o in outcomes.items() if k in active})
+
+    def _judged(self, evaluation: Evaluation, outcomes: Mapping[int, Outcome]) -> Evaluation:
+        seen = self._task.judge_at(dict(evaluation.design), outcomes)
         return Evaluation.judged(
             seen.design, seen.status, seen.metrics, self._task.specs, message=seen.message
         )
+
+    def _donor(self) -> Evaluation | None:
+        """The best design that was simulated at every draw; none in other tiers."""
+        if not self._draws:
+            return None
+        whole = [e for e in self._known.values() if e.complete and e.status is Status.OK]
+        return max(whole, key=lambda e: e.score, default=None)
+
+    def _at_all_draws(self, evaluation: Evaluation, donor: Evaluation) -> Evaluation:
+        """The design at every draw: where it was not simulated, as many deviations off as the donor is.
+
+        Mean and deviation are those of the draws that it was simulated at, for both. This is exact as
+        long as the same devices decide a metric, however large its deviation is.
+        """
+        known, full = (self._task.known_outcomes(e) for e in (evaluation, donor))
+        metrics = list(self._task.metric_units)
+        own = np.array([[o.metrics[m] for m in metrics] for o in known.values()])
+        other = np.array([[o.metrics[m] for m in metrics] for o in full.values()])
+        there = np.array([[full[k].metrics[m] for m in metrics] for k in known])
+        spread = there.std(axis=0)
+        # One draw tells no deviation: it is taken to be the donor's.
+        scale = np.divide(own.std(axis=0), spread, out=np.ones(len(metrics)), where=spread > 0.0)
+        guessed = own.mean(axis=0) + scale * (other - there.mean(axis=0))
+        outcomes = {
+            k: known.get(k) or Outcome(Status.OK, dict(zip(metrics, row, strict=True)))
+            for k, row in zip(full, guessed.tolist(), strict=True)
+        }
+        return self._judged(evaluation, outcomes)
 
     def _estimate(self, evaluation: Evaluation) -> Evaluation:
         """The same, with what is missing estimated from the designs that have it."""
@@ -235,6 +290,8 @@ class _Search:
         missing = [n for n in self._active if n not in evaluation.by_condition]
         if not missing or seen.status not in _SIMULATED:
             return seen
+        if (donor := self._donor()) is not None:
+            return self._at_all_draws(evaluation, donor)
         given = frozenset(n for n in self._active if n in evaluation.by_condition)
         margins = {
             s.metric: seen.margins[s.metric] - self._loss(s, given) for s in self._task.specs

@@ -85,6 +85,59 @@ def test_a_bound_that_is_too_low_ends_a_design() -> None:
     assert min(len(e.by_condition) for e in last.values()) == 1
 
 
+class Matched(Simulator):
+    """Metrics that devices' mismatch moves: small devices more, and the same devices in every design."""
+
+    def __init__(self, task: acs_gym.Task) -> None:
+        self.task = task
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        return [self._one(job) for job in jobs]
+
+    def _one(self, job: Job) -> Outcome:
+        unit = self.task.space.to_unit(job.design)
+        far = float(np.sum((unit - 0.6) ** 2))
+        sigma = 0.1 + 0.2 * float(unit[0])
+        luck = sum(job.mismatch.values()) / math.sqrt(len(job.mismatch))
+        metrics = dict.fromkeys(self.task.metric_units, 1.0)
+        for spec in self.task.specs:
+            sign = 1.0 if spec.direction == ">=" else -1.0
+            moved = 0.0 if spec.direction == "within" else sigma * luck
+            off = sign * (1.0 - far) + moved
+            metrics[spec.metric] = spec.target * (1.0 + 0.4 * off)
+            if spec.direction == "within":
+                metrics[spec.metric] = spec.target * min(1.0, far)
+        return Outcome(Status.OK, metrics)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_all_draws_have_is_foretold_from_a_few(seed: int) -> None:
+    """The same devices decide: one design at every draw tells of any other one how it would end."""
+    task = task_of("mc32")
+    with task.session(2000, seed=seed, simulator=Matched(task)) as session:
+        CornerAwareAgent(get_method("composite-ei")).run(session)
+    assert session.best is not None and session.best.feasible
+    whole = [e for e in session.history if e.complete]
+    assert not any(e.feasible for e in whole[:-1]), "it stops at the first"
+    assert len(whole) <= 4
+    assert session.meter.used < 400
+
+
+@pytest.mark.parametrize("tier", ["mc2", "mc4", "mc5"])
+def test_so_few_draws_that_all_are_active(tier: str) -> None:
+    task = task_of(tier)
+    with task.session(600, seed=0, simulator=Matched(task)) as session:
+        CornerAwareAgent(get_method("composite-ei")).run(session)
+    assert session.best is not None and session.best.feasible
+
+
+def test_real_mismatch_is_signed_off_before_the_budget_ends() -> None:
+    task = task_of("mc")
+    with task.session(500, seed=0) as session:
+        build("corner-aware").run(session)
+    assert session.best is not None and session.best.feasible and session.meter.used < 400
+
+
 @pytest.mark.parametrize("budget", [25, 26, 40, 90, 200])
 def test_a_budget_that_ends_early_leaves_a_design_that_counts(budget: int) -> None:
     """However little it is: a design that was simulated at some conditions only is worth nothing."""

@@ -49,7 +49,8 @@ class Schedule:
         batch: episodes of a step.
         rate: highest learning rate; rises at first, then falls as a cosine to a fiftieth.
         save_every: steps.
-        bfloat16: matrix products in bfloat16.
+        bfloat16: matrix products in bfloat16: faster on processors that multiply in it (AMX), slower by
+            an order of magnitude on others.
         episodes: that the policy plays each round; 0 for none.
         every: steps between rounds.
         share: of the problems that are its own histories, once there are some.
@@ -59,7 +60,7 @@ class Schedule:
     batch: int = 24
     rate: float = 1e-3
     save_every: int = 100
-    bfloat16: bool = True
+    bfloat16: bool = False
     episodes: int = 0
     every: int = 1_000
     share: float = 0.5
@@ -266,7 +267,9 @@ def main(
     every: Annotated[int, typer.Option(help="Steps between rounds.")] = 1_000,
     share: Annotated[float, typer.Option(help="Of problems that are its own histories.")] = 0.5,
     save_every: Annotated[int, typer.Option(help="Steps.")] = 100,
-    bfloat16: Annotated[bool, typer.Option(help="Matrix products in bfloat16.")] = True,
+    bfloat16: Annotated[
+        bool, typer.Option(help="Matrix products in bfloat16, for processors with AMX.")
+    ] = False,
 ) -> None:
     """Warm-start a policy from banks; the same command resumes."""
     schedule = Schedule(steps, batch, rate, save_every, bfloat16, episodes, every, share)

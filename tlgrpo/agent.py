@@ -1,8 +1,10 @@
 """A trained policy as an agent of the leaderboard: `--agents tlgrpo:runs/my_run`.
 
 It plays episodes of as many turns as it was trained with, one sampled action a turn, until the
-budget is used up or every spec is met. A text that is no design is sampled again; after some in a
-row a uniformly random design takes its place, so that a collapsed policy costs no time without end.
+budget is used up or every spec is met. Where the policy moves from the best design so far, an episode
+after the first begins with the best one of all, as if it had been tried in its first turn. A text that
+is no design is sampled again; after some in a row a uniformly random design takes its place, so that a
+collapsed policy costs no time without end.
 """
 
 from __future__ import annotations
@@ -113,8 +115,13 @@ class TlgrpoAgent:
             if not session.remaining:
                 return
             history = list(prompt)
-            talk.begin()
-            for _ in range(self.turns):
+            turns = self.turns
+            if (best := talk.begin()) is not None:
+                text, observation = best
+                ids = (*written(policy, text), codec.end)
+                history += [*ids, *continued(codec, ids, observation)]
+                turns = max(1, turns - 1)
+            for _ in range(turns):
                 for _ in range(_TRIES):
                     ids = sampler.sample([history], 1)[0][0].ids
                     text = codec.action(ids)
@@ -142,8 +149,9 @@ class _Circuits:
 
         self.task, self.prompt = task, circuit_problem(task).prompt
 
-    def begin(self) -> None:
+    def begin(self) -> tuple[str, str] | None:
         """An episode has no memory here."""
+        return None
 
     def design(self, text: str) -> Design | None:
         from tlgrpo.domains.circuits import read_design
@@ -173,17 +181,25 @@ class _Sizing:
         self.reward = arguments.get("reward", "score")
         self._told = tell(task)
         self.prompt = self._told.prompt(self.values)
+        self._best: tuple[list[int], Evaluation] | None = None
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self) -> tuple[str, str] | None:
+        """A new episode: the best design of those before as an action, and what is observed of it."""
         from tlgrpo.domain import Problem, State
+        from tlgrpo.domains.sizing import reaction_to, start_levels, write_values
 
         self._state = State(Problem(self._told.task.id, self.prompt))
+        if self._best is None or self.values != "moves":
+            return None
+        levels, evaluation = self._best
+        text = write_values(levels, self.values, start_levels(len(levels)))
+        reaction = reaction_to(self._told, evaluation, 0.0, self.reward)
+        self._state = self._state.after(text, reaction)
+        return text, reaction.observation
 
     def design(self, text: str) -> Design | None:
-        from tlgrpo.domains.sizing import incumbent, read_levels
-
-        levels = read_levels(text, incumbent(self._state, len(self._told.parameters)))
+        levels = self._levels(text)
         return None if levels is None else self._told.design(levels)
 
     def random(self, rng: np.random.Generator) -> str:
@@ -193,9 +209,17 @@ class _Sizing:
         levels = rng.integers(LEVELS, size=count).tolist()
         return write_values(levels, self.values, incumbent(self._state, count))
 
+    def _levels(self, text: str) -> list[int] | None:
+        from tlgrpo.domains.sizing import incumbent, read_levels
+
+        return read_levels(text, incumbent(self._state, len(self._told.parameters)))
+
     def told(self, text: str, evaluation: Evaluation) -> str:
         from tlgrpo.domains.sizing import reaction_to
 
+        levels = self._levels(text)
+        if levels is not None and (self._best is None or evaluation.score > self._best[1].score):
+            self._best = levels, evaluation
         reaction = reaction_to(self._told, evaluation, self._state.best, self.reward)
         self._state = self._state.after(text, reaction)
         return reaction.observation

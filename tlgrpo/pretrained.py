@@ -77,11 +77,16 @@ def read_weights(path: Path) -> dict[str, Any]:
     return dict(load(data))
 
 
-def write(run: Path, out: Path) -> None:
-    """Put a run's policy into a folder. Raises CheckpointError, also where it is too large."""
+def write(run: Path, out: Path, temperature: float | None = None) -> None:
+    """Put a run's policy into a folder. Raises CheckpointError, also where it is too large.
+
+    `temperature`: at which it is played; by default that of its training.
+    """
     from safetensors.torch import save
 
     config = read_config(run)
+    if temperature is not None:
+        config = config.model_copy(update={"temperature": temperature})
     if config.policy.path is not None:
         raise CheckpointError(f"{run}: only a policy made here can be put into a folder of its own")
     source = weights_file(run)
@@ -121,10 +126,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     run: Annotated[Path, typer.Argument(help="Folder of a training run, or a checkpoint of it.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/pretrained"),
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="At which it is played; as in training by default."),
+    ] = None,
 ) -> None:
     """Put a run's policy into a folder of three files."""
     try:
-        write(run, out)
+        write(run, out, temperature)
     except CheckpointError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None

@@ -16,9 +16,11 @@ from tlgrpo.checkpoint import CheckpointError
 from tlgrpo.config import TrainConfig
 from tlgrpo.domains import build_domain
 from tlgrpo.domains.circuits import read_design
+from tlgrpo.domains.sizing import read_levels, start_levels, tell
 from tlgrpo.evaluate import trained_policy
 from tlgrpo.loop import Trainer
 from tlgrpo.pretrained import CARD, WEIGHTS, write
+from tlgrpo.samplers.hf import HfSampler
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +74,14 @@ def test_a_policy_without_designs_sees_the_random_ones_in_their_place(
 
 @pytest.fixture(scope="module")
 def sizing_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sizing")
+    return run_of_sizing(tmp_path_factory.mktemp("sizing"), "levels")
+
+
+def run_of_sizing(folder, values):
+    arguments = {"tasks": ["ACS-OTA5T-v0"], "pdks": ["generic"], "workers": 1, "values": values}
     config = TrainConfig.of(
         {
-            "domain": {
-                "name": "sizing",
-                "arguments": {"tasks": ["ACS-OTA5T-v0"], "pdks": ["generic"], "workers": 1},
-            },
+            "domain": {"name": "sizing", "arguments": arguments},
             "policy": SMALL.model_dump(), "turns": 2, "group": 2, "problems": 1,
             "simulations": 4, "sft": {"episodes": 0},
         },
@@ -88,8 +91,8 @@ def sizing_run(tmp_path_factory):
     return folder
 
 
-def designs(agent, budget=3):
-    task = acs_gym.make_task("ACS-CommonSource-v0", pdk="generic")
+def designs(agent, budget=3, circuit="ACS-CommonSource-v0"):
+    task = acs_gym.make_task(circuit, pdk="generic")
     with task.session(budget, seed=1) as session:
         agent.run(session)
     return [dict(e.design) for e in session.history]
@@ -98,6 +101,38 @@ def designs(agent, budget=3):
 def test_a_policy_of_sizing_plays_a_circuit_that_it_was_not_trained_on(sizing_run):
     agent = TlgrpoAgent(str(sizing_run))
     assert len(designs(agent)) == 3 and agent.replaced == 0
+
+
+def test_the_best_design_of_all_episodes_is_moved_from(tmp_path, monkeypatch):
+    """An episode after the first begins with it as an action of its first turn, and what it had."""
+    agent = TlgrpoAgent(str(run_of_sizing(tmp_path, "moves")))
+    seen = []
+    sample = HfSampler.sample
+
+    def recorded(self, histories, count):
+        seen.append(list(histories[0]))
+        return sample(self, histories, count)
+
+    monkeypatch.setattr("tlgrpo.samplers.hf.HfSampler.sample", recorded)
+    task = acs_gym.make_task("ACS-CommonSource-v0", pdk="generic")
+    with task.session(5, seed=1) as session:
+        agent.run(session)
+    assert len(seen) == 5, "two turns, then one after the best of all in each episode"
+    policy = trained_policy(agent.place, agent.settings, build_domain(agent.settings.domain))
+    prompt, end = seen[0], policy.codec.end
+    told = tell(task)
+    for number in (2, 3, 4):
+        said = seen[number][len(prompt) : seen[number].index(end, len(prompt)) + 1]
+        levels = read_levels(policy.codec.action(tuple(said)), start_levels(len(told.parameters)))
+        best = max(session.history[:number], key=lambda e: e.score)
+        assert told.design(levels) == dict(best.design)
+
+
+def test_a_policy_is_put_into_a_folder_with_the_temperature_that_it_is_played_at(
+    sizing_run, tmp_path
+):
+    write(sizing_run, tmp_path, temperature=0.6)
+    assert TlgrpoAgent(str(tmp_path)).settings.temperature == 0.6
 
 
 def test_a_folder_of_three_files_plays_like_the_run_that_it_is_of(

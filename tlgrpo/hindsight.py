@@ -174,7 +174,8 @@ class WarmStart:
         use_plain_attention(self.policy.model)
         self.policy.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        total = sum(len(n.ids) - 1 for p in packed for n in p.actions if n.advantage)
+        # Of marks, values and the end only values are chosen.
+        total = sum(len(n.ids) // 2 for p in packed for n in p.actions if n.advantage)
         value, tokens = 0.0, 0
         for rows in micro_batches(packed, self.settings.micro_tokens):
             data = collate([packed[k] for k in rows], pad=self.policy.codec.pad)

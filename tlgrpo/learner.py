@@ -52,7 +52,7 @@ def token_log_probs(
 ) -> tuple[Tensor, Tensor | None]:
     """(log-probability, entropy or None) of every trained token, shape (trained,), in float32.
 
-    Under `answer` an end token was the only one that could come, and every other one a value.
+    Under `answer` marks and the end came by themselves, and every other one is a value.
     """
     output = model(
         input_ids=batch.ids,
@@ -63,21 +63,22 @@ def token_log_probs(
     logits = output.logits[batch.row, batch.source].float() / temperature
     if answer is not None:
         values = torch.tensor(answer.values, device=logits.device)
-        ended = batch.target == answer.end
+        given = torch.tensor([*answer.marks, answer.end], device=logits.device)
+        given = torch.isin(batch.target, given)
         # Of the values alone: a log-probability of minus infinity times 0 is no number.
         distribution = torch.log_softmax(logits[:, values], dim=-1)
         place = torch.zeros(logits.shape[-1], dtype=torch.long, device=logits.device)
         place[values] = torch.arange(len(answer.values), device=logits.device)
         chosen = distribution.gather(1, place[batch.target][:, None])[:, 0]
-        chosen = torch.where(ended, torch.zeros_like(chosen), chosen)
+        chosen = torch.where(given, torch.zeros_like(chosen), chosen)
     else:
-        ended = torch.zeros_like(batch.target, dtype=torch.bool)
+        given = torch.zeros_like(batch.target, dtype=torch.bool)
         distribution = torch.log_softmax(logits, dim=-1)
         chosen = distribution.gather(1, batch.target[:, None])[:, 0]
     entropy = None
     if with_entropy:
         entropy = -(distribution.exp() * distribution).sum(-1)
-        entropy = torch.where(ended, torch.zeros_like(entropy), entropy)
+        entropy = torch.where(given, torch.zeros_like(entropy), entropy)
     return chosen, entropy
 
 

@@ -96,8 +96,7 @@ def _by_role(told: Told, rows: Sequence[tuple[Source, NDArray[np.int64]]]) -> ND
                 levels[:, k]
                 for source, levels in rows
                 for k, other in enumerate(described(source.task.id, source.task.pdk_name))
-                if other[1 : 1 + length] == words[1 : 1 + length]
-                or (length == 2 and other[2] == words[2])
+                if other[:length] == words[:length] or (length == 2 and other[1] == words[1])
             ]
             if alike:
                 found[place] = int(np.median(np.concatenate(alike)))

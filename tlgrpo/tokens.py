@@ -62,24 +62,25 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnswerMask:
-    """Which tokens an action may have: a value for each mark of the prompt, then the end.
+    """Which tokens an action has: each mark of the prompt with a value after it, then the end.
 
     The policy is the model's distribution renormalised over what may come, in the sampler and in
     the learner alike.
 
     Attributes:
-        mark: token that a slot begins with in the prompt, and nothing else holds.
+        marks: tokens of the first, second, ... slot, which come by themselves, with a log-probability
+            of 0.
         values: tokens that fill a slot.
-        end: token that ends an action; it comes by itself, with a log-probability of 0.
+        end: token that ends an action; it comes by itself too.
     """
 
-    mark: int
+    marks: tuple[int, ...]
     values: tuple[int, ...]
     end: int
 
     def slots(self, history: Sequence[int]) -> int:
         """How many values an action after that history has."""
-        return sum(token == self.mark for token in history)
+        return len({*history} & {*self.marks})
 
 
 class WordCodec:
@@ -109,10 +110,10 @@ class WordCodec:
     def action(self, ids: Sequence[int]) -> str:
         return " ".join(self._words[int(k)] for k in ids if int(k) not in (self.end, self.pad))
 
-    def mask(self, answer: tuple[str, Sequence[str]]) -> AnswerMask:
-        """Of a domain's `answer`: the word that marks a slot, and those that may fill it."""
-        mark, values = answer
-        return AnswerMask(self._id(mark), tuple(self._id(v) for v in values), self.end)
+    def mask(self, answer: tuple[Sequence[str], Sequence[str]]) -> AnswerMask:
+        """Of a domain's `answer`: the words that mark slots, and those that may fill one."""
+        marks, values = (tuple(self._id(word) for word in words) for words in answer)
+        return AnswerMask(marks, values, self.end)
 
     def _id(self, word: str) -> int:
         try:

@@ -1,12 +1,14 @@
 """One vocabulary for any circuit, and answers under a mask."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import acs_gym
 from tlgrpo.config import PolicyConfig
 from tlgrpo.domain import State
-from tlgrpo.domains.circuit_words import parameter_words
+from tlgrpo.domains.circuit_words import parameter_words, spec_words
 from tlgrpo.domains.conditions import Conditions
 from tlgrpo.domains.sizing import (
     LEVELS,
@@ -14,6 +16,7 @@ from tlgrpo.domains.sizing import (
     grammar,
     problem_of,
     read_levels,
+    tell,
     told_of,
     write_values,
 )
@@ -48,12 +51,34 @@ def test_every_circuit_is_told_in_the_one_vocabulary(name):
     assert len({*described}) == len(described)
 
 
+def test_what_is_listed_stands_behind_its_number_in_prompt_answer_and_observation(domain):
+    problem = domain.problem(0, "held-out")
+    told, words = domain.told(problem), problem.prompt.split()
+    for place, k in enumerate(told.parameters):
+        at = words.index(f"p{place}") + 1
+        assert tuple(words[at : at + 5]) == told.described[k]
+    for place, k in enumerate(told.specs):
+        at = words.index(f"s{place}") + 1
+        assert tuple(words[at : at + 5]) == spec_words(tuple(told.task.specs)[k])
+    count = len(told.parameters)
+    assert write_values(range(count), "levels", ()).split()[:4] == ["p0", "=0", "p1", "=1"]
+    margins = [float(k) for k in range(len(told.specs))]
+    seen = told.observation(margins, best=False, solved=False).split()
+    assert seen[:-1:2] == [f"s{k}" for k in range(len(told.specs))]
+
+
+def test_a_circuit_of_more_parameters_than_there_are_numbers_is_refused():
+    told = tell(OTA)
+    with pytest.raises(ValueError, match=r"65 parameters, at most 64"):
+        replace(told, parameters=tuple(range(65)))
+
+
 def test_a_parameter_is_told_by_what_it_does():
     told = dict(zip(OTA.space.names, parameter_words(OTA), strict=True))
-    assert told["w_pair"][1:3] == ("role:pair", "w:n")
-    assert told["l_load"][1:3] == ("role:load", "l:p")
-    assert told["m_tail"][1:3] == ("role:tail", "m:n")
-    assert told["i_bias"][1:3] == ("role:reference", "i:-")
+    assert told["w_pair"][:2] == ("role:pair", "w:n")
+    assert told["l_load"][:2] == ("role:load", "l:p")
+    assert told["m_tail"][:2] == ("role:tail", "m:n")
+    assert told["i_bias"][:2] == ("role:reference", "i:-")
 
 
 def test_the_order_told_is_the_order_answered(domain):
@@ -84,7 +109,7 @@ def test_another_load_is_another_result(domain):
         problem_of(OTA, {"ugbw": 1e6}, "levels", conditions=Conditions(load=load))
         for load in (1, 4)
     ]
-    middle = " ".join(["=32"] * len(OTA.space))
+    middle = write_values([32] * len(OTA.space), "levels", ())
     own, loaded = domain.simulate([(State(p), middle) for p in problems])
     assert 2 < own.metrics["ugbw"] / loaded.metrics["ugbw"] < 5
 
@@ -94,15 +119,17 @@ def test_every_level_can_be_written_from_every_other(values):
     everything = list(range(LEVELS))
     for start in ([0] * LEVELS, [LEVELS - 1] * LEVELS):
         assert read_levels(write_values(everything, values, start), start) == everything
-    assert read_levels("by+9 by-9", [60, 3]) == [63, 0], "no further than the range"
-    assert read_levels("by+9", [60, 3]) is None and read_levels("=64 =1", [60, 3]) is None
+    assert read_levels("p0 by+9 p1 by-9", [60, 3]) == [63, 0], "no further than the range"
+    for wrong in ("p0 by+9", "by+9 by+9", "p1 =3 p0 =1", "p0 =64 p1 =1"):
+        assert read_levels(wrong, [60, 3]) is None
 
 
 def test_moves_start_from_the_best_so_far_which_is_said():
     domain = Sizing(pdks=("generic",), values="moves", workers=1)
     state = State(domain.problem(0, "train"))
     count = len(domain.told(state.problem).parameters)
-    step, same = (" ".join([word] * count) for word in ("by+3", "by+0"))
+    still = [0] * count
+    step, same = (write_values([by] * count, "moves", still) for by in (3, 0))
     assert domain.levels(state, step) == [35] * count
     for action in (step, same):
         (reaction,) = domain.evaluate([(state, action)])

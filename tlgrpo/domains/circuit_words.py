@@ -20,7 +20,10 @@ from acs_gym.importing.matching import rail, relations
 from acs_gym.specs import Spec
 from acs_gym.task import Task
 
-PARAMETER = "parameter"
+# The number of a parameter or spec in its list. It stands before it in the prompt and before what is
+# said of it later, so that one is found by the other; without it a policy has to learn to count.
+PARAMETERS = tuple(f"p{k}" for k in range(64))
+SPECS = tuple(f"s{k}" for k in range(64))
 _ROLES = (
     "pair", "cross", "tail", "bias", "output", "mirror", "load", "cascode", "driver", "switch",
     "reference", "compensation", "feedback", "other",
@@ -99,7 +102,7 @@ def parameter_words(task: Task) -> tuple[tuple[str, ...], ...]:
         number = min(alike[what], _MOST_ALIKE - 1)
         alike[what] += 1
         ends = (_range_word(x, parameter.unit) for x in (parameter.low, parameter.high))
-        found.append((PARAMETER, *what, f"#{number}", *ends))
+        found.append((*what, f"#{number}", *ends))
     return tuple(found)
 
 
@@ -148,7 +151,7 @@ def vocabulary() -> tuple[str, ...]:
     """Every word of a description; it depends on no circuit."""
     kinds = dict.fromkeys([*(k for _, _, k in _KINDS), "other"])
     return (
-        PARAMETER, "-", ">=", "<=", "within",
+        *PARAMETERS, *SPECS, "-", ">=", "<=", "within",
         *(f"role:{r}" for r in _ROLES),
         *(f"{q}:{p}" for q in _QUANTITIES for p in _POLARITIES),
         *(f"#{k}" for k in range(_MOST_ALIKE)),

@@ -1,10 +1,10 @@
 """Sizing any circuit folder in one fixed vocabulary; the answer is the values alone.
 
 The prompt describes conditions, parameters and specs (`circuit_words`), parameters and specs in an
-order that the problem's number shuffles. An action is one value a parameter, in that order: a level
-of its range, or a move by so many levels from the best design so far, which can reach every level. A
-sampler that decodes under `answer` writes valid designs only. What is observed is the signed margin of
-each spec, in the prompt's order, and whether the design is the best so far.
+order that the problem's number shuffles, each behind its number in that order. An action is one value a
+parameter, after its number: a level of its range, or a move by so many levels from the best design so
+far, which can reach every level. A sampler that decodes under `answer` writes valid designs only. What
+is observed is the signed margin of each spec, after its number, and whether the design is the best yet.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from acs_gym.specs import SpecSheet
 from acs_gym.task import Task
 from tlgrpo.domain import Problem, Reaction, Split, State
 from tlgrpo.domains.circuit_words import (
-    PARAMETER,
+    PARAMETERS,
+    SPECS,
     condition_words,
     parameter_words,
     spec_words,
@@ -52,6 +53,8 @@ _MOVES = {f"by{k:+d}": k for k in MOVES}
 class Told:
     """A task as it is told: which parameter and which spec stands where.
 
+    Raises ValueError where there are more than there are numbers for.
+
     Attributes:
         task: with the targets of the problem, and only the specs that are asked for.
         conditions: that it is simulated at.
@@ -66,6 +69,14 @@ class Told:
     specs: tuple[int, ...]
     described: tuple[tuple[str, ...], ...]
 
+    def __post_init__(self) -> None:
+        for what, listed, numbers in (
+            ("parameters", self.parameters, PARAMETERS),
+            ("specs", self.specs, SPECS),
+        ):
+            if len(listed) > len(numbers):
+                raise ValueError(f"{self.task.id}: {len(listed)} {what}, at most {len(numbers)}")
+
     def design(self, levels: Sequence[int]) -> Design:
         """The canonical design of levels in the listed order."""
         units = np.empty(len(levels))
@@ -74,16 +85,19 @@ class Told:
 
     def observation(self, margins: Sequence[float], *, best: bool, solved: bool) -> str:
         """`margins` in the order of `task.specs`; `best`: whether none before it is as good."""
-        words = [f"{signed_level(margins[k], _SCALE, SIGNED):+d}" for k in self.specs]
+        words = [
+            f"{SPECS[place]} {signed_level(margins[k], _SCALE, SIGNED):+d}"
+            for place, k in enumerate(self.specs)
+        ]
         return " ".join([*words, *(["best"] if best else []), *(["met"] if solved else []), ":"])
 
     def prompt(self, values: Values) -> str:
         words = list(condition_words(self.task.pdk_name, self.conditions.given(self.task)))
         sheet = tuple(self.task.specs)
-        for k in self.parameters:
-            words += self.described[k]
-        for k in self.specs:
-            words += spec_words(sheet[k])
+        for number, k in zip(PARAMETERS, self.parameters, strict=False):
+            words += (number, *self.described[k])
+        for number, k in zip(SPECS, self.specs, strict=False):
+            words += (number, *spec_words(sheet[k]))
         return " ".join([*words, values, ":"])
 
 
@@ -209,9 +223,9 @@ class Sizing:
         self._simulator = simulator or shared_pool(workers or available_cores())
 
     @property
-    def answer(self) -> tuple[str, tuple[str, ...]]:
-        """(the word that every parameter begins with, the values that one may get)."""
-        return PARAMETER, value_words(self.values)
+    def answer(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """(the numbers of parameters, the values that one may get)."""
+        return PARAMETERS, value_words(self.values)
 
     def problem(self, seed: int, split: Split) -> Problem:
         task, rng = self._drawn(seed, split)
@@ -333,17 +347,20 @@ def incumbent(state: State, count: int) -> list[int]:
 def write_values(levels: Iterable[int], values: Values, from_levels: Sequence[int]) -> str:
     """The action that is these levels, in the listed order."""
     if values == "levels":
-        return " ".join(f"={k}" for k in levels)
-    return " ".join(f"by{k - start:+d}" for k, start in zip(levels, from_levels, strict=True))
+        chosen = [f"={k}" for k in levels]
+    else:
+        chosen = [f"by{k - start:+d}" for k, start in zip(levels, from_levels, strict=True)]
+    return " ".join(f"{number} {value}" for number, value in zip(PARAMETERS, chosen, strict=False))
 
 
 def read_levels(text: str, from_levels: Sequence[int]) -> list[int] | None:
     """The levels of an action; a move goes no further than the range. None for what is no action."""
     words = text.split()
-    if len(words) != len(from_levels):
+    count = len(from_levels)
+    if len(words) != 2 * count or tuple(words[::2]) != PARAMETERS[:count]:
         return None
     found = []
-    for word, start in zip(words, from_levels, strict=True):
+    for word, start in zip(words[1::2], from_levels, strict=True):
         if word in _LEVELS:
             found.append(_LEVELS[word])
         elif word in _MOVES:

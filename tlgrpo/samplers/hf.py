@@ -93,42 +93,73 @@ class HfSampler:
         device = next(self.model.parameters()).device
         logits, mask, cache = self._read(histories, device)
         cache.batch_repeat_interleave(count)
-        logits = logits.repeat_interleave(count, 0)
         mask = mask.repeat_interleave(count, 0)
-        rows = mask.shape[0]
-        alive = torch.ones(rows, dtype=torch.bool, device=device)
-        lengths = torch.zeros(rows, dtype=torch.long, device=device)
+        if self.answer is not None:
+            slots = torch.tensor([self.answer.slots(h) for h in histories], device=device)
+            return self._fill(slots.repeat_interleave(count), mask, cache)
+        logits = logits.repeat_interleave(count, 0)
+        alive = torch.ones(len(mask), dtype=torch.bool, device=device)
+        lengths = torch.zeros(len(mask), dtype=torch.long, device=device)
         ids, log_probs = [], []
-        slots, closed = self._slots(histories, count, device)
-        longest = self.action_tokens if self.answer is None else int(slots.max()) + 1
-        for step in range(longest):
-            if closed is not None:
-                logits = logits + closed
-            distribution = torch.log_softmax(logits.float() / self.temperature, dim=-1)
-            if closed is not None:
-                full = slots == step
-                distribution[full] = -torch.inf
-                distribution[full, self.end] = 0.0
-            # Drawn on the CPU: the same numbers whatever the device.
-            drawn = torch.multinomial(distribution.exp().cpu(), 1, generator=self.generator)
-            token = torch.where(alive, drawn.to(device)[:, 0], self.pad)
+        for step in range(self.action_tokens):
+            token, log_prob = self._drawn(logits)
+            token = torch.where(alive, token, self.pad)
             ids.append(token)
-            log_probs.append(distribution.gather(1, token[:, None])[:, 0])
+            log_probs.append(log_prob)
             lengths += alive
             alive = alive & (token != self.end)
-            if step + 1 == longest or not alive.any():
+            if step + 1 == self.action_tokens or not alive.any():
                 break
-            if self.answer is not None and bool((slots == step + 1)[alive].all()):
-                # Nothing is left but to end, which needs no model.
-                logits = torch.zeros_like(logits)
-                continue
-            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-            logits = self._forward(token[:, None], mask, mask.sum(-1, keepdim=True) - 1, cache)
+            mask, logits = self._next(token[:, None], mask, cache)
         return (
             torch.stack(ids, 1).tolist(),
             torch.stack(log_probs, 1).tolist(),
             lengths.tolist(),
         )
+
+    def _fill(
+        self, slots: Tensor, mask: Tensor, cache: Any
+    ) -> tuple[list[list[int]], list[list[float]], list[int]]:
+        """Actions of so many values each: a mark, which is given, then a value, then the next mark."""
+        assert self.answer is not None
+        values = torch.tensor(self.answer.values, device=slots.device)
+        nothing = torch.zeros(len(slots), device=slots.device)
+        blank = torch.full_like(slots, self.pad)
+        ids: list[Tensor] = []
+        log_probs: list[Tensor] = []
+        value = None
+        for place in range(int(slots.max()) + 1):
+            going = slots > place
+            mark = torch.where(going, self.answer.marks[place], blank) if going.any() else blank
+            ids.append(torch.where(slots == place, self.end, mark))
+            log_probs.append(nothing)
+            if not going.any():
+                break
+            read = mark[:, None] if value is None else torch.stack([value, mark], 1)
+            mask, logits = self._next(read, mask, cache)
+            drawn, log_prob = self._drawn(logits[:, values])
+            value = torch.where(going, values[drawn], blank)
+            ids.append(value)
+            log_probs.append(torch.where(going, log_prob, nothing))
+        return (
+            torch.stack(ids, 1).tolist(),
+            torch.stack(log_probs, 1).tolist(),
+            (2 * slots + 1).tolist(),
+        )
+
+    def _drawn(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """(which of the logits, its log-probability), shape (rows,) each."""
+        distribution = torch.log_softmax(logits.float() / self.temperature, dim=-1)
+        # Drawn on the CPU: the same numbers whatever the device.
+        drawn = torch.multinomial(distribution.exp().cpu(), 1, generator=self.generator)
+        drawn = drawn.to(logits.device)
+        return drawn[:, 0], distribution.gather(1, drawn)[:, 0]
+
+    def _next(self, ids: Tensor, mask: Tensor, cache: Any) -> tuple[Tensor, Tensor]:
+        """(mask, logits after them) of further tokens of every row, shape (rows, 1 or 2)."""
+        mask = torch.cat([mask, mask.new_ones(ids.shape)], dim=1)
+        positions = (mask.cumsum(-1) - 1)[:, -ids.shape[1] :]
+        return mask, self._forward(ids, mask, positions, cache)
 
     def _read(self, histories: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor, Any]:
         """(logits after each history, their mask, a cache of them), from what is kept if it can be."""
@@ -182,18 +213,6 @@ class HfSampler:
             if len(found) == len(histories) and len(left) == 1:
                 return prefix, [row for row, _ in found], [size for _, size in found]
         return None
-
-    def _slots(
-        self, histories: Sequence[Sequence[int]], count: int, device: Any
-    ) -> tuple[Tensor, Tensor | None]:
-        """(values of each row's action, what is added to logits so that only values are drawn)."""
-        if self.answer is None:
-            return torch.zeros(len(histories) * count, dtype=torch.long), None
-        slots = torch.tensor([self.answer.slots(h) for h in histories], device=device)
-        size = self.model.get_input_embeddings().weight.shape[0]
-        closed = torch.full((size,), -torch.inf, device=device)
-        closed[list(self.answer.values)] = 0.0
-        return slots.repeat_interleave(count), closed
 
     def _padded(self, histories: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor]:
         length = max(len(h) for h in histories)

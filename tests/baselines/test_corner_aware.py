@@ -146,7 +146,7 @@ def test_a_budget_that_ends_early_leaves_a_design_that_counts(budget: int) -> No
     """However little it is: a design that was simulated at some conditions only is worth nothing."""
     task = task_of("pvt")
     with task.session(budget, seed=0, simulator=Hard(task, 5.0)) as session:
-        CornerAwareAgent(get_method("composite-ei")).run(session)
+        CornerAwareAgent(get_method("sobol")).run(session)
     assert session.meter.used <= budget
     assert session.best is not None and session.best.complete and not session.best.feasible
 

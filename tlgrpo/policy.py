@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from tlgrpo.tokens import Codec, WordCodec, read_codec, word_tokenizer
 _LONGEST = 8192
 _ADAPTER, _MODEL = "adapter_config.json", "config.json"
 _TOKENIZER = ("tokenizer*", "vocab*", "*.model")
+# Words that count: levels, moves, sizes, margins. Numbers of a list (p0, s0, #0) are names.
+_NUMBERED = re.compile(r"(=|by|~|\.|)([+-]?\d+)")
+_ALIKE = 4.0  # Over how many numbers words are alike.
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,30 @@ def tiny_policy(config: PolicyConfig, grammar: Sequence[str], seed: int) -> Poli
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen3ForCausalLM(shape)
+        _order_numbers(model.get_input_embeddings().weight, tokenizer.get_vocab())
     return Policy(model, tokenizer, codec)
+
+
+@torch.no_grad()
+def _order_numbers(embedding: Tensor, vocabulary: Mapping[str, int]) -> None:
+    """Words that count the same thing begin as draws of a smooth random function of their number.
+
+    So neighbours begin alike, and what is learnt of one level is learnt of those beside it; of as many
+    words that are all different, a policy has to learn the order first. Each word's size stays as it is.
+    """
+    families: dict[str, dict[float, int]] = {}
+    for word, place in vocabulary.items():
+        if found := _NUMBERED.fullmatch(word):
+            families.setdefault(found[1], {})[float(found[2])] = place
+    for numbers in families.values():
+        at = torch.tensor(list(numbers), dtype=torch.float64)
+        alike = torch.exp(-0.5 * ((at[:, None] - at) / _ALIKE) ** 2)
+        covariance = 0.3 + 0.6 * alike + 0.1 * torch.eye(len(at), dtype=torch.float64)
+        drawn = torch.linalg.cholesky(covariance) @ torch.randn(
+            len(at), embedding.shape[1], dtype=torch.float64
+        )
+        places = list(numbers.values())
+        embedding[places] = (drawn * embedding[places].double().std()).to(embedding.dtype)
 
 
 def load_policy(folder: Path, config: PolicyConfig | None = None) -> Policy:

@@ -34,3 +34,14 @@ def first_met(cell: StoredCell) -> int | None:
         if line.evaluation.feasible:
             return spent
     return None
+
+
+def found_after(cell: StoredCell) -> int | None:
+    """Simulations charged until the best design was found; None where the trace has none."""
+    best = cell.result.best
+    spent = 0
+    for line in cell.trace:
+        spent += line.evaluation.cost
+        if best is not None and line.evaluation.cost and line.evaluation.design == best.design:
+            return spent
+    return None

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from leaderboard.board.standings import Figures, Row, Standings
 from leaderboard.board.statistics import Interval
 
-Place = Literal["terminal", "markdown", "page", "task"]
-_EVERYWHERE: tuple[Place, ...] = ("terminal", "markdown", "page", "task")
+Place = Literal["terminal", "markdown", "ranking", "page", "task"]
+_EVERYWHERE: tuple[Place, ...] = ("terminal", "markdown", "ranking", "page", "task")
 _PAGE: tuple[Place, ...] = ("page",)
 
 
@@ -30,7 +30,8 @@ class Figure:
         text: for a person, given the budget.
         number: what a column is sorted by; None sorts last.
         meaning: a sentence for whoever reads the page; empty where the title says all.
-        places: where it is a column; `task` are the tables of single tasks.
+        places: where it is a column; `ranking` is the page's first table, which has to fit a window,
+            `page` the one of all figures, `task` those of single tasks.
         smaller_first: whether a first press on the column sorts from the smallest.
     """
 
@@ -117,6 +118,7 @@ ROW_FIGURES = (
         lambda r: r.open_score, lambda r: _optional(r.open_score),
         "score of the same agent with the fixed targets, which everybody knows; the rank is that of the "
         "held-out ones.",
+        ("terminal", "markdown", "ranking", "page"),
     ),
     RowFigure(
         "robust_score", "Robust score", "",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.board import statistics as st
-from leaderboard.board.cell_figures import COUNTS_AS_ZERO, curve, first_met
+from leaderboard.board.cell_figures import COUNTS_AS_ZERO, curve, first_met, found_after
 from leaderboard.board.comparison import Comparison, Friedman, compare, friedman
 from leaderboard.cells.fingerprint import recorded_level
 from leaderboard.cells.records import CellStatus, EvaluationRecord, TaskCard
@@ -134,11 +134,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BestDesign:
-    """A verified design that is the best of an agent on a task; the first of equals."""
+    """A verified design that is the best of an agent on a task; the first of equals.
+
+    Attributes:
+        simulations: after how many it was found; None where that is not known.
+    """
 
     agent: str
     repetition: int
     evaluation: EvaluationRecord
+    simulations: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,9 +426,12 @@ def _best_designs(
     best: dict[str, dict[str, BestDesign]] = defaultdict(dict)
     for cell in sorted(cells, key=merit):
         result, spec = cell.result, cell.result.spec
-        if result.verified is not None and result.status not in COUNTS_AS_ZERO:
-            design = BestDesign(spec.agent, spec.repetition, result.verified)
-            best[spec.task].setdefault(spec.agent, design)
+        if result.verified is None or result.status in COUNTS_AS_ZERO:
+            continue
+        if spec.agent not in best[spec.task]:
+            best[spec.task][spec.agent] = BestDesign(
+                spec.agent, spec.repetition, result.verified, found_after(cell)
+            )
     return {task: tuple(own.values()) for task, own in sorted(best.items())}
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -22,6 +22,7 @@ from leaderboard.board.figures_table import known
 from leaderboard.board.standings import BestDesign, Row, Standings
 from leaderboard.cells.waveforms import NoteRecord, WaveformsRecord
 from leaderboard.reporting import figures, summary
+from leaderboard.reporting.conclusions import SIGNIFICANT, conclusions, featured
 from leaderboard.reporting.conditions import task_conditions
 from leaderboard.reporting.figures import Chart
 from leaderboard.suites import suite_of
@@ -29,11 +30,12 @@ from leaderboard.wire.isolation.levels import LEVELS, Container
 
 # Of a heat map; the page has a colour for each.
 HEAT_STEPS = 7
-SIGNIFICANT = 0.05
+# Charts of the design that is shown first, beside its specs.
+FEATURED_CHARTS = 2
 _SECTIONS = (
-    ("ranking", "Ranking"), ("anytime", "Best so far"), ("targets", "Targets reached"),
-    ("solved", "Runs solved"), ("profile", "Profile"), ("heat", "By task"),
-    ("pairs", "Pairwise"), ("tasks", "Best designs"), ("costs", "Costs"),
+    ("conclusions", "Conclusions"), ("ranking", "Ranking"), ("anytime", "Best so far"),
+    ("targets", "Targets reached"), ("solved", "Runs solved"), ("profile", "Profile"),
+    ("heat", "By task"), ("pairs", "Pairwise"), ("tasks", "Best designs"), ("costs", "Costs"),
     ("reading", "How to read this"),
 )  # fmt: skip
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'"
@@ -88,7 +90,7 @@ class PairCell:
 class WavePanel:
     title: str
     notes: tuple[NoteRecord, ...]
-    charts: list[Chart]
+    charts: Sequence[Chart]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,10 @@ def render(
         "profile": figures.profile(board),
     }
     task_charts = {task: figures.best_so_far(board, task) for task in board.tasks}
-    every = [*charts.values(), *task_charts.values()]
-    every += [c for w in waves.values() for panel in w.panels for c in panel.charts]
+    shown = featured(board, {task for task, own in waves.items() if own.panels})
+    first = [] if shown is None else _first_panels(waves[shown].panels)
+    panels = [*first, *(panel for own in waves.values() for panel in own.panels)]
+    every = [*charts.values(), *task_charts.values(), *(c for p in panels for c in p.charts)]
     bar = Scale.of(_lowest(row) for row in board.rows)
     index = {row.agent: k for k, row in enumerate(board.rows)}
     return environment().get_template("report.html.j2").render(
@@ -132,8 +136,13 @@ def render(
         pdk_label=summary.pdk_label(board.conditions.pdk),
         seeds=_seeds(board),
         unranked=sum(not row.ranked for row in board.rows),
-        columns=figures_table.figures("page"),
-        beside=figures_table.row_figures("page", board),
+        conclusions=conclusions(board),
+        featured=shown,
+        featured_panels=first,
+        columns=figures_table.figures("ranking"),
+        beside=figures_table.row_figures("ranking", board),
+        all_columns=figures_table.figures("page"),
+        all_beside=figures_table.row_figures("page", board),
         task_columns=figures_table.figures("task"),
         explanations=list(figures_table.explanations(board)),
         targets_label=summary.targets_label(board.conditions),
@@ -201,6 +210,16 @@ def _waves(task: int, found: WaveformsRecord | str) -> Waves:
         for panel, own in zip(found.panels, charts, strict=True)
     ]
     return Waves(panels, found.condition, "this circuit measures nothing that is a curve")
+
+
+def _first_panels(panels: Iterable[WavePanel]) -> list[WavePanel]:
+    """The first panels of a design, until there are enough charts; these have ids of their own."""
+    chosen: list[WavePanel] = []
+    for panel in panels:
+        if sum(len(p.charts) for p in chosen) < FEATURED_CHARTS:
+            charts = [replace(c, id=f"first-{c.id}") for c in panel.charts]
+            chosen.append(replace(panel, charts=charts))
+    return chosen
 
 
 def _lowest(row: Row) -> float:

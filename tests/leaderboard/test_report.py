@@ -23,7 +23,7 @@ from leaderboard.cells.store import Store, StoredCell
 from leaderboard.cells.waveforms import WAVEFORMS
 from leaderboard.errors import LeaderboardError
 from leaderboard.reporting.figures import COLOURS, DASHES, colour, dash
-from leaderboard.reporting.page import HEAT_STEPS, Scale, render
+from leaderboard.reporting.page import FEATURED_CHARTS, HEAT_STEPS, Scale, render
 from leaderboard.reporting.report import REPORT, STATIC_REPORT, best_waveforms
 from leaderboard.reporting.summary import to_json
 from tests.leaderboard.conftest import AGENTS, ROOT, plan
@@ -113,17 +113,19 @@ def test_it_ranks_every_agent_in_order_and_says_why_none_is_ranked(either, board
 
 
 def test_every_part_is_there_and_in_the_contents(either):
-    parts = re.findall(r'<a href="#(\w+)">', either)
+    contents = either[either.index('aria-label="Contents"') : either.index("</nav>")]
+    parts = re.findall(r'<a href="#(\w+)">', contents)
     assert parts == [
-        "ranking", "anytime", "targets", "solved", "profile", "heat", "pairs", "tasks", "costs",
-        "reading",
+        "conclusions", "ranking", "anytime", "targets", "solved", "profile", "heat", "pairs", "tasks",
+        "costs", "reading",
     ]  # fmt: skip
     assert all(either.count(f'<h2 id="{part}">') == 1 for part in parts)
 
 
 def test_the_best_design_is_shown_in_engineering_units_with_a_verdict_on_every_spec(either, board):
     best = board.best[TASK].evaluation
-    table = either[either.index("Metrics against specs") : either.index("Its waveforms")]
+    shown = section(either, "best-0", "costs")
+    table = shown[: shown.index("Its waveforms")]
     verdicts = re.findall(r'class="verdict (met|missed)"', table)
     assert len(verdicts) == len(board.tasks[TASK].specs)
     met = sum(margin is not None and margin >= 0 for margin in best.margins.values())
@@ -139,6 +141,33 @@ def test_the_best_design_has_its_waveforms(either, waves):
         assert all(html.escape(note.text) in shown for note in panel.notes)
     charts = sum(len(panel.axes) for panel in waves[TASK].panels)
     assert shown.count('aria-label="') >= charts > 1
+
+
+def test_it_opens_on_a_sized_circuit_with_its_specs_and_first_waveforms(either, board, waves):
+    opening = section(either, "conclusions", "ranking")
+    best, title = board.best[TASK], board.tasks[TASK].title
+    assert (
+        f"{title}, sized by {html.escape(best.agent)} in {best.simulations} simulations" in opening
+    )
+    verdicts = re.findall(r'class="verdict (?:met|missed)">\S (met|missed)<', opening)
+    assert len(verdicts) == len(board.tasks[TASK].specs) and "no spec" not in opening
+    assert f"<strong>{waves[TASK].panels[0].title}</strong>" in opening
+    assert opening.count('role="img"') == FEATURED_CHARTS
+    assert 'href="#best-0"' in opening and either.count('id="best-0"') == 1
+    # The first picture of the page is this one.
+    assert either.index('role="img"') > either.index('id="conclusions"')
+
+
+def test_without_a_picture_it_opens_on_the_conclusions_alone(board):
+    opening = section(render(board), "conclusions", "ranking")
+    assert board.rows[0].agent in opening and "sized by" not in opening
+
+
+def test_the_number_of_simulations_is_that_of_the_best_design_in_the_trace(board, sobol):
+    best = next(d for d in board.best_of_agents[TASK] if d.agent == "sobol")
+    line = sobol.trace[best.simulations - 1]
+    assert line.evaluation.design == best.evaluation.design
+    assert line.evaluation.score == max(other.evaluation.score for other in sobol.trace)
 
 
 def test_waveforms_that_are_missing_or_damaged_are_a_note(board, chosen, runs):

@@ -178,6 +178,37 @@ def test_a_dark_system_has_a_dark_page(static_page, tmp_path):
     assert min(ink) > 150
 
 
+def test_the_ranking_is_read_without_scrolling_sideways(board_of, tmp_path):
+    scores = {f"an-agent-{k}": 0.9 - 0.01 * k for k in range(15)} | {
+        "my_lab.agents:" + "Name" * 9: 0.3
+    }
+    seen, _ = browse(
+        framed(render(*board_of(scores), static=True), width=1280),
+        tmp_path,
+        """const frame = document.querySelector('iframe'), page = frame.contentDocument;
+        const shown = (e) => e.offsetParent !== null;
+        const hidden = (e) => e.scrollWidth - e.clientWidth;
+        return [1280, 390, 360].map((width) => {
+          frame.width = width;
+          const table = page.querySelector('.ranking'), card = page.querySelector('.card');
+          return {
+            heads: [...table.tHead.rows[0].cells].filter(shown).map((e) => e.textContent),
+            ranking: hidden(table.closest('.scroll')), card: hidden(card.querySelector('.scroll')),
+            top: card.getBoundingClientRect().top,
+          };
+        });""",
+        width=1400,
+    )
+    desktop, *phones = seen
+    assert [view["ranking"] for view in seen] == [0, 0, 0]
+    for phone in phones:
+        assert phone["heads"] == ["Rank", "Agent", "Score", "All specs met", "Verified"]
+    assert set(phones[0]["heads"]) < set(desktop["heads"]) and "Notes" in desktop["heads"]
+    # The sized circuit is on the first screen of a desktop, and fits most phones.
+    assert desktop["top"] < 800
+    assert (desktop["card"], phones[0]["card"]) == (0, 0)
+
+
 def test_a_phone_scrolls_tables_and_never_the_page(page, static_page, tmp_path):
     widths, _ = browse(
         framed(page, static_page, width=PHONE),
@@ -185,7 +216,7 @@ def test_a_phone_scrolls_tables_and_never_the_page(page, static_page, tmp_path):
         """return [...document.querySelectorAll('iframe')].map((f) => {
           const d = f.contentDocument;
           d.querySelectorAll('details').forEach((e) => { e.open = true; });
-          const table = d.querySelector('.scroll');
+          const table = d.querySelector('.pairs').closest('.scroll');
           const whole = d.documentElement;
           return [whole.scrollWidth - whole.clientWidth, table.scrollWidth > table.clientWidth];
         });""",

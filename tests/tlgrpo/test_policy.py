@@ -12,6 +12,7 @@ import torch
 from tests.tlgrpo.chat_models import PAD, chat_tokenizer, save_chat_model
 from tests.tlgrpo.conftest import SMALL
 from tlgrpo.config import ConfigError, PolicyConfig
+from tlgrpo.domains.sizing import grammar
 from tlgrpo.policy import build_policy, load_policy, reference_of, tiny_policy
 from tlgrpo.samplers.hf import HfSampler
 from tlgrpo.tokens import ChatCodec, WordCodec
@@ -257,3 +258,23 @@ def test_a_model_without_a_padding_token_is_a_policy(tmp_path):
     policy = load_policy(save_chat_model(tmp_path, chat_tokenizer(pad=None)))
     assert policy.codec.pad == policy.codec.end
     assert PAD in policy.tokenizer.get_vocab()
+
+
+def test_words_that_count_begin_like_their_neighbours():
+    """Levels, moves and sizes are ordered; the numbers of a list are names."""
+    policy = build_policy(PolicyConfig(layers=1, width=64, heads=2, kv_heads=1), grammar(), 0)
+    weights = policy.model.get_input_embeddings().weight.detach()
+    places = policy.tokenizer.get_vocab()
+
+    def alike(one, other):
+        return float(torch.cosine_similarity(weights[places[one]], weights[places[other]], 0))
+
+    for near, next_to_it, far in (
+        ("=3", "=4", "=40"),
+        ("by-1", "by+0", "by+60"),
+        ("~0", "~1", "~-30"),
+    ):
+        assert alike(near, next_to_it) > 0.75 > alike(near, far)
+    assert abs(alike("p3", "p4")) < 0.5 and abs(alike("role:pair", "role:tail")) < 0.5
+    levels, names = ([places[f"{c}{k}"] for k in range(64)] for c in "=p")
+    assert 0.7 < float(weights[levels].std() / weights[names].std()) < 1.4

@@ -51,15 +51,15 @@ def test_every_circuit_is_told_in_the_one_vocabulary(name):
     assert len({*described}) == len(described)
 
 
-def test_what_is_listed_stands_behind_its_number_in_prompt_answer_and_observation(domain):
+def test_what_is_listed_is_found_by_its_number_in_prompt_answer_and_observation(domain):
     problem = domain.problem(0, "held-out")
     told, words = domain.told(problem), problem.prompt.split()
     for place, k in enumerate(told.parameters):
-        at = words.index(f"p{place}") + 1
-        assert tuple(words[at : at + 5]) == told.described[k]
+        at = words.index(f"p{place}")
+        assert tuple(words[at - 5 : at]) == told.described[k]
     for place, k in enumerate(told.specs):
-        at = words.index(f"s{place}") + 1
-        assert tuple(words[at : at + 5]) == spec_words(tuple(told.task.specs)[k])
+        at = words.index(f"s{place}")
+        assert tuple(words[at - 5 : at]) == spec_words(tuple(told.task.specs)[k])
     count = len(told.parameters)
     assert write_values(range(count), "levels", ()).split()[:4] == ["p0", "=0", "p1", "=1"]
     margins = [float(k) for k in range(len(told.specs))]

@@ -20,8 +20,9 @@ from acs_gym.importing.matching import rail, relations
 from acs_gym.specs import Spec
 from acs_gym.task import Task
 
-# The number of a parameter or spec in its list. It stands before it in the prompt and before what is
-# said of it later, so that one is found by the other; without it a policy has to learn to count.
+# The number of a parameter or spec in its list. It stands after its words in the prompt, where a causal
+# model can gather them, and before what is said of it later, where it looks for them. Without it a
+# policy has to learn to count.
 PARAMETERS = tuple(f"p{k}" for k in range(64))
 SPECS = tuple(f"s{k}" for k in range(64))
 _ROLES = (

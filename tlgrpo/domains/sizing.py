@@ -1,7 +1,7 @@
 """Sizing any circuit folder in one fixed vocabulary; the answer is the values alone.
 
 The prompt describes conditions, parameters and specs (`circuit_words`), parameters and specs in an
-order that the problem's number shuffles, each behind its number in that order. An action is one value a
+order that the problem's number shuffles, each before its number in that order. An action is one value a
 parameter, after its number: a level of its range, or a move by so many levels from the best design so
 far, which can reach every level. A sampler that decodes under `answer` writes valid designs only. What
 is observed is the signed margin of each spec, after its number, and whether the design is the best yet.
@@ -95,9 +95,9 @@ class Told:
         words = list(condition_words(self.task.pdk_name, self.conditions.given(self.task)))
         sheet = tuple(self.task.specs)
         for number, k in zip(PARAMETERS, self.parameters, strict=False):
-            words += (number, *self.described[k])
+            words += (*self.described[k], number)
         for number, k in zip(SPECS, self.specs, strict=False):
-            words += (number, *spec_words(sheet[k]))
+            words += (*spec_words(sheet[k]), number)
         return " ".join([*words, values, ":"])
 
 

@@ -50,15 +50,21 @@ docs: $(VENV)/.documented ## the documentation as a site, site/index.html; a war
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
 	@echo "site/index.html"
 
-bench: develop models ## the studies of benchmarks/ (about an hour)
+# One after the other, since they measure time. Those that take minutes keep what they have found; which
+# are done is kept in BENCHED until all are: the same command goes on where an interrupted one stopped.
+BENCHED := runs/bench
+STUDIES := generic_vs_sky130 simulation wire_overhead harness_overhead robustness kill_and_resume report
+
+bench: develop models ## the studies of benchmarks/ (about an hour); interrupted, it goes on next time
+	@mkdir -p $(BENCHED)
 	$(BIN)/python benchmarks/difficulty.py
-	$(BIN)/python benchmarks/generic_vs_sky130.py --json benchmarks/results/generic_vs_sky130.json
-	$(BIN)/python benchmarks/simulation.py --json benchmarks/results/simulation.json
-	$(BIN)/python benchmarks/wire_overhead.py --json benchmarks/results/wire_overhead.json
-	$(BIN)/python benchmarks/harness_overhead.py --json benchmarks/results/harness_overhead.json
-	$(BIN)/python benchmarks/robustness.py --json benchmarks/results/robustness.json
-	$(BIN)/python benchmarks/kill_and_resume.py --json benchmarks/results/kill_and_resume.json
-	$(BIN)/python benchmarks/report.py --json benchmarks/results/report.json
+	@for study in $(STUDIES); do \
+	  test ! -e $(BENCHED)/$$study || { echo "$$study is done"; continue; }; \
+	  echo "$$study ..."; \
+	  $(BIN)/python benchmarks/$$study.py --json benchmarks/results/$$study.json || exit 1; \
+	  touch $(BENCHED)/$$study; \
+	done
+	@rm -r $(BENCHED)
 
 setup: $(VENV)/.installed ## create .venv, install ngspice and what the demo needs, pinned
 

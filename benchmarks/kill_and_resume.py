@@ -34,6 +34,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from resumable import Parts
+
+from acs_gym.simulation.version import simulator_version
+
 ROOT = Path(__file__).parents[1]
 EVALUATIONS = 3 * 2 * 8
 MODES = ("run", "tree", "cell")
@@ -210,7 +214,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    rng = random.Random(arguments.seed)
+    command = "python benchmarks/kill_and_resume.py " + " ".join(sys.argv[1:])
+    parts = Parts(arguments.json, {"command": command, "ngspice": str(simulator_version())})
     trials: list[Trial] = []
     with tempfile.TemporaryDirectory(prefix="acs-gym-kill-") as name:
         folder = Path(name)
@@ -223,16 +228,24 @@ def main() -> None:
         expected = comparable(folder / "runs")
         print(f"undisturbed: {whole:.1f} s, {recorded(folder / 'runs')} evaluations")
         for number in range(arguments.kills):
+            # A generator a trial, so that one does not depend on which were run before it.
+            rng = random.Random(f"{arguments.seed} {number}")
             mode, after = MODES[number % len(MODES)], rng.randint(0, EVALUATIONS)
             trial = folder / f"trial-{number}"
             trial.mkdir()
+
+            def killed(
+                trial: Path = trial, mode: str = mode, after: int = after, rng: random.Random = rng
+            ) -> dict[str, Any]:
+                return asdict(kill_and_resume(trial, mode, after, rng, expected))
+
             try:
-                trials.append(kill_and_resume(trial, mode, after, rng, expected))
+                trials.append(Trial(**parts.get(f"trial {number}", killed)))
             except Violation as violation:
                 sys.exit(f"VIOLATION in trial {number}: {violation}")
             print(f"{number + 1}/{arguments.kills} {trials[-1]}", flush=True)
     document = {
-        "command": "python benchmarks/kill_and_resume.py " + " ".join(sys.argv[1:]),
+        "command": command,
         "undisturbed_s": round(whole, 2),
         "evaluations": EVALUATIONS,
         "kills": dict(collections.Counter(t.mode for t in trials if t.killed)),
@@ -241,8 +254,7 @@ def main() -> None:
         "trials": [asdict(t) for t in trials],
     }
     print(json.dumps({k: v for k, v in document.items() if k != "trials"}, indent=2))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n")
+    parts.finish(document, indent=2)
 
 
 if __name__ == "__main__":

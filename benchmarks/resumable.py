@@ -15,6 +15,49 @@ from acs_gym.threads import ONE_THREAD
 
 Run = TypeVar("Run")
 Finished = TypeVar("Finished")
+Found = TypeVar("Found")
+
+
+class Parts:
+    """The finished parts of a study whose result is one JSON document at `path`.
+
+    Each is kept in a file beside the document as soon as it is there, so that the same command goes on
+    where it was stopped; `finish` writes the document and removes that file. Parts of another study
+    (`of`: options, versions, whatever a number depends on) are not looked at. Without a path nothing is
+    kept. A part is JSON, and what comes back is what JSON makes of it.
+    """
+
+    def __init__(self, path: Path | None, of: Mapping[str, Any]) -> None:
+        self._path = path
+        self._of = json.loads(json.dumps(of))
+        self._known = {
+            line["part"]: line["found"] for line in self._lines() if line["of"] == self._of
+        }
+
+    @property
+    def file(self) -> Path | None:
+        return None if self._path is None else self._path.with_suffix(".parts.jsonl")
+
+    def get(self, part: str, measure: Callable[[], Found]) -> Found:
+        """What is known of a part, else measured and kept."""
+        if part not in self._known:
+            found = json.loads(json.dumps(measure()))
+            if self.file is not None:
+                append(self.file, {"of": self._of, "part": part, "found": found})
+            self._known[part] = found
+        known: Found = self._known[part]
+        return known
+
+    def finish(self, content: Any, indent: int = 1) -> None:
+        """The study is whole: its document instead of its parts."""
+        if self._path is None or self.file is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(json.dumps(content, indent=indent) + "\n")
+        self.file.unlink(missing_ok=True)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [] if self.file is None else lines(self.file)
 
 
 def run_each(

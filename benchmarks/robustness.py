@@ -2,7 +2,8 @@
 
     python benchmarks/robustness.py --json benchmarks/results/robustness.json
 
-Four studies, each of which stops with an error at the first violation:
+Four studies, each of which stops with an error at the first violation; the same command again goes on
+where an interrupted one stopped:
 
     random        sizings uniform over the whole box: every outcome a status that fits its metrics,
                   the reference sizing bit-identical before, during and after
@@ -23,9 +24,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from resumable import Parts
 
 import acs_gym
 from acs_gym import Evaluation, Status
@@ -173,21 +176,22 @@ def main() -> None:
         "pdk": arguments.pdk,
         "ngspice": str(simulator_version()),
     }
-    names = arguments.tasks.split(",") if arguments.tasks else acs_gym.task_ids()
-    for name in map(resolve_task, names):
-        task = acs_gym.make_task(name, pdk=arguments.pdk)
-        found = {
-            "random": random_sizings(task, arguments.random),
-            "pathological": pathological(task, arguments.pathological),
+    given = arguments.tasks.split(",") if arguments.tasks else acs_gym.task_ids()
+    tasks = [acs_gym.make_task(name, pdk=arguments.pdk) for name in map(resolve_task, given)]
+    parts = Parts(arguments.json, {**results, "tasks": [task.digest for task in tasks]})
+    for task in tasks:
+        studies = {
+            "random": (random_sizings, arguments.random),
+            "pathological": (pathological, arguments.pathological),
         }
-        if name == "ACS-OpAmp-v0":
-            found["killed"] = killed(task, arguments.killed)
-            found["memory"] = memory(task, arguments.memory)
-        results[name] = found
-        print(name, json.dumps(found, indent=1), flush=True)
-        if arguments.json:  # After every circuit: the whole takes half an hour.
-            arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+        if task.id == "ACS-OpAmp-v0":
+            studies |= {"killed": (killed, arguments.killed), "memory": (memory, arguments.memory)}
+        results[task.id] = {
+            study: parts.get(f"{task.id} {study}", partial(function, task, count))
+            for study, (function, count) in studies.items()
+        }
+        print(task.id, json.dumps(results[task.id], indent=1), flush=True)
+    parts.finish(results)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ run in interleaved rounds on the same designs, so that a slow spell of the machi
 and the figure of a way is the median over rounds of its seconds per evaluation. Two streams of
 designs: `local`, steps of 2 % around the reference, as an optimiser refines; `random`, uniform over
 the whole box, where nearly every design needs other SKY130 model cards. Ratios within one run mean
-something; absolute times only on the machine they were taken on.
+something; absolute times only on the machine they were taken on. The same command again
+goes on where an interrupted one stopped, PDK by PDK.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+from resumable import Parts
 
 import acs_gym
 from acs_gym.design import Design
@@ -314,22 +317,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    measured = {p: measure(p, arguments.rounds, arguments.designs) for p in ("generic", "sky130")}
-    results = {
+    head = {
         "command": "python benchmarks/simulation.py " + " ".join(sys.argv[1:]),
         "ngspice": str(simulator_version()),
+    }
+    pdks = ("generic", "sky130")
+    digests = [acs_gym.make_task(TASK, pdk=pdk).digest for pdk in pdks]
+    parts = Parts(arguments.json, {**head, "tasks": digests})
+    sizes = arguments.rounds, arguments.designs
+    measured = {p: parts.get(f"ways {p}", partial(measure, p, *sizes)) for p in pdks}
+    results = {
+        **head,
         "seconds_per_evaluation": {pdk: table for pdk, (table, _) in measured.items()},
         "pyspice_raised": {pdk: share for pdk, (_, share) in measured.items()},
-        "session": {
-            pdk: overheads(pdk, arguments.rounds, arguments.designs)
-            for pdk in ("generic", "sky130")
-        },
+        "session": {p: parts.get(f"session {p}", partial(overheads, p, *sizes)) for p in pdks},
     }
     results["ratios"] = ratios(results)
     show(results)
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+    parts.finish(results)
 
 
 def ratios(results: dict) -> dict[str, float]:  # type: ignore[type-arg]

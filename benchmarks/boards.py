@@ -1,0 +1,191 @@
+"""The leaderboard's current results: every built-in agent without a paid model, on both splits.
+
+    python benchmarks/boards.py run                 # hours; the same command again goes on
+    python benchmarks/boards.py run --dry-run       # the commands alone
+    python benchmarks/boards.py summarise           # runs/boards/* -> benchmarks/results/boards.json
+    python benchmarks/boards.py page                # that -> docs/boards.md
+
+A board a split, tier and kind of targets, each in a folder of its own, verified before it is summarised.
+Targets are held out with the public salt, so that anybody can run the very same tasks. Every number and
+sentence of the page is made here, so that it cannot disagree with the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leaderboard.board.chosen import choose
+from leaderboard.board.standings import Standings
+from leaderboard.cells.spec import FIXED, HELD_OUT
+from leaderboard.reporting.conclusions import conclusions
+from leaderboard.reporting.export import to_markdown
+from leaderboard.suites import suite_of
+
+ROOT = Path(__file__).parents[1]
+RUNS = ROOT / "runs" / "boards"
+RESULT = ROOT / "benchmarks" / "results" / "boards.json"
+PAGE = ROOT / "docs" / "boards.md"
+# An ask of a method in both is some tenths of a second at most, so that ten seeds are a matter of hours.
+AGENTS = {
+    "tt": (
+        "random", "sobol", "de", "cma-es", "optuna-tpe", "skopt-gp", "skopt-forest", "composite-ei",
+        "transfer", "botorch-logei", "botorch-cei", "botorch-composite", "turbo", "scbo", "llm-scripted",
+    ),
+    "pvt": ("random", "composite-ei", "corner-aware", "corner-aware:transfer"),
+}  # fmt: skip
+BUDGETS = {"tt": 100, "pvt": 1000}
+SPLITS = ("training", "held-out")
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One leaderboard."""
+
+    suite: str
+    tier: str
+    targets: str
+
+    @property
+    def folder(self) -> Path:
+        """Of its cells. A board of held-out targets has its open track in the same one."""
+        return RUNS / f"{self.suite}-{self.tier}"
+
+    def command(self, seeds: int, jobs: int) -> list[str]:
+        return [
+            sys.executable, "-m", "leaderboard.run", "--suite", self.suite, "--tier", self.tier,
+            "--targets", self.targets, "--agents", ",".join(AGENTS[self.tier]),
+            "--budget", str(BUDGETS[self.tier]), "--seeds", str(seeds), "--jobs", str(jobs),
+            "--out", str(self.folder.relative_to(ROOT)),
+        ]  # fmt: skip
+
+
+def boards() -> list[Board]:
+    """Held-out targets beside the fixed ones, cheap conditions before dear ones."""
+    return [
+        Board(suite, tier, targets)
+        for tier in BUDGETS
+        for suite in SPLITS
+        for targets in (FIXED, HELD_OUT)
+    ]
+
+
+def run(seeds: int, jobs: int, dry_run: bool) -> None:
+    """Every board to its end, then verified. Exits with the status of the first command that fails."""
+    commands = [board.command(seeds, jobs) for board in boards()]
+    commands += [
+        [sys.executable, "-m", "leaderboard.verify", str(folder.relative_to(ROOT))]
+        for folder in dict.fromkeys(board.folder for board in boards())
+    ]
+    for command in commands:
+        print(shlex.join(["python", *command[1:]]), flush=True)
+        if not dry_run and (status := subprocess.run(command, cwd=ROOT, check=False).returncode):
+            sys.exit(status)
+
+
+def summary(board: Standings) -> dict[str, Any]:
+    """What is kept of a board: its table, its sentences, and what each agent cost."""
+    conditions = board.conditions
+    return {
+        "suite": suite_of(board.tasks) or "custom",
+        "tier": conditions.tier,
+        "held_out": conditions.held_out,
+        "tasks": {task: card.title for task, card in board.tasks.items()},
+        "simulators": list(board.simulators),
+        "conclusions": conclusions(board),
+        "ranking": to_markdown(board),
+        "costs": [
+            {
+                "agent": row.agent,
+                "runs": row.overall.cells,
+                "simulations": conditions.budget,
+                "agent_seconds": round(row.agent_seconds, 2),
+                "simulator_seconds": round(row.simulator_seconds, 2),
+            }
+            for row in board.rows
+        ],
+    }
+
+
+def summarised(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The boards of these folders; where one has both kinds of targets, the held-out ones first."""
+    found = []
+    for folder in folders:
+        chosen = choose(folder)
+        found.append(summary(chosen.board()))
+        if chosen.open_track:
+            found.append(summary(choose(folder, targets=FIXED).board()))
+    return found
+
+
+def page(made: Mapping[str, Any]) -> str:
+    """The page of a summary."""
+    lines = [
+        "<!-- Made by `python benchmarks/boards.py page`. -->",
+        "# Current results",
+        "",
+        "Every built-in agent that needs no paid model, at the same simulations, with every winning "
+        f"design simulated again. `{made['command']}` made the boards; "
+        "[boards.json](../benchmarks/results/boards.json) holds what is shown.",
+    ]
+    for board in made["boards"]:
+        lines += ["", *_section(board)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(board: Mapping[str, Any]) -> Iterator[str]:
+    targets = "held-out targets" if board["held_out"] else "fixed targets"
+    yield f"## {board['suite'].capitalize()}, {board['tier']}, {targets}"
+    yield ""
+    yield f"{', '.join(board['tasks'].values())} ({', '.join(board['simulators'])})."
+    yield ""
+    yield from (f"* {sentence}" for sentence in board["conclusions"])
+    yield ""
+    yield board["ranking"].strip()
+    yield ""
+    yield "What a run took, mean over the runs of an agent:"
+    yield ""
+    yield "| agent | simulations | agent, s | simulator, s | runs |"
+    yield "|---|--:|--:|--:|--:|"
+    for cost in board["costs"]:
+        yield (
+            f"| `{cost['agent']}` | {cost['simulations']} | {cost['agent_seconds']:.2f} | "
+            f"{cost['simulator_seconds']:.2f} | {cost['runs']} |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    steps = parser.add_subparsers(dest="step", required=True)
+    running = steps.add_parser("run", help="run and verify every board")
+    running.add_argument("--seeds", type=int, default=10)
+    running.add_argument("--jobs", type=int, default=2)
+    running.add_argument("--dry-run", action="store_true", help="print the commands alone")
+    making = steps.add_parser("summarise", help="keep what the page shows, as JSON")
+    making.add_argument("folders", nargs="*", type=Path, help="by default those of `run`")
+    making.add_argument("--json", type=Path, default=RESULT)
+    writing = steps.add_parser("page", help="write the page")
+    writing.add_argument("--json", type=Path, default=RESULT)
+    writing.add_argument("--output", type=Path, default=PAGE)
+    options = parser.parse_args()
+    if options.step == "run":
+        run(options.seeds, options.jobs, options.dry_run)
+    elif options.step == "summarise":
+        folders = options.folders or list(dict.fromkeys(board.folder for board in boards()))
+        made = {"command": "python benchmarks/boards.py run", "boards": summarised(folders)}
+        options.json.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+        print(options.json)
+    else:
+        options.output.write_text(page(json.loads(options.json.read_text())))
+        print(options.output)
+
+
+if __name__ == "__main__":
+    main()

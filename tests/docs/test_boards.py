@@ -1,0 +1,95 @@
+"""The page of the current results is made from what the boards say."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+import leaderboard.run
+from leaderboard.board.standings import standings
+from leaderboard.cells.runner import run_cell
+from leaderboard.cells.store import Store
+from leaderboard.suites import suite_tasks
+from tests.leaderboard.boards import cell, grid
+from tests.leaderboard.conftest import plan
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "benchmarks/boards.py"
+
+
+@pytest.fixture(scope="module")
+def boards():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import boards
+
+        yield boards
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+
+
+def test_both_splits_and_both_kinds_of_targets_are_run_in_both_tiers(boards):
+    planned = [(b.tier, b.suite, b.targets) for b in boards.boards()]
+    assert planned == [
+        (tier, suite, targets)
+        for tier in ("tt", "pvt")
+        for suite in ("training", "held-out")
+        for targets in ("fixed", "held-out")
+    ]
+    assert all(suite_tasks(suite) for _, suite, _ in planned)
+
+
+def test_the_commands_are_those_that_the_leaderboard_understands(boards):
+    options = inspect.signature(leaderboard.run.main).parameters
+    installed = {found.name for found in entry_points(group="leaderboard.agents")}
+    for board in boards.boards():
+        _, _, module, *given = board.command(seeds=10, jobs=2)
+        assert module == "leaderboard.run"
+        pairs = dict(zip(given[::2], given[1::2], strict=True))
+        assert {name.removeprefix("--") for name in pairs} <= set(options)
+        assert {agent.partition(":")[0] for agent in pairs["--agents"].split(",")} <= installed
+
+
+def test_a_page_says_what_its_boards_say(boards):
+    open_board = standings(grid({"good": {"ACS-A-v0": [1.0] * 3}, "bad": {"ACS-A-v0": [0.5] * 3}}))
+    hidden = [cell("good", "ACS-A-v0", k, (0.5,), targets="held-out:" + "ab" * 32) for k in (0, 1)]
+    made = {
+        "command": "python benchmarks/boards.py run",
+        "boards": [boards.summary(standings(hidden)), boards.summary(open_board)],
+    }
+    text = boards.page(json.loads(json.dumps(made)))
+    first, second = text.index("tt, held-out targets"), text.index("tt, fixed targets")
+    assert first < second
+    assert "* good is first, with a score of 1.0000 of 1" in text[second:]
+    assert "| `bad` | 4 | 2.00 | 1.00 | 3 |" in text[second:]
+    assert "so no design is shown" in text[first:second]
+    assert made["boards"][1]["ranking"].strip() in text
+
+
+def test_a_folder_becomes_a_page(tmp_path):
+    store = Store(tmp_path / "runs")
+    for agent in ("random", "sobol"):
+        (one,) = plan(agent)
+        store.finish(run_cell(one.spec, one.key, store, lambda _n, _best: None))
+    kept, page = tmp_path / "boards.json", tmp_path / "boards.md"
+    for step in (
+        ["summarise", str(store.folder), "--json", str(kept)],
+        ["page", "--json", str(kept), "--output", str(page)],
+    ):
+        subprocess.run([sys.executable, SCRIPT, *step], check=True, capture_output=True, cwd=ROOT)
+    text = page.read_text()
+    assert "| `sobol` | 6 |" in text and "Five-transistor OTA" in text
+
+
+def test_a_committed_page_is_of_the_committed_result(boards):
+    """Both or neither, and one says what the other says."""
+    assert boards.RESULT.exists() == boards.PAGE.exists()
+    if boards.RESULT.exists():
+        made = boards.page(json.loads(boards.RESULT.read_text()))
+        assert boards.PAGE.read_text() == made, "stale: run python benchmarks/boards.py page"

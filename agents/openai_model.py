@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import tenacity
@@ -32,10 +32,12 @@ from agents.model import (
     estimate_tokens,
     is_count,
 )
+from agents.prompt_counts import PromptCounts
 from agents.refusals import Refusal
 from agents.replies import not_a_reply, read_reply
 from agents.responses import PATH as RESPONSES
 from agents.responses import completion_of, request_of
+from agents.roles import has_tools, in_turns, without_system, without_tools
 
 _RETRIED_STATUS = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
@@ -51,6 +53,12 @@ _MARGIN, _MARGIN_TOKENS = 0.02, 16
 _CONTEXT_NAMES = ("max_model_len", "context_length", "context_window", "max_context_length")
 _LIST_S = 5.0
 _MODELS_NAMED = 5
+_CUT_OFF = (
+    "{doubt}; it seems to cut long prompts off without saying so. Give it a longer context (Ollama "
+    "OLLAMA_CONTEXT_LENGTH, LM Studio its context length, llama.cpp -c), or send less: "
+    "--context-tokens (context_tokens), now {context}. A server that merely leaves what it had in its "
+    "cache out of its count is in order"
+)
 
 
 class _TryAgain(Exception):
@@ -76,12 +84,17 @@ class _Known:
     Attributes:
         length_field: the name that the longest reply goes by.
         strict: whether tools may be marked so.
+        system, tools: whether there may be a system message, tool calls and messages of tools.
+        answered: whether it has taken a request.
         longest_reply, context: tokens; None where nothing is known.
         per_estimate: tokens that the server counts for one of `estimate_tokens`.
     """
 
     length_field: str
     strict: bool = True
+    system: bool = True
+    tools: bool = True
+    answered: bool = False
     longest_reply: int | None = None
     context: int | None = None
     per_estimate: float = 1.0
@@ -101,7 +114,8 @@ class OpenAIModel:
 
     What a server refuses because it knows the request in another form is asked for in that form, once,
     and from then on: the other name of the longest reply, tools without `strict`, a reply that fits the
-    context. The reply's notes say so.
+    context, roles that the model's template has. The reply's notes say so, and, once, that the server
+    seems to read only a part of what it is sent.
 
     Args:
         config: which server and model, and how.
@@ -117,6 +131,8 @@ class OpenAIModel:
         self._key = config.api_key()
         self._client = _Client(config, self._key)
         self._noted: set[str] = set()
+        self._counts = PromptCounts()
+        self._doubted = False
         # OpenAI's reasoning models know the one name only, many other servers the other only.
         self._known = _Known("max_completion_tokens" if config.base_url is None else "max_tokens")
 
@@ -144,12 +160,18 @@ class OpenAIModel:
                 if not note or note in notes:  # What was tried once does not help.
                     raise self._error(refused.refusal, request) from None
                 notes.append(note)
+        self._known.answered = True
         reply = read_reply(
             raw, request["messages"], attempts + taken, time.monotonic() - start,
             tuple(note for note in notes if note not in self._noted),
         )  # fmt: skip
         self._noted.update(notes)
         if not reply.tokens.estimated and reply.tokens.prompt:
+            doubt = self._counts.doubt(request["messages"], reply.tokens.prompt)
+            if doubt and not self._doubted:
+                self._doubted = True
+                said = _CUT_OFF.format(doubt=doubt, context=self.config.context_tokens)
+                reply = replace(reply, notes=(*reply.notes, said))
             # Upwards alone: some servers leave out what they had in their cache.
             counted = reply.tokens.prompt / max(1, _estimate(request))
             self._known.per_estimate = max(self._known.per_estimate, counted)
@@ -190,12 +212,17 @@ class OpenAIModel:
         self, messages: Sequence[Message], tools: Sequence[ToolDefinition], limits: Allowance
     ) -> dict[str, Any]:
         config, known = self.config, self._known
-        request: dict[str, Any] = {"model": config.model, "messages": list(messages)}
+        sent = list(messages) if known.tools else without_tools(messages, tools)
+        if not known.system:
+            sent = without_system(sent)
+        if not (known.system and known.tools):
+            sent = in_turns(sent)
+        request: dict[str, Any] = {"model": config.model, "messages": sent}
         optional = {"temperature": config.temperature, "top_p": config.top_p}
         request |= {k: v for k, v in optional.items() if v is not None}
         if config.seeded:
             request["seed"] = self.seed % 2**31
-        if tools:
+        if tools and known.tools:
             request["tools"] = list(tools) if known.strict else [_without_strict(t) for t in tools]
         request[known.length_field] = known.allows(limits.tokens, _estimate(request))
         return request | config.extra_body
@@ -212,6 +239,8 @@ class OpenAIModel:
         if known.strict and "tools" in request and refusal.no_strict:
             known.strict = False
             return "the server takes no strict in a tool, so it is left out"
+        if refusal.no_role and (note := self._other_roles(refusal, request)):
+            return note
         longest = refusal.longest_reply
         if longest is not None and longest < asked and (refusal.too_long or refusal.status == 400):
             known.longest_reply = longest
@@ -239,6 +268,27 @@ class OpenAIModel:
             f"replies are shortened to what the server's context of {context} tokens leaves beside the "
             "prompt"
         )
+
+    def _other_roles(self, refusal: Refusal, request: Mapping[str, Any]) -> str:
+        """Leave out of the conversation what its template may not know. Returns what, empty where that is
+        nothing."""
+        known, messages = self._known, request["messages"]
+        system = known.system and any(m["role"] == "system" for m in messages)
+        tools = known.tools and ("tools" in request or has_tools(messages))
+        # A server that has taken a system message already is at odds with what came since.
+        if tools and (refusal.of_tools or not system or (known.answered and has_tools(messages))):
+            known.tools = False
+            return (
+                "the model's chat template takes no messages of tools, so tools, calls and answers are "
+                "written as text, as with --tool-format text"
+            )
+        if system:
+            known.system = False
+            return (
+                "the model's chat template takes no system message, so its text begins the first message "
+                "of the user"
+            )
+        return ""
 
     def _too_long(self, refusal: Refusal, fits: int | None) -> ContextTooLong:
         return ContextTooLong(
@@ -271,6 +321,11 @@ class OpenAIModel:
                 '; try --tool-format text (tool_format = "text" in the settings), which needs no tool '
                 "calling, or start the server with a parser of tool calls"
             )
+        if refusal.no_role:
+            return (
+                "; the model's chat template takes no such messages: start the server with another "
+                "(vLLM, SGLang --chat-template, llama.cpp --chat-template-file)"
+            )
         if refusal.no_path:
             served = ", ".join(self._client.models()[:_MODELS_NAMED])
             return "; check model and base_url (which usually ends in /v1)" + (
@@ -298,7 +353,7 @@ class OpenAIModel:
             raw = read_json(raw) or raw
         if isinstance(raw, dict) and raw.get("error"):
             refusal = Refusal.of(200, json.dumps(raw))
-            if refusal.too_long or refusal.no_tools or refusal.no_path:
+            if refusal.too_long or refusal.no_tools or refusal.no_role or refusal.no_path:
                 raise _Refused(refusal)
         if why := not_a_reply(raw):
             raise _TryAgain(why)
@@ -347,7 +402,7 @@ class _Client:
         except openai.APIStatusError as error:
             response = error.response
             refusal = Refusal.of(error.status_code, response.text, response.reason_phrase)
-            known = refusal.too_long or refusal.no_tools or refusal.no_money
+            known = refusal.too_long or refusal.no_tools or refusal.no_role or refusal.no_money
             if refusal.status in _RETRIED_STATUS and not known:
                 said = clean(f"{self.where}: {_status(refusal)}: {refusal.words}")
                 raise _TryAgain(said, _retry_after(error)) from None

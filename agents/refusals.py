@@ -46,6 +46,16 @@ _WITHOUT_TOOLS = re.compile(
     r"(?:unsupported|not support|n't support|requires?|enabled?|only supported|--jinja)",
     re.IGNORECASE,
 )
+_NO_SUCH_ROLE = (
+    r"(?:unsupported|not (?:\w+ )?support|n't support|not allowed|not enabled|only supported"
+    r"|alternate|(?:must|should) be|are supported|invalid|unknown|unexpected)"
+)
+_ROLES = re.compile(
+    rf"\broles?\b.{{0,60}}{_NO_SUCH_ROLE}|{_NO_SUCH_ROLE}.{{0,30}}\broles?\b"
+    r"|(?:system|developer) (?:message|instruction|prompt)s?\b.{0,30}(?:not|n't|unsupported)",
+    re.IGNORECASE,
+)
+_TOOL_ROLE = re.compile(r"""\brole\W{1,3}tool\b|\btool\b\W{0,2} (?:role|message)""", re.IGNORECASE)
 _NO_SUCH_PATH = re.compile(r"unexpected endpoint|no such endpoint|unknown (?:url|path)", re.I)
 _NO_MONEY = re.compile(
     r"insufficient_quota|exceeded your current quota|insufficient (?:balance|credit)", re.I
@@ -113,6 +123,16 @@ class Refusal:
         """It is about the tools: surely so in a status that may mean anything."""
         known = _TOOLS if self.status in (400, 422) else _WITHOUT_TOOLS
         return self._may_be_of_request and bool(known.search(self.words))
+
+    @property
+    def no_role(self) -> bool:
+        """The model's chat template knows no such message, or not at that place."""
+        return self._of_request and bool(_ROLES.search(self.words + _parameters(self.body)))
+
+    @property
+    def of_tools(self) -> bool:
+        """Of a role: that is the tool's."""
+        return bool(_TOOL_ROLE.search(self.words))
 
     @property
     def no_path(self) -> bool:

@@ -1,8 +1,9 @@
-"""The code of docs/frameworks.md, which the tests of each framework run."""
+"""The code and the commands of docs/frameworks.md, which the tests of each framework run."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 TEXT = (Path(__file__).parents[2] / "docs" / "frameworks.md").read_text(encoding="utf-8")
@@ -16,3 +17,14 @@ def code_of(section: str, **instead: str) -> str:
         assert written in code, written
         code = code.replace(written, here)
     return code
+
+
+def command_of(section: str) -> tuple[dict[str, str], list[str]]:
+    """A section's first shell command: (the variables before it, its words), as a shell reads them."""
+    script = re.search(rf"^## {section}$.*?^```sh\n(.*?)^```", TEXT, re.M | re.S)[1]
+    words = shlex.split(script, comments=True)
+    variables = {}
+    while "=" in words[0]:
+        name, _, value = words.pop(0).partition("=")
+        variables[name] = value
+    return variables, words

@@ -5,6 +5,7 @@
     botorch.py    a constrained test problem of BoTorch
     pymoo.py      a constrained problem of pymoo, with one objective or several
     minari.py     histories as offline data
+    parquet.py    the same as a table
 
 and frameworks of language models, which take a `Problem` of `acs_gym.tools.problem`:
 

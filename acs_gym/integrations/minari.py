@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from acs_gym.envs.episode import Rules
-from acs_gym.evaluation import Evaluation, Status
+from acs_gym.evaluation import Evaluation
+from acs_gym.integrations.trajectories import trajectory
 from acs_gym.task import Task
 
 try:
@@ -23,36 +22,20 @@ except ImportError as error:
     raise ImportError(f"{__name__} needs Minari; run: pip install 'acs-gym[minari]'") from error
 
 
-_NO_ACTION = (Status.INVALID_DESIGN, Status.INFRA_ERROR)
-
-
 def episode(task: Task, history: Sequence[Evaluation], *, number: int = 0) -> EpisodeBuffer:
     """A history, such as `session.history`, as an episode of as many turns; it ends as truncated.
 
-    Designs that were none have no action, so they and `infra_error`s are left out. Raises ValueError
-    where nothing is left.
+    Raises what `trajectory` raises.
     """
-    kept = [e for e in history if e.complete and e.status not in _NO_ACTION]
-    if not kept:
-        raise ValueError("a history without a design that was simulated is no episode")
-    rules = Rules.of(task, task.pdk_name, task.tier, task.specs.targets, len(kept), False)
-    now = rules.begin(np.random.default_rng(0))
-    buffer: dict[str, list[Any]] = {
-        name: [] for name in ("observations", "actions", "rewards", "terminations", "truncations")
-    }
-    buffer["observations"].append(now.observation())
-    for evaluation in kept:
-        now = now.after(evaluation, budget_left=True)
-        unit = task.space.to_unit(evaluation.design)
-        buffer["actions"].append((2.0 * np.asarray(unit) - 1.0).astype(np.float32))
-        buffer["observations"].append(now.observation())
-        buffer["rewards"].append(now.reward)
-        buffer["terminations"].append(now.terminated)
-        buffer["truncations"].append(now.truncated)
-    observations = {
-        key: [o[key] for o in buffer["observations"]] for key in buffer["observations"][0]
-    }
-    return EpisodeBuffer(id=number, **(buffer | {"observations": observations}))
+    found = trajectory(task, history)
+    return EpisodeBuffer(
+        id=number,
+        observations={key: [o[key] for o in found.observations] for key in found.observations[0]},
+        actions=list(found.actions),
+        rewards=list(found.rewards),
+        terminations=list(found.terminated),
+        truncations=list(found.truncated),
+    )
 
 
 def write(

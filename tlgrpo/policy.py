@@ -120,7 +120,8 @@ def tiny_policy(config: PolicyConfig, grammar: Sequence[str], seed: int) -> Poli
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen3ForCausalLM(shape)
-        _order_numbers(model.get_input_embeddings().weight, tokenizer.get_vocab())
+        embedding: Any = model.get_input_embeddings()
+        _order_numbers(embedding.weight, tokenizer.get_vocab())
     return Policy(model, tokenizer, codec)
 
 

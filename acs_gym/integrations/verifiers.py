@@ -7,7 +7,7 @@ rollout's state, which the agent cannot write.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from acs_gym import program
@@ -18,6 +18,7 @@ from acs_gym.tools.problem import Problem, ProblemSplit, Work, problems
 
 try:
     import verifiers.v1 as vf
+    from pydantic import Field
 except ImportError as error:
     raise ImportError(
         f"{__name__} needs verifiers; run: pip install 'acs-gym[verifiers]'"
@@ -111,11 +112,11 @@ class SizingTask(vf.Task[SizingData, SizingState, SizingTaskConfig]):
 
 
 class SizingConfig(vf.TasksetConfig):
-    """The arguments of `acs_gym.tools.problem.problems`."""
+    """The arguments of `acs_gym.tools.problem.problems`; `vf-eval` reads lists, no other sequences."""
 
     split: ProblemSplit = "train"
     number: int = 100
-    tasks: Sequence[str] = ()
+    tasks: list[str] = Field(default_factory=list)
     pdk: str = DEFAULT_PDK
     budget: int = 10
     seed: int = 0

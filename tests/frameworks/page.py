@@ -22,7 +22,7 @@ def code_of(section: str, **instead: str) -> str:
 def command_of(section: str) -> tuple[dict[str, str], list[str]]:
     """A section's first shell command: (the variables before it, its words), as a shell reads them."""
     script = re.search(rf"^## {section}$.*?^```sh\n(.*?)^```", TEXT, re.M | re.S)[1]
-    words = shlex.split(script, comments=True)
+    words = shlex.split(script.replace("\\\n", ""), comments=True)
     variables = {}
     while "=" in words[0]:
         name, _, value = words.pop(0).partition("=")

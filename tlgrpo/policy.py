@@ -133,7 +133,8 @@ def _order_numbers(embedding: Tensor, vocabulary: Mapping[str, int]) -> None:
     words that are all different, a policy has to learn the order first. Each word's size stays as it is.
     """
     families: dict[str, dict[float, int]] = {}
-    for word, place in vocabulary.items():
+    # A tokenizer's vocabulary comes in another order in every process.
+    for word, place in sorted(vocabulary.items(), key=lambda item: item[1]):
         if found := _NUMBERED.fullmatch(word):
             families.setdefault(found[1], {})[float(found[2])] = place
     for numbers in families.values():

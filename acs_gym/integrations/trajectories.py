@@ -40,8 +40,8 @@ class Trajectory:
 def trajectory(task: Task, history: Sequence[Evaluation]) -> Trajectory:
     """A history, such as `session.history`, as an episode of as many turns.
 
-    Designs that were none have no action, so they and `infra_error`s are left out. Raises ValueError
-    where nothing is left.
+    Designs that were none have no action, so they and those of an `infra_error` are left out. Raises
+    ValueError where nothing is left.
     """
     kept = [e for e in history if e.complete and e.status not in _NO_ACTION]
     if not kept:

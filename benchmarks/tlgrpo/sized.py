@@ -1,6 +1,5 @@
 """A sizing policy beside optimisers and memory, circuit by circuit, at the same simulations.
 
-    python benchmarks/tlgrpo/sized.py --json benchmarks/results/tlgrpo_policy.json
     python benchmarks/tlgrpo/sized.py --policy tlgrpo:runs/sizing --problems 16
 
 Each circuit is asked for with held-out targets: drawn from designs that no training problem is drawn
@@ -16,7 +15,6 @@ Finished runs are appended to `--runs`, and the same command goes on with those 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -137,13 +135,13 @@ def weights_of(method: str) -> str:
     """The sha256 of a policy's weights, so that a run of another policy is not taken for this one."""
     if not method.startswith("tlgrpo:"):
         return ""
-    place = build(method).config["weights"] if "+" not in method else ""
-    return str(place) or hashlib.sha256(method.encode()).hexdigest()
+    config = build(method).config
+    return str(config.get("policy", config)["weights"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--policy", default="tlgrpo:pretrained")
+    parser.add_argument("--policy", required=True, help="tlgrpo:RUN or tlgrpo:RUN+METHOD")
     parser.add_argument(
         "--methods",
         default="random,composite-ei,role median,nearest goal,lookup",

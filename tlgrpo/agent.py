@@ -23,6 +23,7 @@ from acs_gym.task import Task
 from tlgrpo.checkpoint import CheckpointError, read_config
 from tlgrpo.config import TrainConfig
 from tlgrpo.pretrained import NAME, shipped, weights_file
+from tlgrpo.tokens import Codec, LineCodec
 
 _TRIES = 10
 
@@ -122,8 +123,14 @@ class TlgrpoAgent:
                 history += [*ids, *continued(codec, ids, observation)]
                 turns = max(1, turns - 1)
             for _ in range(turns):
+                form = talk.form(codec)
                 for _ in range(_TRIES):
-                    ids = sampler.sample([history], 1)[0][0].ids
+                    drawn = (
+                        sampler.sample([history], 1)
+                        if form is None
+                        else sampler.fill([history], 1, [form])
+                    )
+                    ids = drawn[0][0].ids
                     text = codec.action(ids)
                     design = talk.design(text)
                     if design is not None:
@@ -151,6 +158,10 @@ class _Circuits:
 
     def begin(self) -> tuple[str, str] | None:
         """An episode has no memory here."""
+        return None
+
+    def form(self, codec: Codec) -> list[int] | None:
+        """Its actions are free text."""
         return None
 
     def design(self, text: str) -> Design | None:
@@ -187,13 +198,13 @@ class _Sizing:
     def begin(self) -> tuple[str, str] | None:
         """A new episode: the best design of those before as an action, and what is observed of it."""
         from tlgrpo.domain import Problem, State
-        from tlgrpo.domains.sizing import reaction_to, start_levels, write_values
+        from tlgrpo.domains.sizing import reaction_to
 
         self._state = State(Problem(self._told.task.id, self.prompt))
         if self._best is None or self.values != "moves":
             return None
         levels, evaluation = self._best
-        text = write_values(levels, self.values, start_levels(len(levels)))
+        text = self._told.write(levels, self.values, self._told.start)
         reaction = reaction_to(self._told, evaluation, 0.0, self.reward)
         self._state = self._state.after(text, reaction)
         return text, reaction.observation
@@ -203,16 +214,18 @@ class _Sizing:
         return None if levels is None else self._told.design(levels)
 
     def random(self, rng: np.random.Generator) -> str:
-        from tlgrpo.domains.sizing import LEVELS, incumbent, write_values
+        from tlgrpo.domains.sizing import LEVELS
 
-        count = len(self._told.parameters)
-        levels = rng.integers(LEVELS, size=count).tolist()
-        return write_values(levels, self.values, incumbent(self._state, count))
+        levels = rng.integers(LEVELS, size=len(self._told.parameters)).tolist()
+        return self._told.write(levels, self.values, self._told.incumbent(self._state))
+
+    def form(self, codec: Codec) -> list[int] | None:
+        assert isinstance(codec, LineCodec)  # Of this domain, `mask_of` takes no other.
+        lines = self._told.form(self._told.incumbent(self._state))
+        return [codec.line(line) for line in lines]
 
     def _levels(self, text: str) -> list[int] | None:
-        from tlgrpo.domains.sizing import incumbent, read_levels
-
-        return read_levels(text, incumbent(self._state, len(self._told.parameters)))
+        return self._told.read(text, self._told.incumbent(self._state))
 
     def told(self, text: str, evaluation: Evaluation) -> str:
         from tlgrpo.domains.sizing import reaction_to

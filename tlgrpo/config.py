@@ -49,8 +49,8 @@ class PolicyConfig(_Record):
     Attributes:
         path: a folder with a `transformers` causal LM and its tokenizer; None makes a tiny one.
         layers, width, heads, kv_heads: of the tiny Qwen3-style model.
-        codec: `words` for a policy with the domain's own vocabulary, `chat` for a model with a chat
-            template.
+        codec: `words` for a policy with the domain's own vocabulary, `lines` for one that reads a line
+            of such words at a time (the domain `sizing`), `chat` for a model with a chat template.
         lora_rank: train a low-rank adapter of that rank through peft instead of all weights; 0 does
             not.
         dtype: of the weights; `bfloat16` on a GPU.
@@ -62,7 +62,7 @@ class PolicyConfig(_Record):
     width: PositiveInt = 96
     heads: PositiveInt = 4
     kv_heads: PositiveInt = 2
-    codec: Literal["words", "chat"] = "words"
+    codec: Literal["words", "lines", "chat"] = "words"
     lora_rank: Annotated[int, Field(ge=0)] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: str = "cpu"

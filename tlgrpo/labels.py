@@ -29,11 +29,9 @@ from tlgrpo.domains.conditions import Conditions
 from tlgrpo.domains.sizing import (
     Told,
     Values,
-    incumbent,
     problem_of,
     some_of,
     told_of,
-    write_values,
 )
 from tlgrpo.tokens import Codec
 from tlgrpo.tree import Episode, Node
@@ -227,8 +225,7 @@ def relabelled(
 
 def _labelled(known: Judged, state: State, gain: float) -> tuple[list[int], int]:
     """(the levels that a move starts from, the design to try)."""
-    count = known.levels.shape[1]
-    at = incumbent(state, count)
+    at = known.told.incumbent(state)
     return at, known.label(state.best, at if state.best else None, gain)
 
 
@@ -265,6 +262,6 @@ def _node(
     values: Values,
     at: Sequence[int],
 ) -> Node:
-    text = write_values(known.levels[place].tolist(), values, at)
+    text = known.told.write(known.levels[place].tolist(), values, at)
     ids = (*codec.prompt(text), codec.end)
     return Node(turn, turn, ids, (0.0,) * len(ids), text, Reaction(0.0, False, ""), state.best)

@@ -52,7 +52,7 @@ def token_log_probs(
 ) -> tuple[Tensor, Tensor | None]:
     """(log-probability, entropy or None) of every trained token, shape (trained,), in float32.
 
-    Under `answer` marks and the end came by themselves, and every other one is a value.
+    Under `answer` whatever is no value came by itself.
     """
     output = model(
         input_ids=batch.ids,
@@ -63,13 +63,13 @@ def token_log_probs(
     logits = output.logits[batch.row, batch.source].float() / temperature
     if answer is not None:
         values = torch.tensor(answer.values, device=logits.device)
-        given = torch.tensor([*answer.marks, answer.end], device=logits.device)
-        given = torch.isin(batch.target, given)
+        given = ~torch.isin(batch.target, values)
         # Of the values alone: a log-probability of minus infinity times 0 is no number.
         distribution = torch.log_softmax(logits[:, values], dim=-1)
         place = torch.zeros(logits.shape[-1], dtype=torch.long, device=logits.device)
         place[values] = torch.arange(len(answer.values), device=logits.device)
-        chosen = distribution.gather(1, place[batch.target][:, None])[:, 0]
+        value = torch.where(given, values[0], batch.target)
+        chosen = distribution.gather(1, place[value][:, None])[:, 0]
         chosen = torch.where(given, torch.zeros_like(chosen), chosen)
     else:
         given = torch.zeros_like(batch.target, dtype=torch.bool)

@@ -29,7 +29,7 @@ from tlgrpo.designs import ANCHOR, BankError, path_of, read_bank
 from tlgrpo.domain import State
 from tlgrpo.domains.circuit_words import spec_words
 from tlgrpo.domains.conditions import OWN
-from tlgrpo.domains.sizing import LEVELS, Sizing, Told, described, start_levels, write_values
+from tlgrpo.domains.sizing import LEVELS, Sizing, Told, described
 from tlgrpo.labels import Source, judged, margins
 
 Pick = Callable[[Told], NDArray[np.int64]]
@@ -174,11 +174,8 @@ def _try(named: Sequence[str], banks: Path, pdk: str, problems: int, workers: in
             tries = []
             for problem, one in zip(asked, told, strict=True):
                 levels = pick(one)
-                count = len(one.parameters)
-                text = write_values(
-                    [int(levels[k]) for k in one.parameters], "levels", start_levels(count)
-                )
-                tries.append((State(problem), text))
+                listed = [int(levels[k]) for k in one.parameters]
+                tries.append((State(problem), one.write(listed, "levels", one.start)))
             reactions = domain.evaluate(tries)
             scores = [r.score for r in reactions]
             solved = [float(r.solved) for r in reactions]

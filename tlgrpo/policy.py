@@ -13,12 +13,19 @@ import torch
 from torch import Tensor
 
 from tlgrpo.config import ConfigError, PolicyConfig
-from tlgrpo.tokens import Codec, WordCodec, read_codec, word_tokenizer
+from tlgrpo.tokens import (
+    Codec,
+    LineCodec,
+    WordCodec,
+    read_codec,
+    word_tokenizer,
+    words_of_a_line,
+)
 
 _LONGEST = 8192
 _ADAPTER, _MODEL = "adapter_config.json", "config.json"
 _TOKENIZER = ("tokenizer*", "vocab*", "*.model")
-# Words that count: levels, moves, sizes, margins. Numbers of a list (p0, s0, #0) are names.
+# Words that count: levels, moves, sizes, margins. Numbers of a list (#0) are names.
 _NUMBERED = re.compile(r"(=|by|~|\.|)([+-]?\d+)")
 _ALIKE = 4.0  # Over how many numbers words are alike.
 
@@ -64,8 +71,8 @@ class Policy:
 def build_policy(config: PolicyConfig, grammar: Sequence[str], seed: int) -> Policy:
     """The policy that a run starts from. Raises ConfigError for a folder that holds no model."""
     if config.path is None:
-        if config.codec != "words":
-            raise ConfigError("policy.codec: a policy without a path has the codec `words`")
+        if config.codec == "chat":
+            raise ConfigError("policy.codec: a policy without a path has `words` or `lines`")
         policy = tiny_policy(config, grammar, seed)
         policy.model.to(dtype=getattr(torch, config.dtype))
     else:
@@ -99,8 +106,9 @@ def tiny_policy(config: PolicyConfig, grammar: Sequence[str], seed: int) -> Poli
     """A randomly initialised Qwen3-style model with one token a word of `grammar`."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    tokenizer = word_tokenizer(grammar)
-    codec = WordCodec(tokenizer)
+    lines = config.codec == "lines"
+    tokenizer = word_tokenizer(grammar, "lines" if lines else "words")
+    codec = (LineCodec if lines else WordCodec)(tokenizer)
     if config.width % config.heads or config.heads % config.kv_heads:
         raise ConfigError("policy: width must divide by heads, and heads by kv_heads")
     shape = Qwen3Config(
@@ -122,7 +130,44 @@ def tiny_policy(config: PolicyConfig, grammar: Sequence[str], seed: int) -> Poli
         model = Qwen3ForCausalLM(shape)
         embedding: Any = model.get_input_embeddings()
         _order_numbers(embedding.weight, tokenizer.get_vocab())
-    return Policy(model, tokenizer, codec)
+    return Policy(_reading(model, codec), tokenizer, codec)
+
+
+class LineEmbedding(torch.nn.Embedding):
+    """What the ids of `LineCodec` mean: the sum of a line's words, each with signs of its place.
+
+    The signs, fixed and drawn by chance, tell the places apart: a range from 1 to 9 is none from 9 to
+    1. A line of one word is that word, as the tied output has it. It has no weights but the words', so
+    that a saved policy is an ordinary model folder.
+    """
+
+    signs: Tensor
+
+    def __init__(self, words: torch.nn.Embedding) -> None:
+        super().__init__(words.num_embeddings, words.embedding_dim, _weight=words.weight)
+        self.weight = words.weight
+        places = words_of_a_line(self.num_embeddings)
+        drawn = torch.randint(
+            2, (places, self.embedding_dim), generator=torch.Generator().manual_seed(0)
+        )
+        drawn[0] = 1
+        self.register_buffer("signs", 2.0 * drawn - 1.0, persistent=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Shape (..., width) of ids of shape (...)."""
+        base = self.num_embeddings + 1
+        rest = torch.where(ids < self.num_embeddings, ids + 1, ids - self.num_embeddings)
+        places = base ** torch.arange(len(self.signs), device=ids.device)
+        digits = rest[..., None] // places % base
+        words = super().forward((digits - 1).clamp(min=0)) * self.signs.to(self.weight.dtype)
+        return (words * (digits > 0)[..., None]).sum(-2)
+
+
+def _reading(model: Any, codec: Codec) -> Any:
+    """The model with the embedding that its codec asks for."""
+    if isinstance(codec, LineCodec):
+        model.set_input_embeddings(LineEmbedding(model.get_input_embeddings()))
+    return model
 
 
 @torch.no_grad()
@@ -151,15 +196,15 @@ def _order_numbers(embedding: Tensor, vocabulary: Mapping[str, int]) -> None:
 def load_policy(folder: Path, config: PolicyConfig | None = None) -> Policy:
     """A saved policy: a model folder, or an adapter folder, which names its model.
 
-    Without `config` the codec is `chat` where there is a chat template, and weights are of the
-    precision they were saved in. Raises ConfigError naming the folder.
+    Without `config` the codec is what the tokenizer says (`chat` where there is a chat template), and
+    weights are of the precision they were saved in. Raises ConfigError naming the folder.
     """
     from safetensors import SafetensorError
 
     dtype = getattr(torch, config.dtype) if config is not None else "auto"
     try:
         codec = read_codec(_checked(folder), config.codec if config is not None else None)
-        model = _load(folder, dtype)
+        model = _reading(_load(folder, dtype), codec)
     except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(f"{folder}: holds no policy: {error}") from None
     rows = model.get_input_embeddings().weight.shape[0]

@@ -19,8 +19,8 @@ from typing import Literal
 import numpy as np
 
 from tlgrpo.domain import Domain, Problem, Reaction, State
-from tlgrpo.samplers.base import Sampled, Sampler
-from tlgrpo.tokens import Codec, continued
+from tlgrpo.samplers.base import FormSampler, Sampled, Sampler
+from tlgrpo.tokens import Codec, continued, forms_of
 from tlgrpo.tree import Episode, Node
 
 
@@ -93,11 +93,17 @@ class _Wave:
         """Sample a turn of every episode that goes on, and have it simulated."""
         if not self.alive:
             return
-        self._sampled = sampler.sample([e.history for e in self.alive], self.count)
+        histories, states = [e.history for e in self.alive], [e.state for e in self.alive]
+        forms = forms_of(self.domain, self.codec, states)
+        if forms is None:
+            self._sampled = sampler.sample(histories, self.count)
+        else:
+            if not isinstance(sampler, FormSampler):
+                raise TypeError(f"{type(sampler).__name__} fills no forms; use HfSampler")
+            self._sampled = sampler.fill(histories, self.count, forms)
         self._texts = [[self.codec.action(s.ids) for s in group] for group in self._sampled]
         tries: list[tuple[State, str]] = []
-        for episode, texts in zip(self.alive, self._texts, strict=True):
-            state = episode.state
+        for state, texts in zip(states, self._texts, strict=True):
             tries += [(state, text) for text in texts]
         self._answer = simulator.submit(self.domain.evaluate, tries)
 

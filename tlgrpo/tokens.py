@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+from tlgrpo.config import ConfigError
+from tlgrpo.domain import State
 
 END, PAD = "<end>", "<pad>"
 # In the end of a chat action that reached its length limit. White space, so that a domain to which it
@@ -62,25 +66,18 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnswerMask:
-    """Which tokens an action has: each mark of the prompt with a value after it, then the end.
+    """Which tokens an action has: each line of a form with a value after it, then the end.
 
     The policy is the model's distribution renormalised over what may come, in the sampler and in
-    the learner alike.
+    the learner alike. Lines and the end come by themselves, with a log-probability of 0.
 
     Attributes:
-        marks: tokens of the first, second, ... slot, which come by themselves, with a log-probability
-            of 0.
-        values: tokens that fill a slot.
-        end: token that ends an action; it comes by itself too.
+        values: tokens that fill a line.
+        end: token that ends an action.
     """
 
-    marks: tuple[int, ...]
     values: tuple[int, ...]
     end: int
-
-    def slots(self, history: Sequence[int]) -> int:
-        """How many values an action after that history has."""
-        return len({*history} & {*self.marks})
 
 
 class WordCodec:
@@ -110,16 +107,72 @@ class WordCodec:
     def action(self, ids: Sequence[int]) -> str:
         return " ".join(self._words[int(k)] for k in ids if int(k) not in (self.end, self.pad))
 
-    def mask(self, answer: tuple[Sequence[str], Sequence[str]]) -> AnswerMask:
-        """Of a domain's `answer`: the words that mark slots, and those that may fill one."""
-        marks, values = (tuple(self._id(word) for word in words) for words in answer)
-        return AnswerMask(marks, values, self.end)
-
     def _id(self, word: str) -> int:
         try:
             return self._ids[word]
         except KeyError:
             raise ValueError(f"the word {word!r} is not in the policy's vocabulary") from None
+
+
+class LineCodec(WordCodec):
+    """One token a line of words: what is said of one thing is one place of the policy's context.
+
+    A line's id is its words in a number system with one digit a word; a line of one word has that
+    word's id. What such an id means to a model is `tlgrpo.policy.LineEmbedding`. In an action a value
+    follows the line it is for after a tab, and is a token of its own.
+
+    Attributes:
+        words: the most that a line may have, so that its id is a number of 63 bits.
+
+    Raises ValueError in `prompt` and `observation` for a longer line.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        super().__init__(tokenizer)
+        self._base = len(self._ids) + 1
+        self.words = words_of_a_line(len(self._ids))
+
+    def prompt(self, text: str) -> list[int]:
+        return [self.line(line) for line in text.replace("\t", "\n").split("\n")]
+
+    def line(self, text: str) -> int:
+        """The id of one line."""
+        ids = [self._id(word) for word in text.split()]
+        if not 1 <= len(ids) <= self.words:
+            raise ValueError(f"a line has 1 to {self.words} words, not {len(ids)}: {text!r}")
+        if len(ids) == 1:
+            return ids[0]
+        token = 0
+        for word in reversed(ids):
+            token = token * self._base + word + 1
+        return len(self._ids) + token
+
+    def action(self, ids: Sequence[int]) -> str:
+        text = ""
+        for token in map(int, ids):
+            if token in (self.end, self.pad):
+                continue
+            words = self._read(token)
+            text += ("" if not text else "\t" if len(words) == 1 else "\n") + " ".join(words)
+        return text
+
+    def _read(self, token: int) -> list[str]:
+        if token < len(self._ids):
+            return [self._words[token]]
+        rest, words = token - len(self._ids), []
+        while rest:
+            rest, digit = divmod(rest, self._base)
+            words.append(self._words[digit - 1])
+        return words
+
+    def mask(self, values: Sequence[str]) -> AnswerMask:
+        """Of actions whose lines are filled with one of these words each."""
+        return AnswerMask(tuple(self._id(word) for word in values), self.end)
+
+
+def words_of_a_line(vocabulary: int) -> int:
+    """How many words a line may have, of a vocabulary of that many."""
+    return int(63 / math.log2(vocabulary + 1))
 
 
 class ChatCodec:
@@ -277,9 +330,10 @@ def continued(codec: Codec, action: Sequence[int], observation: str) -> list[int
     return [*([] if ended else [codec.end]), *codec.observation(observation)]
 
 
-def word_tokenizer(grammar: Sequence[str]) -> Any:
-    """A `transformers` tokenizer with one token a word. Raises ValueError on a word with a space
-    in it.
+def word_tokenizer(grammar: Sequence[str], reads: Literal["words", "lines"] = "words") -> Any:
+    """A `transformers` tokenizer with one token a word, which knows by which codec it `reads`.
+
+    Raises ValueError on a word with a space in it.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -289,11 +343,13 @@ def word_tokenizer(grammar: Sequence[str]) -> Any:
     words = [PAD, END, *dict.fromkeys(grammar)]
     tokenizer = Tokenizer(models.WordLevel({w: k for k, w in enumerate(words)}, unk_token=None))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, reads=reads
+    )
 
 
 def read_codec(folder: Path, kind: str | None = None) -> WordCodec | ChatCodec:
-    """The codec of a saved policy: `words`, `chat`, or None for `chat` where it has a chat template.
+    """The codec of a saved policy: `words`, `lines`, `chat`, or None for what its tokenizer says.
 
     Raises OSError or ValueError, which say why there is none.
     """
@@ -301,13 +357,29 @@ def read_codec(folder: Path, kind: str | None = None) -> WordCodec | ChatCodec:
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     if kind is None:
-        kind = "chat" if tokenizer.chat_template else "words"
-    return WordCodec(tokenizer) if kind == "words" else ChatCodec(tokenizer)
+        own = tokenizer.init_kwargs.get("reads", "words")
+        kind = "chat" if tokenizer.chat_template else own
+    kinds: dict[str, type[WordCodec] | type[ChatCodec]]
+    kinds = {"words": WordCodec, "lines": LineCodec, "chat": ChatCodec}
+    return kinds[kind](tokenizer)
 
 
 def mask_of(domain: object, codec: Codec) -> AnswerMask | None:
-    """The mask that a domain's actions are decoded under, or None where it has no `answer`."""
-    answer = getattr(domain, "answer", None)
-    if answer is None or not isinstance(codec, WordCodec):
+    """The mask that a domain's actions are decoded under, or None where they are free text.
+
+    Raises ConfigError for a domain whose actions are forms and a codec that does not read lines.
+    """
+    values = getattr(domain, "answer", None)
+    if values is None:
         return None
-    return codec.mask(answer)
+    if not isinstance(codec, LineCodec):
+        name = getattr(domain, "name", "")
+        raise ConfigError(f"policy.codec: the domain {name!r} needs the codec `lines`")
+    return codec.mask(values)
+
+
+def forms_of(domain: Any, codec: Codec, states: Sequence[State]) -> list[list[int]] | None:
+    """The lines that an action fills in each state, or None where actions are free text."""
+    if not isinstance(codec, LineCodec) or not hasattr(domain, "form"):
+        return None
+    return [[codec.line(line) for line in domain.form(state)] for state in states]

@@ -16,7 +16,7 @@ from tlgrpo.checkpoint import CheckpointError
 from tlgrpo.config import TrainConfig
 from tlgrpo.domains import build_domain
 from tlgrpo.domains.circuits import read_design
-from tlgrpo.domains.sizing import read_levels, start_levels, tell
+from tlgrpo.domains.sizing import tell
 from tlgrpo.evaluate import trained_policy
 from tlgrpo.loop import Trainer
 from tlgrpo.pretrained import CARD, WEIGHTS, write
@@ -82,8 +82,8 @@ def run_of_sizing(folder, values):
     config = TrainConfig.of(
         {
             "domain": {"name": "sizing", "arguments": arguments},
-            "policy": SMALL.model_dump(), "turns": 2, "group": 2, "problems": 1,
-            "simulations": 4, "sft": {"episodes": 0},
+            "policy": SMALL.model_dump() | {"codec": "lines"}, "turns": 2, "group": 2,
+            "problems": 1, "simulations": 4, "sft": {"episodes": 0},
         },
         "test",
     )  # fmt: skip
@@ -107,13 +107,13 @@ def test_the_best_design_of_all_episodes_is_moved_from(tmp_path, monkeypatch):
     """An episode after the first begins with it as an action of its first turn, and what it had."""
     agent = TlgrpoAgent(str(run_of_sizing(tmp_path, "moves")))
     seen = []
-    sample = HfSampler.sample
+    fill = HfSampler.fill
 
-    def recorded(self, histories, count):
+    def recorded(self, histories, count, forms):
         seen.append(list(histories[0]))
-        return sample(self, histories, count)
+        return fill(self, histories, count, forms)
 
-    monkeypatch.setattr("tlgrpo.samplers.hf.HfSampler.sample", recorded)
+    monkeypatch.setattr("tlgrpo.samplers.hf.HfSampler.fill", recorded)
     task = acs_gym.make_task("ACS-CommonSource-v0", pdk="generic")
     with task.session(5, seed=1) as session:
         agent.run(session)
@@ -123,7 +123,7 @@ def test_the_best_design_of_all_episodes_is_moved_from(tmp_path, monkeypatch):
     told = tell(task)
     for number in (2, 3, 4):
         said = seen[number][len(prompt) : seen[number].index(end, len(prompt)) + 1]
-        levels = read_levels(policy.codec.action(tuple(said)), start_levels(len(told.parameters)))
+        levels = told.read(policy.codec.action(tuple(said)), told.start)
         best = max(session.history[:number], key=lambda e: e.score)
         assert told.design(levels) == dict(best.design)
 

@@ -26,11 +26,7 @@ from tlgrpo.domains.conditions import OWN, Conditions
 from tlgrpo.domains.sizing import (
     Sizing,
     grammar,
-    incumbent,
-    read_levels,
-    start_levels,
     told_of,
-    write_values,
 )
 from tlgrpo.hindsight import Schedule, WarmStart
 from tlgrpo.labels import Source, episode, judged, relabelled
@@ -44,7 +40,7 @@ from tlgrpo.tokens import mask_of
 
 OTA = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
 OPAMP = acs_gym.make_task("ACS-OpAmp-v0", pdk="generic")
-TINY = PolicyConfig(layers=1, width=32, heads=2, kv_heads=1)
+TINY = PolicyConfig(layers=1, width=32, heads=2, kv_heads=1, codec="lines")
 SLOWER = Conditions(load=2.0)
 
 
@@ -116,7 +112,7 @@ def test_a_label_is_a_design_of_the_bank_that_depends_on_the_history(policy, sou
         assert sum(n.advantage for n in made.nodes) == len(made.turns)
         reached = []
         for answer, tried in zip(answers, made.main_line, strict=True):
-            levels = read_levels(answer.text, incumbent(state, len(told.parameters)))
+            levels = told.read(answer.text, told.incumbent(state))
             row = np.empty(len(levels), dtype=np.int64)
             row[list(told.parameters)] = levels
             assert row.tobytes() in have
@@ -161,10 +157,11 @@ def test_plain_attention_gives_the_log_probabilities_of_torchs_own(source):
     policy = build_policy(TINY, grammar(), 0)  # Two heads that share keys.
     made = [episode(source, policy.codec, "moves", 3, np.random.default_rng(0)) for _ in range(2)]
     batch = collate([pack(e) for e in made], pad=policy.codec.pad)
+    answer = mask_of(domain_of("moves"), policy.codec)
     with torch.no_grad():
-        own, _ = token_log_probs(policy.model, batch)
+        own, _ = token_log_probs(policy.model, batch, answer=answer)
         use_plain_attention(policy.model)
-        plain, _ = token_log_probs(policy.model, batch)
+        plain, _ = token_log_probs(policy.model, batch, answer=answer)
     assert policy.model.config._attn_implementation == NAME
     assert float((own - plain).abs().max()) < 1e-4
 
@@ -194,7 +191,7 @@ def test_a_lookup_needs_one_simulation_and_roles_need_no_bank_of_the_circuit():
     told = domain.told(problem)
     found = lookup(known)(told)
     levels = [int(found[k]) for k in told.parameters]
-    text = write_values(levels, "levels", start_levels(len(levels)))
+    text = told.write(levels, "levels", told.start)
     (reaction,) = domain.evaluate([(State(problem), text)])
     assert reaction.score > 0.95
     for transfer in (role_median(known[1:]), nearest_goal(known[1:])):

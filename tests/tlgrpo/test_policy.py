@@ -15,7 +15,7 @@ from tlgrpo.config import ConfigError, PolicyConfig
 from tlgrpo.domains.sizing import grammar
 from tlgrpo.policy import build_policy, load_policy, reference_of, tiny_policy
 from tlgrpo.samplers.hf import HfSampler
-from tlgrpo.tokens import ChatCodec, WordCodec
+from tlgrpo.tokens import ChatCodec, LineCodec, WordCodec
 
 IDS = torch.arange(5, 25)[None]
 
@@ -178,12 +178,13 @@ def test_padding_with_the_end_token_changes_no_action(folder):
     assert drawn[0] == drawn[1]
 
 
-def test_a_tiny_policy_of_words_is_saved_and_loaded(tmp_path):
-    policy = tiny_policy(SMALL, ["a", "b"], seed=0)
+@pytest.mark.parametrize(("codec", "kind"), [("words", WordCodec), ("lines", LineCodec)])
+def test_a_tiny_policy_is_saved_and_loaded(tmp_path, codec, kind):
+    policy = tiny_policy(SMALL.model_copy(update={"codec": codec}), ["a", "b"], seed=0)
     policy.save(tmp_path)
     loaded = load_policy(tmp_path)
-    assert isinstance(loaded.codec, WordCodec)
-    ids = torch.tensor([policy.codec.prompt("a b a")])
+    assert type(loaded.codec) is kind
+    ids = torch.tensor([policy.codec.prompt("a b a\nb")])
     with torch.no_grad():
         both = [p.model(input_ids=ids).logits for p in (policy, loaded)]
     assert torch.equal(*both)
@@ -236,7 +237,7 @@ def test_a_folder_that_holds_no_policy_is_named(folder, tmp_path, spoil, says):
 def test_settings_that_do_not_fit_a_folder_are_explained(folder, tmp_path):
     with pytest.raises(ConfigError, match="codec `chat`"):
         build_policy(config(folder, codec="words"), (), 0)
-    with pytest.raises(ConfigError, match="without a path has the codec `words`"):
+    with pytest.raises(ConfigError, match="without a path has `words` or `lines`"):
         build_policy(config(None), (), 0)
     adapted(folder).save(tmp_path)
     for rank in (0, 2):
@@ -275,6 +276,7 @@ def test_words_that_count_begin_like_their_neighbours():
         ("~0", "~1", "~-30"),
     ):
         assert alike(near, next_to_it) > 0.75 > alike(near, far)
-    assert abs(alike("p3", "p4")) < 0.5 and abs(alike("role:pair", "role:tail")) < 0.5
-    levels, names = ([places[f"{c}{k}"] for k in range(64)] for c in "=p")
+    assert abs(alike("#3", "#4")) < 0.5 and abs(alike("role:pair", "role:tail")) < 0.5
+    levels = [places[f"={k}"] for k in range(64)]
+    names = [place for word, place in places.items() if ":" in word]
     assert 0.7 < float(weights[levels].std() / weights[names].std()) < 1.4

@@ -20,11 +20,6 @@ from acs_gym.importing.matching import rail, relations
 from acs_gym.specs import Spec
 from acs_gym.task import Task
 
-# The number of a parameter or spec in its list. It stands after its words in the prompt, where a causal
-# model can gather them, and before what is said of it later, where it looks for them. Without it a
-# policy has to learn to count.
-PARAMETERS = tuple(f"p{k}" for k in range(64))
-SPECS = tuple(f"s{k}" for k in range(64))
 _ROLES = (
     "pair", "cross", "tail", "bias", "output", "mirror", "load", "cascode", "driver", "switch",
     "reference", "compensation", "feedback", "other",
@@ -152,7 +147,7 @@ def vocabulary() -> tuple[str, ...]:
     """Every word of a description; it depends on no circuit."""
     kinds = dict.fromkeys([*(k for _, _, k in _KINDS), "other"])
     return (
-        *PARAMETERS, *SPECS, "-", ">=", "<=", "within",
+        "-", ">=", "<=", "within",
         *(f"role:{r}" for r in _ROLES),
         *(f"{q}:{p}" for q in _QUANTITIES for p in _POLARITIES),
         *(f"#{k}" for k in range(_MOST_ALIKE)),

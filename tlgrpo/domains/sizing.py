@@ -1,10 +1,12 @@
-"""Sizing any circuit folder in one fixed vocabulary; the answer is the values alone.
+"""Sizing any circuit folder in one fixed vocabulary; the answer is a form, filled with values alone.
 
-The prompt describes conditions, parameters and specs (`circuit_words`), parameters and specs in an
-order that the problem's number shuffles, each before its number in that order. An action is one value a
-parameter, after its number: a level of its range, or a move by so many levels from the best design so
-far, which can reach every level. A sampler that decodes under `answer` writes valid designs only. What
-is observed is the signed margin of each spec, after its number, and whether the design is the best yet.
+The prompt describes conditions, parameters and specs (`circuit_words`), a line each, parameters and
+specs in an order that the problem's number shuffles. An action has a line a parameter, the same
+description with the parameter's level in the best design so far, and after it one value: a level of the
+parameter's range, or a move by so many levels from that one, which can reach every level. The lines are
+given and only values are chosen, so that a sampler which fills in the form writes valid designs only,
+and what a parameter is stands where its value is decided. What is observed is each spec's line with its
+signed margin, and whether the design is the best yet.
 """
 
 from __future__ import annotations
@@ -27,8 +29,6 @@ from acs_gym.specs import SpecSheet
 from acs_gym.task import Task
 from tlgrpo.domain import Problem, Reaction, Split, State
 from tlgrpo.domains.circuit_words import (
-    PARAMETERS,
-    SPECS,
     condition_words,
     parameter_words,
     spec_words,
@@ -53,8 +53,6 @@ _MOVES = {f"by{k:+d}": k for k in MOVES}
 class Told:
     """A task as it is told: which parameter and which spec stands where.
 
-    Raises ValueError where there are more than there are numbers for.
-
     Attributes:
         task: with the targets of the problem, and only the specs that are asked for.
         conditions: that it is simulated at.
@@ -69,14 +67,6 @@ class Told:
     specs: tuple[int, ...]
     described: tuple[tuple[str, ...], ...]
 
-    def __post_init__(self) -> None:
-        for what, listed, numbers in (
-            ("parameters", self.parameters, PARAMETERS),
-            ("specs", self.specs, SPECS),
-        ):
-            if len(listed) > len(numbers):
-                raise ValueError(f"{self.task.id}: {len(listed)} {what}, at most {len(numbers)}")
-
     def design(self, levels: Sequence[int]) -> Design:
         """The canonical design of levels in the listed order."""
         units = np.empty(len(levels))
@@ -85,20 +75,74 @@ class Told:
 
     def observation(self, margins: Sequence[float], *, best: bool, solved: bool) -> str:
         """`margins` in the order of `task.specs`; `best`: whether none before it is as good."""
-        words = [
-            f"{SPECS[place]} {signed_level(margins[k], _SCALE, SIGNED):+d}"
-            for place, k in enumerate(self.specs)
+        sheet = tuple(self.task.specs)
+        lines = [
+            (*spec_words(sheet[k]), f"{signed_level(margins[k], _SCALE, SIGNED):+d}")
+            for k in self.specs
         ]
-        return " ".join([*words, *(["best"] if best else []), *(["met"] if solved else []), ":"])
+        return _text([*lines, (*(["best"] if best else []), *(["met"] if solved else []), ":")])
 
     def prompt(self, values: Values) -> str:
-        words = list(condition_words(self.task.pdk_name, self.conditions.given(self.task)))
         sheet = tuple(self.task.specs)
-        for number, k in zip(PARAMETERS, self.parameters, strict=False):
-            words += (*self.described[k], number)
-        for number, k in zip(SPECS, self.specs, strict=False):
-            words += (*spec_words(sheet[k]), number)
-        return " ".join([*words, values, ":"])
+        return _text([
+            condition_words(self.task.pdk_name, self.conditions.given(self.task)),
+            *(self.described[k] for k in self.parameters),
+            *(spec_words(sheet[k]) for k in self.specs),
+            (values, ":"),
+        ])  # fmt: skip
+
+    def form(self, at: Sequence[int]) -> tuple[str, ...]:
+        """The lines of an action: each parameter with its level in the best design so far."""
+        return tuple(
+            " ".join((*self.described[k], f"={level}"))
+            for k, level in zip(self.parameters, at, strict=True)
+        )
+
+    def write(self, levels: Iterable[int], values: Values, at: Sequence[int]) -> str:
+        """The action that is these levels, in the listed order."""
+        if values == "levels":
+            chosen = [f"={k}" for k in levels]
+        else:
+            chosen = [f"by{k - start:+d}" for k, start in zip(levels, at, strict=True)]
+        return "\n".join(
+            f"{line}\t{value}" for line, value in zip(self.form(at), chosen, strict=True)
+        )
+
+    def read(self, text: str, at: Sequence[int]) -> list[int] | None:
+        """The levels of an action; a move goes no further than the range. None for what is no action."""
+        form, lines = self.form(at), text.split("\n")
+        if len(lines) != len(form):
+            return None
+        found = []
+        for asked, line, start in zip(form, lines, at, strict=True):
+            told, _, word = line.partition("\t")
+            if told != asked:
+                return None
+            if word in _LEVELS:
+                found.append(_LEVELS[word])
+            elif word in _MOVES:
+                found.append(min(LEVELS - 1, max(0, start + _MOVES[word])))
+            else:
+                return None
+        return found
+
+    def incumbent(self, state: State) -> list[int]:
+        """The levels of the best design so far, the first of equals; the middle before any."""
+        best, found = 0.0, self.start
+        for action, reaction in state.turns:
+            if reaction.score > best:
+                # An action is written from the best before it.
+                best, found = reaction.score, self.read(action, found) or found
+        return found
+
+    @property
+    def start(self) -> list[int]:
+        """What moves start from while nothing was tried."""
+        return [_MIDDLE] * len(self.parameters)
+
+
+def _text(lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join(" ".join(line) for line in lines)
 
 
 def tell(
@@ -223,9 +267,14 @@ class Sizing:
         self._simulator = simulator or shared_pool(workers or available_cores())
 
     @property
-    def answer(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """(the numbers of parameters, the values that one may get)."""
-        return PARAMETERS, value_words(self.values)
+    def answer(self) -> tuple[str, ...]:
+        """What one parameter may be answered with."""
+        return value_words(self.values)
+
+    def form(self, state: State) -> tuple[str, ...]:
+        """The lines that an action fills."""
+        told = self.told(state.problem)
+        return told.form(told.incumbent(state))
 
     def problem(self, seed: int, split: Split) -> Problem:
         task, rng = self._drawn(seed, split)
@@ -284,20 +333,22 @@ class Sizing:
         return grammar()
 
     def random_action(self, problem: Problem, rng: np.random.Generator) -> str:
-        count = len(self.told(problem).parameters)
-        levels = rng.integers(LEVELS, size=count).tolist()
-        return write_values(levels, self.values, start_levels(count))
+        told = self.told(problem)
+        levels = rng.integers(LEVELS, size=len(told.parameters)).tolist()
+        return told.write(levels, self.values, told.start)
 
     def vary(self, problem: Problem, action: str, rng: np.random.Generator) -> str:
-        levels = self.levels(State(problem), action)
+        told = self.told(problem)
+        levels = told.read(action, told.start)
         if levels is None or self.values == "moves":
             return self.random_action(problem, rng)
         near = [nudge(k, LEVELS, rng, step=0.12) if rng.random() < 0.5 else k for k in levels]
-        return write_values(near, self.values, start_levels(len(near)))
+        return told.write(near, self.values, told.start)
 
     def levels(self, state: State, text: str) -> list[int] | None:
         """The levels of an action in its state, in the listed order; None for what is no action."""
-        return read_levels(text, incumbent(state, len(self.told(state.problem).parameters)))
+        told = self.told(state.problem)
+        return told.read(text, told.incumbent(state))
 
 
 def reaction_to(
@@ -328,43 +379,3 @@ def grammar() -> tuple[str, ...]:
         ":", "bad", "failed", "best", "met", "levels", "moves", *vocabulary(), *signed,
         *value_words("levels"), *value_words("moves"),
     )  # fmt: skip
-
-
-def start_levels(count: int) -> list[int]:
-    """What moves start from while nothing was tried."""
-    return [_MIDDLE] * count
-
-
-def incumbent(state: State, count: int) -> list[int]:
-    """The levels of the best design so far, of `count` parameters; the first of equals."""
-    best, found = 0.0, start_levels(count)
-    for action, reaction in state.turns:
-        if reaction.score > best:
-            best, found = reaction.score, read_levels(action, found) or found
-    return found
-
-
-def write_values(levels: Iterable[int], values: Values, from_levels: Sequence[int]) -> str:
-    """The action that is these levels, in the listed order."""
-    if values == "levels":
-        chosen = [f"={k}" for k in levels]
-    else:
-        chosen = [f"by{k - start:+d}" for k, start in zip(levels, from_levels, strict=True)]
-    return " ".join(f"{number} {value}" for number, value in zip(PARAMETERS, chosen, strict=False))
-
-
-def read_levels(text: str, from_levels: Sequence[int]) -> list[int] | None:
-    """The levels of an action; a move goes no further than the range. None for what is no action."""
-    words = text.split()
-    count = len(from_levels)
-    if len(words) != 2 * count or tuple(words[::2]) != PARAMETERS[:count]:
-        return None
-    found = []
-    for word, start in zip(words[1::2], from_levels, strict=True):
-        if word in _LEVELS:
-            found.append(_LEVELS[word])
-        elif word in _MOVES:
-            found.append(min(LEVELS - 1, max(0, start + _MOVES[word])))
-        else:
-            return None
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +25,13 @@ class Sampler(Protocol):
 
     def sample(self, histories: Sequence[Sequence[int]], count: int) -> list[list[Sampled]]:
         """`count` actions, drawn independently, after each history; each of at least one token."""
+
+
+@runtime_checkable
+class FormSampler(Protocol):
+    """A sampler for domains whose actions are forms."""
+
+    def fill(
+        self, histories: Sequence[Sequence[int]], count: int, forms: Sequence[Sequence[int]]
+    ) -> list[list[Sampled]]:
+        """`count` actions after each history: the lines of its form, each with a sampled value."""

@@ -47,7 +47,7 @@ class HfSampler:
         end, pad: token ids.
         action_tokens: the longest action.
         temperature: log-probabilities are those at this temperature.
-        answer: what an action may be; None lets it be anything of `action_tokens`.
+        answer: what a form is filled with; None lets an action be anything of `action_tokens`.
     """
 
     def __init__(
@@ -72,13 +72,27 @@ class HfSampler:
         names = inspect.signature(plain.forward).parameters
         self._cache_name = "cache" if "cache" in names else "past_key_values"
 
-    @torch.no_grad()
     def sample(self, histories: Sequence[Sequence[int]], count: int) -> list[list[Sampled]]:
         """See `Sampler`. Draws depend on the histories' order and on the generator's state."""
+        return self._sampled(histories, count, None)
+
+    def fill(
+        self, histories: Sequence[Sequence[int]], count: int, forms: Sequence[Sequence[int]]
+    ) -> list[list[Sampled]]:
+        """See `FormSampler`; the values are those of `answer`."""
+        return self._sampled(histories, count, forms)
+
+    @torch.no_grad()
+    def _sampled(
+        self,
+        histories: Sequence[Sequence[int]],
+        count: int,
+        forms: Sequence[Sequence[int]] | None,
+    ) -> list[list[Sampled]]:
         was_training = self.model.training
         self.model.eval()
         try:
-            ids, log_probs, lengths = self._draw(histories, count)
+            ids, log_probs, lengths = self._draw(histories, count, forms)
         finally:
             self.model.train(was_training)
         rows = [
@@ -88,15 +102,22 @@ class HfSampler:
         return [rows[k : k + count] for k in range(0, len(rows), count)]
 
     def _draw(
-        self, histories: Sequence[Sequence[int]], count: int
+        self,
+        histories: Sequence[Sequence[int]],
+        count: int,
+        forms: Sequence[Sequence[int]] | None,
     ) -> tuple[list[list[int]], list[list[float]], list[int]]:
         device = next(self.model.parameters()).device
         logits, mask, cache = self._read(histories, device)
         cache.batch_repeat_interleave(count)
         mask = mask.repeat_interleave(count, 0)
-        if self.answer is not None:
-            slots = torch.tensor([self.answer.slots(h) for h in histories], device=device)
-            return self._fill(slots.repeat_interleave(count), mask, cache)
+        if forms is not None:
+            slots = torch.tensor([len(f) for f in forms])
+            lines = torch.full((len(forms), int(slots.max())), self.pad)
+            for k, form in enumerate(forms):
+                lines[k, : len(form)] = torch.tensor(form)
+            lines, slots = (x.to(device).repeat_interleave(count, 0) for x in (lines, slots))
+            return self._fill(lines, slots, mask, cache)
         logits = logits.repeat_interleave(count, 0)
         alive = torch.ones(len(mask), dtype=torch.bool, device=device)
         lengths = torch.zeros(len(mask), dtype=torch.long, device=device)
@@ -118,9 +139,9 @@ class HfSampler:
         )
 
     def _fill(
-        self, slots: Tensor, mask: Tensor, cache: Any
+        self, lines: Tensor, slots: Tensor, mask: Tensor, cache: Any
     ) -> tuple[list[list[int]], list[list[float]], list[int]]:
-        """Actions of so many values each: a mark, which is given, then a value, then the next mark."""
+        """Filled forms: a line, which is given, then a value, then the next line."""
         assert self.answer is not None
         values = torch.tensor(self.answer.values, device=slots.device)
         nothing = torch.zeros(len(slots), device=slots.device)
@@ -130,12 +151,12 @@ class HfSampler:
         value = None
         for place in range(int(slots.max()) + 1):
             going = slots > place
-            mark = torch.where(going, self.answer.marks[place], blank) if going.any() else blank
-            ids.append(torch.where(slots == place, self.end, mark))
+            line = lines[:, place] if going.any() else blank
+            ids.append(torch.where(slots == place, self.end, line))
             log_probs.append(nothing)
             if not going.any():
                 break
-            read = mark[:, None] if value is None else torch.stack([value, mark], 1)
+            read = line[:, None] if value is None else torch.stack([value, line], 1)
             mask, logits = self._next(read, mask, cache)
             drawn, log_prob = self._drawn(logits[:, values])
             value = torch.where(going, values[drawn], blank)

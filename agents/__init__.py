@@ -2,6 +2,7 @@
 
     tools, prompts, text_format     what a model is told, and what it may do (shared with training)
     model, openai_model             a chat model, and the one behind any OpenAI-compatible server
+    openai_client, taken_forms      its wire, and the forms of a request that a server takes
     replies, refusals               what a server answers, and what it refuses, in whatever form
     config, limits                  settings; hard caps on tokens, money and time
     dialogue, transcript            one conversation, and its record: shown, replayed

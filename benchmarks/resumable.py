@@ -105,8 +105,10 @@ def document(path: Path) -> list[dict[str, Any]]:
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """The document: the command that made it first, then a line a run, so that two can be compared."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    script = Path(sys.argv[0]).name
-    command = f"python benchmarks/{script} {' '.join(sys.argv[1:])}"
+    script = Path(sys.argv[0]).resolve()
+    here = Path(__file__).resolve().parent
+    name = script.relative_to(here) if script.is_relative_to(here) else script.name
+    command = f"python benchmarks/{name} {' '.join(sys.argv[1:])}"
     whole = {"command": command, **{k: v for k, v in content.items() if k != "runs"}, "runs": []}
     head = json.dumps(whole, separators=(",", ":")).removesuffix("]}")
     runs = ",".join("\n" + json.dumps(run, separators=(",", ":")) for run in content["runs"])

@@ -1,14 +1,14 @@
-"""Which transistors of a circuit belong together, and what they do: read from how they are connected.
+"""Which devices of a circuit belong together, and what they do: read from how they are connected.
 
-Differential and cross-coupled pairs, mirrors, cascodes, tails, loads, drivers. Works on nodes, kinds and
-sizes alone; what is not recognised keeps its own name.
+Differential and cross-coupled pairs, mirrors, cascodes, tails, loads, drivers, dummies, and passives that
+are one array. Works on nodes, kinds and sizes alone; what is not recognised keeps its own name.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,9 @@ _RAIL = re.compile(
 # Two mirrors' widths are tied where one is a whole multiple of the other.
 _CLOSE = 1e-3
 _MOST_TIMES = 64
+_PLAIN = ("r", "c", "l")
+# Plain elements in such numbers are a layout's parasitics.
+_MOST_PLAIN = 40
 
 
 class Device(Protocol):
@@ -37,6 +40,10 @@ class Device(Protocol):
     @property
     def polarity(self) -> str:
         """n or p of a FET."""
+
+    @property
+    def sizes(self) -> Mapping[str, object]:
+        """By name, in any form; `size` has the number of one."""
 
     def size(self, name: str) -> float: ...
 
@@ -63,13 +70,17 @@ def relations(devices: Sequence[Device], ports: Sequence[str] = ()) -> list[Rela
 
     `ports` are the circuit's: what is outside may feed a pair.
     """
-    fets = [k for k, d in enumerate(devices) if d.is_fet]
+    dummies = tuple(k for k, d in enumerate(devices) if d.is_fet and len({*d.nodes[:3]}) == 1)
+    fets = [k for k, d in enumerate(devices) if d.is_fet and k not in {*dummies}]
     at = _Nodes(devices, fets)
     pairs = list(_pairs(at, {*ports, *_fed(devices)}))
     mirrors = list(_mirrors(at))
     cascodes = list(_cascodes(at))
     named = _roles(at, pairs, mirrors, cascodes)
-    return [*named, *_drivers(at, named)]
+    found = [*named, *_drivers(at, named), *_arrays(devices, ports, pairs)]
+    if dummies:
+        found.append(Relation("dummies", "dummy", dummies, widths=False))
+    return found
 
 
 def _fed(devices: Sequence[Device]) -> Iterable[str]:
@@ -226,6 +237,65 @@ def _drivers(at: _Nodes, known: Sequence[Relation]) -> Iterable[Relation]:
             and drain not in stage
         ):
             yield Relation("driver", "driver", (k,))
+
+
+def _arrays(
+    devices: Sequence[Device], ports: Sequence[str], pairs: Sequence[Relation]
+) -> Iterable[Relation]:
+    """Passives of one kind and size that are one to a designer: strings, in parallel, legs of a pair.
+
+    A string's inner nodes lead nowhere else. Legs stand on the same terminals of a pair's two devices.
+    """
+    plain = sum(d.kind in _PLAIN for d in devices)
+    alike: dict[object, list[int]] = defaultdict(list)
+    for k, d in enumerate(devices):
+        if _passive(d.kind) and not (d.kind in _PLAIN and plain > _MOST_PLAIN):
+            alike[d.kind, *((n, f"{d.size(n):.9g}") for n in sorted(d.sizes))].append(k)
+    terminals = Counter(n for d in devices for n in d.nodes) + Counter(ports)
+    for members in alike.values():
+        together = _Together(members)
+        at: dict[str, list[int]] = defaultdict(list)
+        same: dict[frozenset[str], int] = {}
+        for k in members:
+            ends = frozenset(devices[k].nodes[:2])
+            together.join(k, same.setdefault(ends, k))
+            for node in ends:
+                at[node].append(k)
+        for node, there in at.items():
+            if len(there) == 2 == terminals[node] and not rail(node):
+                together.join(*there)
+        for pair in pairs:
+            for one, other in zip(*(devices[k].nodes[:3] for k in pair.members), strict=True):
+                for a in at.get(one, ())[:40] if one != other else ():
+                    for b in at.get(other, ())[:40]:
+                        if {*devices[a].nodes[:2]} - {one} == {*devices[b].nodes[:2]} - {other}:
+                            together.join(a, b)
+        yield from (Relation("one array", "array", g) for g in together.groups() if len(g) > 1)
+
+
+def _passive(kind: str) -> bool:
+    return kind in _PLAIN or "res" in kind or "cap" in kind or kind.startswith(("ppoly", "npoly"))
+
+
+class _Together:
+    """Members that are joined, in groups."""
+
+    def __init__(self, members: Iterable[int]) -> None:
+        self._up = {k: k for k in members}
+
+    def join(self, a: int, b: int) -> None:
+        self._up[self._top(a)] = self._top(b)
+
+    def groups(self) -> Iterable[tuple[int, ...]]:
+        found: dict[int, list[int]] = defaultdict(list)
+        for k in self._up:
+            found[self._top(k)].append(k)
+        return (tuple(g) for g in found.values())
+
+    def _top(self, k: int) -> int:
+        while (up := self._up[k]) != k:
+            self._up[k] = k = self._up[up]
+        return k
 
 
 def times(a: float, b: float) -> bool:

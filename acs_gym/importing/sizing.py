@@ -42,7 +42,9 @@ _SMALLEST: Mapping[str, tuple[float, float]] = {
 }
 _LARGEST = (100e-6, 20e-6)
 # Relations from the most telling, for the name of what several of them share.
-_ROLES = ("pair", "cross", "tail", "load", "casc_n", "casc_p", "driver", "bias", "mirror")
+_ROLES = (
+    "pair", "cross", "tail", "load", "casc_n", "casc_p", "driver", "bias", "mirror", "dummy",
+)  # fmt: skip
 _UNITS = {"r": "Ohm", "c": "F", "i": "A", "m": "", "l": "m", "w": "m"}
 # Of layout parasitics nobody sizes one; a schematic has few passives, and no tiny ones.
 _FEW, _TINY = 40, 20e-15
@@ -119,7 +121,9 @@ def sized(
     """
     found = relations(devices, ports)
     roles: dict[int, str] = {}
-    for relation in sorted(found, key=lambda r: _ROLES.index(r.role)):
+    for relation in sorted(
+        (r for r in found if r.role in _ROLES), key=lambda r: _ROLES.index(r.role)
+    ):
         for k in relation.members:
             roles.setdefault(k, relation.role)
     classes = _Classes()
@@ -133,12 +137,14 @@ def sized(
     for same in by_field.values():
         for key in same[1:]:
             classes.tie(same[0], key)
+    dummies = {k for r in found if r.role == "dummy" for k in r.members}
     for relation in found:
-        _tie(relation, devices, keys, classes)
+        if relation.role != "dummy":
+            _tie(relation, devices, keys, classes)
     members: dict[_Key, list[_Key]] = defaultdict(list)
     for key in keys:
         members[classes.root(key)].append(key)
-    chosen, notes = _chosen(members, devices, keys, origins, wanted, extracted)
+    chosen, notes = _chosen(members, devices, keys, origins, wanted, dummies, extracted)
     parameters: list[Parameter] = []
     names = set(reserved)
     for of_class, wish in chosen:
@@ -167,7 +173,9 @@ def _tie(
 ) -> None:
     first, *others = relation.members
     for other in others:
-        for name in ("w", "l", "m"):
+        # Members of an array are alike in all that they have.
+        names = devices[first].sizes if relation.role == "array" else ("w", "l", "m")
+        for name in names:
             a, b = (first, name), (other, name)
             if a not in keys or b not in keys:
                 continue
@@ -192,6 +200,7 @@ def _chosen(
     keys: Mapping[_Key, Size],
     origins: Mapping[_Key, tuple[Field, ...]],
     wanted: Sequence[Wish],
+    dummies: Set[int],
     extracted: bool,
 ) -> tuple[list[tuple[_Class, Wish | None]], list[str]]:
     """The classes that are sized, in the order of the circuit, each with what the owner said of it."""
@@ -218,7 +227,7 @@ def _chosen(
                     f"{names} are one number, and one of them is fixed; drop one of the two",
                 )
             continue
-        if only and root not in asked:
+        if root not in asked and (only or all(k in dummies for k, _ in of_class)):
             continue
         if root not in asked and not _by_default(of_class, devices, keys, few and not extracted):
             continue
@@ -392,7 +401,7 @@ def _limits(device: Mapped, pdk: str) -> tuple[tuple[float, float], tuple[float,
 def written(field_: Field, value: float) -> str:
     """The word with another number in it: its suffix, quotes and braces stay as the owner has them."""
     text = field_.text
-    opened, closed = (text[0], text[-1]) if text[0] in "'\"{" else ("", "")
+    opened, _, closed = text.partition(field_.bare)
     found = NUMBER.fullmatch(field_.bare)
     tail = "" if found is None else (found[2] or "") + found[3]
     one = number(f"1{tail}") or 1.0

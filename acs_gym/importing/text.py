@@ -41,9 +41,11 @@ class Field:
 
     @property
     def bare(self) -> str:
-        """Without its quotes or braces."""
+        """Without its quotes or braces, of which some tools write several."""
         text = self.text
-        return text[1:-1].strip() if text[0] in "'\"{" and len(text) > 1 else text
+        while len(text) > 1 and text[0] in "'\"{":
+            text = text[1:-1].strip()
+        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,61 @@ def test_a_pair_on_an_ideal_source_is_one() -> None:
     assert found == {"w_pair", "l_pair", "i_bias"}
 
 
+R, M = "sky130_fd_pr__res_xhigh_po_0p35", "sky130_fd_pr__cap_mim_m3_1"
+
+
+def test_a_dummy_stays_as_it_is_until_it_is_asked_for() -> None:
+    """One of another length beside a device, drain, gate and source on one node, or on a rail."""
+    dummies = (f"XD1 x x x vss {N} W=5 L=0.15 m=2", f"XD2 vdd vdd vdd vdd {P} W=6 L=0.15")
+    text = subckt(*CASCODE, *dummies, ports="inp inn a b vb nb vdd vss")
+    circuit = imported(text)
+    plain = imported(subckt(*CASCODE, ports="inp inn a b vb nb vdd vss"))
+    assert [p.name for p in circuit.sizing.parameters] == [p.name for p in plain.sizing.parameters]
+    assert [circuit.sizing.roles[len(CASCODE) + k] for k in (0, 1)] == ["dummy", "dummy"]
+    (asked,) = imported(text, size=["XD1.w"]).sizing.parameters
+    assert asked.name == "w_dummy"
+
+
+@pytest.mark.parametrize(
+    ("elements", "tied"),
+    [
+        ([f"XR1 a m vss {R} L=20", f"XR2 m n vss {R} L=20", f"XR3 n b vss {R} L=20"], [3]),
+        ([f"XR1 a m vss {R} L=20", f"XR2 m b vss {R} L=30"], [1, 1]),
+        ([f"XR1 a m vss {R} L=20", f"XR2 m b vss {R} L=20", "R9 m vdd 1k"], [1, 1, 1]),
+        ([f"XR1 a vss vss {R} L=20", f"XR2 vss b vss {R} L=20"], [1, 1]),
+        ([f"XC{k} a {b} {M} W=9 L=9" for k, b in enumerate(("b", "b", "vss"))], [2, 2, 1, 1]),
+    ],
+)
+def test_passives_of_one_array_are_one_parameter(elements: list[str], tied: list[int]) -> None:
+    """A string, unlike ones, one with a tap, two on a rail, and in parallel."""
+    parameters = imported(subckt(*elements)).sizing.parameters
+    assert sorted((len(p.members) for p in parameters), reverse=True) == tied
+
+
+def test_alike_loads_of_a_pair_are_one_parameter() -> None:
+    pair = (*CASCODE[:2], f"XT t nb vss vss {N} W=10 L=1")
+    legs = (f"XR1 x vdd vss {R} L=20", f"XR2 vdd y vss {R} L=20")
+    apart = (f"XR1 x vdd vss {R} L=20", f"XR2 a y vss {R} L=20")
+    for loads, count in ((legs, 1), (apart, 2)):
+        text = subckt(*pair, *loads, ports="inp inn x y nb a vdd vss")
+        found = [p for p in imported(text).sizing.parameters if p.name.startswith("l_r")]
+        assert len(found) == count
+
+
+def test_a_number_in_quotes_in_quotes_is_a_number_and_is_written_back_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.spice").write_text(
+        subckt(f"XM1 a b vss vss {N} w='\"1\"' l='\"0.15\"' nf='1'")
+    )
+    assert (
+        main(["import", f"{tmp_path}/mine.spice", "--out", f"{tmp_path}/f", "--no-simulation"]) == 0
+    )
+    sizing = tmp_path / "sizing.toml"
+    sizing.write_text("w_m1 = 2e-6\nl_m1 = 0.3e-6\n")
+    said = ["export", f"{tmp_path}/f", "--sizing", str(sizing), "--format", "spice"]
+    assert main([*said, "--out", f"{tmp_path}/out.spice"]) == 0
+    assert "w='\"2\"' l='\"0.3\"' nf='1'" in (tmp_path / "out.spice").read_text()
+
+
 def test_ranges_are_around_what_was_chosen_and_not_below_what_can_be_drawn() -> None:
     circuit = imported(
         subckt(f"XM1 a b vss vss {N} W=0.84 L=0.15 nf=2", f"XM2 b a vss vss {N} W=50 L=1")

@@ -6,6 +6,8 @@ python -m tlgrpo.bank --tasks training --pdks sky130 --supplies 0.9,1.1 --loads 
 A bank begins with the training anchors, which cost nothing. Then come, where they are asked for:
 
     --simulations    of random levels (a quarter) and of designs of the bank, varied
+    --aimed          of what should meet targets that a design of the bank meets, near one that fails
+                     (`tlgrpo.aimed`)
     --trajectories   what optimisers try, each aimed at targets that a design of the bank meets
     --again          anchors at every other combination of supply and load, a bank each, since what
                      they have there is known of no design before
@@ -39,6 +41,7 @@ from baselines.initial import default_size
 from baselines.registry import get_method
 from tlgrpo.designs import (
     AGAIN,
+    AIMED,
     ANCHOR,
     OPTIMISER,
     RANDOM,
@@ -56,10 +59,10 @@ from tlgrpo.designs import (
 from tlgrpo.domains.conditions import OWN, Conditions
 from tlgrpo.domains.levels import from_level
 from tlgrpo.domains.sizing import LEVELS, told_of
-from tlgrpo.labels import Source, drawn
+from tlgrpo.labels import Source, drawn, judged, likely, margins
 
 Levels = NDArray[np.int64]
-_CHUNK = 32
+_CHUNK, _AIMED_TOGETHER = 32, 128
 _SUBSET = 0.4
 
 
@@ -132,6 +135,33 @@ def trajectory(
     return source.bank.joined(bank_of(source.task, list(rows), metrics, OPTIMISER, run))
 
 
+def aimed(source: Source, count: int, simulator: Simulator, seed: int = 0) -> Bank:
+    """The bank with up to `count` more designs, each aimed at targets drawn from it."""
+    from tlgrpo.aimed import fitted
+
+    bank, specs = source.bank, tuple(source.task.specs)
+    names = source.task.specs.metrics
+    rng = np.random.default_rng((seed, 19, len(bank)))
+    surrogate = fitted(bank.levels, margins(specs, bank.metrics), int(rng.integers(2**31)))
+    starts = np.empty((count, bank.levels.shape[1]), dtype=np.int64)
+    shifts, asked = np.zeros((count, len(specs))), np.zeros((count, len(specs)), dtype=bool)
+    for k in range(count):
+        known = judged(source, told_of(drawn(source, "levels", rng, _SUBSET).key))
+        failing = np.flatnonzero(known.worst < 0)
+        if not len(failing):
+            failing = np.arange(len(bank))
+        starts[k] = bank.levels[likely(known, failing, known.label(0.0, None, 1.0), rng)]
+        for spec in known.told.task.specs:
+            place = names.index(spec.metric)
+            # A margin changes with the target as that of a design which has the target of before.
+            (shift,) = margins((spec,), np.array([[specs[place].target]]))[:, 0]
+            shifts[k, place], asked[k, place] = shift, True
+    have = {row.tobytes() for row in bank.levels}
+    rows = {row.tobytes(): row for row in surrogate.towards(starts, shifts, asked)}
+    new = [row for key, row in rows.items() if key not in have]
+    return bank.joined(_simulated(source, new, AIMED, simulator))
+
+
 def _simulated(
     source: Source, rows: Sequence[Levels], kinds: int | list[int], simulator: Simulator
 ) -> Bank:
@@ -168,6 +198,10 @@ def main(
         int, typer.Option(help="Of optimisers, for each circuit and PDK, in all.")
     ] = 0,
     optimizers: Annotated[str, typer.Option(help="They take turns.")] = "composite-ei",
+    aimed_at: Annotated[
+        int,
+        typer.Option("--aimed", help="Designs by a surrogate, of each circuit and PDK, in all."),
+    ] = 0,
     budget: Annotated[int, typer.Option(help="Most simulations of a trajectory.")] = 50,
     supplies: Annotated[str, typer.Option(help="Factors, for --again.")] = "1",
     loads: Annotated[str, typer.Option(help="Factors, for --again.")] = "1",
@@ -193,6 +227,7 @@ def main(
                 growths += [
                     (task, OWN, _by_chance(simulations, pool)),
                     (task, OWN, _by_optimisers(trajectories, methods, budget, pool)),
+                    (task, OWN, _by_surrogate(aimed_at, pool)),
                 ]
                 own = read_bank(out, task)
                 for conditions in elsewhere if again else ():
@@ -223,6 +258,17 @@ def _by_optimisers(count: int, methods: Sequence[str], budget: int, pool: Simula
         have = len(np.unique(source.bank.run[source.bank.source == OPTIMISER]))
         method = methods[have % len(methods)]
         return trajectory(source, method, budget, pool) if have < count else None
+
+    return more
+
+
+def _by_surrogate(count: int, pool: Simulator) -> _Growth:
+    def more(source: Source) -> Bank | None:
+        missing = min(_AIMED_TOGETHER, count - source.bank.counts["aimed"])
+        if missing <= 0:
+            return None
+        bank = aimed(source, missing, pool)
+        return bank if len(bank) > len(source.bank) else None
 
     return more
 

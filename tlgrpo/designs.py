@@ -24,8 +24,8 @@ from tlgrpo.domains.levels import to_level
 from tlgrpo.domains.sizing import LEVELS
 
 # Where a design of a bank comes from; the order is that of the numbers in the file.
-KINDS = ("anchor", "random", "varied", "again", "optimiser", "policy")
-ANCHOR, RANDOM, VARIED, AGAIN, OPTIMISER, POLICY = range(len(KINDS))
+KINDS = ("anchor", "random", "varied", "again", "optimiser", "policy", "aimed")
+ANCHOR, RANDOM, VARIED, AGAIN, OPTIMISER, POLICY, AIMED = range(len(KINDS))
 NO_RUN = -1
 
 

@@ -133,6 +133,7 @@ class WarmStart:
                     "tokens_per_second": round(tokens / (time.perf_counter() - start)),
                     "simulations": self.simulations,
                     "designs": sum(len(s.bank) for s in self.known),
+                    "simulated": sum(s.bank.simulated for s in self.known),
                     **round_,
                 }
                 losses, round_ = [], {}

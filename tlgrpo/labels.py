@@ -194,7 +194,7 @@ def episode(
             answer.on_main_line = True
             made.turns.append([answer])
             break
-        place = in_order[turn] if in_order else _failing(known, failing, label, rng)
+        place = in_order[turn] if in_order else likely(known, failing, label, rng)
         node = _node(codec, known, place, turn, state, values, at)
         node.on_main_line = True
         node.reaction = known.reaction(place, state.best)
@@ -241,7 +241,8 @@ def _tried_in_order(
     return [int(k) for k in np.sort(rng.choice(places, count, replace=False))]
 
 
-def _failing(known: Judged, failing: NDArray[np.intp], label: int, rng: np.random.Generator) -> int:
+def likely(known: Judged, failing: NDArray[np.intp], label: int, rng: np.random.Generator) -> int:
+    """One of the designs that fail: any, or one that a policy may well try on its way to the label."""
     kind = rng.random()
     if kind < 0.2:
         return int(rng.choice(failing))

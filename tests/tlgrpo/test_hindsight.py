@@ -9,8 +9,9 @@ import torch
 import acs_gym
 from acs_gym.simulation.pool import InProcessSimulator
 from tests.tlgrpo.conftest import settings
+from tlgrpo.aimed import fitted
 from tlgrpo.attention import NAME, use_plain_attention
-from tlgrpo.bank import grown, simulated_again, trajectory
+from tlgrpo.bank import aimed, grown, simulated_again, trajectory
 from tlgrpo.config import PolicyConfig
 from tlgrpo.designs import (
     BankError,
@@ -80,6 +81,30 @@ def test_a_bank_grows_and_says_what_was_simulated_for_it(tmp_path, source, simul
         read_bank(tmp_path, OPAMP)
     with pytest.raises(BankError, match="no method called 'composit'"):
         trajectory(source, "composit", 6, simulator)
+
+
+def test_a_surrogate_leads_to_what_is_asked_and_leaves_the_rest():
+    """Two margins, each of one parameter of four; the targets are moved by a shift."""
+    rng = np.random.default_rng(0)
+    levels = rng.integers(64, size=(400, 4))
+    margins = np.stack([(levels[:, 0] - 32) / 16, (32 - levels[:, 1]) / 16], axis=1)
+    surrogate = fitted(levels, margins, seed=0)
+    start = np.array([[10, 50, 20, 40], [10, 50, 20, 40]])
+    shifts, asked = np.array([[0.0, 0.0], [-0.5, 9.0]]), np.array([[True, True], [True, False]])
+    both, one = surrogate.towards(start, shifts, asked)
+    assert 32 <= both[0] < 48 and 16 < both[1] <= 32
+    assert 40 <= one[0] < 56 and abs(one[1] - 50) < 8, "what is not asked is left"
+    assert (np.abs(np.stack([both, one])[:, 2:] - start[:, 2:]) < 8).all()
+    again = fitted(levels, margins, seed=0).towards(start, shifts, asked)
+    assert np.array_equal(again, [both, one])
+
+
+def test_designs_aimed_by_a_surrogate_are_simulated_and_counted(source, simulator):
+    bank = aimed(source, 3, simulator)
+    assert bank.counts["aimed"] == bank.simulated == len(bank) - len(source.bank) > 0
+    new = bank.levels[len(source.bank) :]
+    assert ((new >= 0) & (new < 64)).all()
+    assert np.isfinite(bank.metrics[len(source.bank) :]).all(1).any()
 
 
 def test_a_bank_of_another_load_is_of_anchors_simulated_there(tmp_path, source, simulator):

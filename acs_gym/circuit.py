@@ -72,7 +72,8 @@ class AnalysisEntry(_Record):
     """One analysis. `excite` names the sources whose AC magnitude is 1; the others are 0.
 
     All but `loop` are ngspice's own; `loop SOURCE dec N FSTART FSTOP` is the loop gain at a
-    zero-volt source in the feedback wire (`simulation/loop.py`).
+    zero-volt source in the feedback wire (`simulation/loop.py`). A transient with a `trtol` above the
+    usual one leaves its steps to the longest that its command allows.
     """
 
     name: Name
@@ -80,6 +81,7 @@ class AnalysisEntry(_Record):
         str, StringConstraints(pattern=r"^(op|ac|loop|noise|tran|dc)( [A-Za-z0-9_ .(){}+*/-]*)?$")
     ]
     excite: tuple[str, ...] = ()
+    trtol: Annotated[PositiveFloat, Field(le=100)] | None = None
 
 
 class BenchEntry(_Record):

@@ -158,6 +158,9 @@ class _Consistency:
                 at: Location = ("bench", b, "analysis", a)
                 if analysis.command.startswith("loop"):
                     yield from self._loop(analysis, sources, at)
+                if analysis.trtol is not None and not analysis.command.startswith("tran"):
+                    message = f"analysis {analysis.name} is no transient, and trtol is of those"
+                    yield self._problem(*at, "trtol", message=message)
                 for text in re.findall(r"\{([^}]*)\}", analysis.command):
                     yield from self._expression(
                         text, self.conditions, (*at, "command"), f"analysis {analysis.name}",

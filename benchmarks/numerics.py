@@ -127,7 +127,7 @@ def with_options(program: Program, changes: str) -> Program:
             deck,
             template=tuple(_changed_line(line, options) for line in deck.template),
             analyses=tuple(
-                _with_reltol(_with_steps(a, float(shares[-1])) if shares else a, options)
+                _with_tolerances(_with_steps(a, float(shares[-1])) if shares else a, options)
                 for a in deck.analyses
             ),
         )
@@ -145,9 +145,13 @@ def _changed_line(line: str, options: Mapping[str, str]) -> str:
     return " ".join([first, *kept, *(f"{name}={value}" for name, value in options.items())])
 
 
-def _with_reltol(analysis: Analysis, options: Mapping[str, str]) -> Analysis:
-    """Each analysis brings its own relative tolerance, which an option would not reach."""
-    return replace(analysis, reltol=float(options.get("reltol", analysis.reltol)))
+def _with_tolerances(analysis: Analysis, options: Mapping[str, str]) -> Analysis:
+    """Each analysis brings its own tolerances, which an option would not reach."""
+    reltol = float(options.get("reltol", analysis.reltol))
+    trtol = analysis.trtol
+    if trtol is not None:
+        trtol = float(options.get("trtol", trtol))
+    return replace(analysis, reltol=reltol, trtol=trtol)
 
 
 def _with_steps(analysis: Analysis, steps: float) -> Analysis:

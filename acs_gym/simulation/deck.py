@@ -36,8 +36,8 @@ from acs_gym.simulation.program import (
 # Tight Newton costs nothing (it converges quadratically) and makes the operating point independent
 # of where it started. A transient solves thousands of points and is content with less of it; the
 # error of its steps goes with reltol·trtol, chosen by measurement (benchmarks/numerics.py).
-RELTOL, TRANSIENT_RELTOL = 1e-5, 1e-4
-OPTIONS = f"keepopinfo noinit reltol={RELTOL:g} trtol=0.7"
+RELTOL, TRANSIENT_RELTOL, TRTOL = 1e-5, 1e-4, 0.7
+OPTIONS = f"keepopinfo noinit reltol={RELTOL:g} trtol={TRTOL:g}"
 _CLAMP = "acs_clamp"
 _CLAMP_MODEL = f".model {_CLAMP} d(is=1e-14 n=1)"
 # Settable attributes of plain elements whose whole value is one number.
@@ -60,6 +60,8 @@ def build_program(circuit: Circuit, pdk: Pdk, corner: str = "tt") -> Program:
             _analysis(entry.netlist, a, bench, wanted.get(a.name, ()), conditions)
             for a in entry.analysis
         )
+        if any(a.trtol is not None for a in analyses):  # It must not stay for the next one.
+            analyses = tuple(replace(a, trtol=a.trtol or TRTOL) for a in analyses)
         decks.append(_deck(circuit, entry.netlist, bench, analyses, devices, scope))
     program = Program(
         name=f"{circuit.id}@{pdk.name}:{corner}",
@@ -258,7 +260,9 @@ def _analysis(
     sweep, last = _sweep(entry.name, kind, words)
     excite = tuple(e.lower() for e in entry.excite)
     reltol = TRANSIENT_RELTOL if kind == "tran" else RELTOL
-    return Analysis(entry.name, kind, text, excite, vectors, sweep, last, probe, reltol)
+    return Analysis(
+        entry.name, kind, text, excite, vectors, sweep, last, probe, reltol, entry.trtol
+    )
 
 
 def _probe(file: str, analysis: str, source: str, bench: Bench) -> Probe:
@@ -395,6 +399,8 @@ def _key(program: Program) -> str:
             return value.text
         if isinstance(value, Mapping):
             return dict(value)
+        if isinstance(value, Analysis) and value.trtol is None:  # Keys are older than the field.
+            return [getattr(value, name) for name in value.__dataclass_fields__ if name != "trtol"]
         return [getattr(value, name) for name in value.__dataclass_fields__]
 
     text = json.dumps(program, default=plain, sort_keys=True)

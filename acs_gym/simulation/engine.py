@@ -133,11 +133,11 @@ class Engine:
         )
         try:
             sources = _Sources(self._driver, deck.excitable)
-            reltol = 0.0  # Whatever the last run, or a failure in it, left behind.
+            options = ""  # Whatever the last run, or a failure in it, left behind.
             for analysis in _in_order(deck):
-                if analysis.reltol != reltol:
-                    reltol = analysis.reltol
-                    self._driver.command(f"option reltol={reltol!r}")
+                if analysis.options != options:
+                    options = analysis.options
+                    self._driver.command(options)
                 if analysis.probe is not None:
                     waves[analysis.name] = self._run_loop(analysis, analysis.probe, sources)
                     continue

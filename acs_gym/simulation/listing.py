@@ -33,7 +33,7 @@ def listing(program: Program, deck: Deck, design: Mapping[str, float]) -> str:
         for s in deck.settings
     ]
     for analysis in deck.analyses:
-        commands += [f"* {analysis.name}", f"option reltol={analysis.reltol!r}"]
+        commands += [f"* {analysis.name}", analysis.options]
         probe = analysis.probe
         # A loop gain is measured with a voltage in the wire, and with a current into it.
         excited = [analysis.excite] if probe is None else [(probe.voltage,), (probe.current,)]

@@ -72,7 +72,8 @@ class Analysis:
 
     `sweep` names the vector of its independent variable (None for `op`), which rises and must
     reach at least `last`. With a `probe` it runs twice, exciting each of the probe's two sources,
-    and yields the one vector `loop(SOURCE)`. `reltol` is ngspice's relative tolerance during it.
+    and yields the one vector `loop(SOURCE)`. `reltol` is ngspice's relative tolerance during it, and
+    `trtol` how far the error of a step may exceed it, where that is not as everywhere else.
     """
 
     name: str
@@ -84,6 +85,13 @@ class Analysis:
     last: float | None
     probe: Probe | None = None
     reltol: float = 1e-5
+    trtol: float | None = None
+
+    @property
+    def options(self) -> str:
+        """The command that sets its tolerances."""
+        own = "" if self.trtol is None else f" trtol={self.trtol!r}"
+        return f"option reltol={self.reltol!r}{own}"
 
 
 @dataclass(frozen=True, slots=True)

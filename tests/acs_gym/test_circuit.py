@@ -68,6 +68,8 @@ def test_bundled_circuits_load_and_tie_matched_devices(path: Path) -> None:
         ("circuit.toml", 'command = "op"', 'command = "shell ls"', r"bench\.0\.analysis\.0\.command"),
         ("circuit.toml", 'command = "op"', 'command = "op; quit"', r"bench\.0\.analysis\.0\.command"),
         ("circuit.toml", 'excite = ["vin", "vfb"]', 'excite = ["vx"]', "excites vx"),
+        ("circuit.toml", 'command = "op"', 'command = "op"\ntrtol = 7', "op is no transient"),
+        ("circuit.toml", 'command = "op"', 'command = "op"\ntrtol = 0', r"bench\.0\.analysis\.0\.trtol"),
         ("circuit.toml", "tolerance = 20", "tolerance = -1", r"spec\.0\.tolerance"),
         ("circuit.toml", '[[spec]]\nmetric = "gain"', '[[spec]]\nmetric = "gian"', "unknown metric"),
         ("circuit.toml", "= 1.8", "= = 1.8", "circuit.toml:13: not TOML: "),

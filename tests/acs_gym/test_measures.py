@@ -318,6 +318,19 @@ def test_many_periods_average_the_error_of_a_crossing_out() -> None:
     assert error(390.0) < 2e-5 and error(390.0) < error(3.5) / 10
 
 
+@given(phase=st.floats(0, 1), share=st.floats(0.3, 0.7), level=st.floats(0.2, 0.8))
+def test_two_periods_and_the_longer_state_are_enough_wherever_they_begin(
+    phase: float, share: float, level: float
+) -> None:
+    """Three rises or three falls; a mean over either is one over whole periods."""
+    t = np.linspace(0.0, 2.01 + max(level, 1.0 - level), 4001)
+    place = (t + phase) % 1.0
+    y = np.where(place < share, place / share, (1.0 - place) / (1.0 - share))
+    assert measures.frequency(t, y, level=level) == pytest.approx(1.0, rel=1e-3)
+    assert measures.duty(t, y, level=level) == pytest.approx(1.0 - level, abs=2e-3)
+    assert measures.period_mean(t, y, clock=y, level=level) == pytest.approx(0.5, abs=2e-3)
+
+
 def test_what_does_not_oscillate_from_end_to_end_has_no_frequency() -> None:
     t = np.linspace(0.0, 20.0, 2001)
     sine = np.sin(2 * np.pi * t)

@@ -58,6 +58,32 @@ def simulated(simulator: Simulator, job: Job) -> Outcome:
     return outcome
 
 
+# --- its steps ----------------------------------------------------------------------------------
+
+
+def test_a_larger_trtol_leaves_the_steps_to_the_command_and_is_gone_after_it(
+    tmp_path: Path, in_process: Simulator
+) -> None:
+    """A filtered sine, three times: by its error, at the longest step, and by its error again."""
+    dut = ".subckt filter in out vss\nRa in out 1e3\nCa out vss {x*1e-10}\n.ends\n"
+    bench = "vin in 0 dc 0.9 sin(0.9 0.5 1e6)\nXdut in out 0 filter\n"
+    small = program(
+        tmp_path, dut, bench, ["tran 100n 2u 0 100n"], {"tran_end": ("v(out)", "value", "")}
+    )
+    toml = tmp_path / "circuit.toml"
+    text, analysis = toml.read_text(), "[[bench.analysis]]\n"
+    again = text[text.index(analysis) : text.index("[[spec]]")].replace("tran", "again")
+    again = again.replace("again 100n", "tran 100n")
+    text = text.replace("[[metric]]", f"trtol = 100\n{again}[[metric]]", 1)
+    toml.write_text(text)
+    both = build_program(load_circuit(tmp_path), get_pdk("generic"))
+    jobs = [Job(p, {"x": 1.0}, waveforms=True) for p in (small, both, small)]
+    first, second, third = (simulated(in_process, job).waveforms for job in jobs)
+    assert 2 * len(second["tran"]["sweep"]) < len(first["tran"]["sweep"])
+    for waves in (second["again"], third["tran"]):
+        assert list(waves["v(out)"]) == list(first["tran"]["v(out)"])
+
+
 # --- what it starts from ------------------------------------------------------------------------
 
 RC = """.subckt rc in vss

@@ -3,6 +3,7 @@
     MOVES    when one thing is changed, metrics move as theory says
     DEAD     a circuit that is dead in a known way scores nothing on what it lost
     HARMLESS shorts and removals that may leave every spec met, each with its reason
+    ALIKE    groups of nets, or devices, that a symmetry puts in each other's places, in order
 
 `test_proofs.py` runs them on every PDK the circuit supports.
 """
@@ -61,11 +62,28 @@ class Proofs:
     moves: tuple[Move, ...]
     dead: tuple[Dead, ...]
     harmless: Mapping[str, str] = field(default_factory=dict)
+    alike: Sequence[Sequence[str]] = ()
+
+    def stands_for_all(self, names: Sequence[str]) -> bool:
+        """Whether no symmetry puts them in the places of names that come later."""
+        place = {name: (group, k) for group in self.alike for k, name in enumerate(group)}
+        turns = len(self.alike[0]) if self.alike else 1
+        turned = [
+            sorted(
+                group[(k + turn) % turns] if name in place else name
+                for name in names
+                for group, k in [place.get(name, ((), 0))]
+            )
+            for turn in range(turns)
+        ]
+        return turned[0] == max(turned)
 
 
 def proofs(circuit: str) -> Proofs:
     module: ModuleType = import_module(f"tests.circuits.{circuit}")
-    return Proofs(module.MOVES, module.DEAD, getattr(module, "HARMLESS", {}))
+    return Proofs(
+        module.MOVES, module.DEAD, getattr(module, "HARMLESS", {}), getattr(module, "ALIKE", ())
+    )
 
 
 def changed(task: acs_gym.Task, factors: Mapping[str, float]) -> Design:

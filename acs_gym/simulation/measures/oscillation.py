@@ -23,10 +23,11 @@ def frequency(
 ) -> float:
     """Frequency (Hz) of an oscillation, by its first and last rise through `level` in [start, stop].
 
-    The error of one crossing is shared by all the periods between; NaN of fewer than two periods.
+    The error of one crossing is shared by all the periods between. Where there are two rises and three
+    falls, by the falls: two periods and the longer of its states are enough; NaN of less than two.
     """
-    rises = _rises(*window(x, y, start, stop), level)
-    return (rises.size - 1) / float(rises[-1] - rises[0]) if rises.size else NAN
+    edges, _ = _edges(*window(x, y, start, stop), level)
+    return (edges.size - 1) / float(edges[-1] - edges[0]) if edges.size else NAN
 
 
 def period(
@@ -44,12 +45,13 @@ def duty(
     NaN where it has no `frequency`.
     """
     t, v = window(x, y, start, stop)
-    rises = _rises(t, v, level)
-    if not rises.size:
+    edges, edge = _edges(t, v, level)
+    if not edges.size:
         return NAN
-    falls = crossings(t, v, level, "fall")
-    falls = falls[(falls > rises[0]) & (falls < rises[-1])]
-    return float((falls - rises[:-1]).sum() / (rises[-1] - rises[0]))
+    others = crossings(t, v, level, "fall" if edge == "rise" else "rise")
+    others = others[(others > edges[0]) & (others < edges[-1])]
+    after = float((others - edges[:-1]).sum() / (edges[-1] - edges[0]))
+    return after if edge == "rise" else 1.0 - after
 
 
 def period_mean(
@@ -66,8 +68,8 @@ def period_mean(
     A mean over a fixed time holds part of a period, which for a supply current is a tenth of a
     charge more or less. NaN where `clock` has no `frequency`.
     """
-    rises = _rises(*window(x, clock, start, stop), level)
-    return mean(x, y, start=float(rises[0]), stop=float(rises[-1])) if rises.size else NAN
+    edges, _ = _edges(*window(x, clock, start, stop), level)
+    return mean(x, y, start=float(edges[0]), stop=float(edges[-1])) if edges.size else NAN
 
 
 def delay(
@@ -95,13 +97,20 @@ def delay(
     return nth_of(edges[edges >= since], 1.0) - since
 
 
-def _rises(t: Real, v: Real, level: float) -> Real:
-    """Where an oscillation rises through `level`, at least three times; empty where it is none."""
-    rises = crossings(t, v, level, "rise")
-    if rises.size < 3:
-        return rises[:0]
-    periods = np.diff(rises)
+def _edges(t: Real, v: Real, level: float) -> tuple[Real, Edge]:
+    """Where an oscillation rises through `level`, at least three times; empty where it is none.
+
+    Where it falls, if it rises twice only: either bounds whole periods.
+    """
+    edge: Edge = "rise"
+    edges = crossings(t, v, level, edge)
+    if edges.size == 2:
+        edge = "fall"
+        edges = crossings(t, v, level, edge)
+    if edges.size < 3:
+        return edges[:0], edge
+    periods = np.diff(edges)
     mean = float(periods.mean())
     regular = bool(np.all(np.abs(periods - mean) <= _IRREGULAR * mean))
-    missing = max(float(rises[0] - t[0]), float(t[-1] - rises[-1])) > (1.0 + _IRREGULAR) * mean
-    return rises if regular and not missing else rises[:0]
+    missing = max(float(edges[0] - t[0]), float(t[-1] - edges[-1])) > (1.0 + _IRREGULAR) * mean
+    return (edges if regular and not missing else edges[:0]), edge

@@ -4,8 +4,7 @@ python -m tlgrpo.pretrained runs/sizing --out runs/pretrained
 
 `policy.safetensors` (at most 12 MB), `config.json` (the run's) and `README.md` (the model card, with the
 sha256 of the weights, which is checked when they are read). The agent `tlgrpo:FOLDER` plays such a
-folder like any run. `tlgrpo:pretrained` plays the one in the package's `weights` folder; none is there
-yet.
+folder like any run. `tlgrpo:pretrained` plays the one in the package's `weights` folder.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def shipped() -> Path:
     """The folder of the package's policy. Raises CheckpointError where there is none."""
     if not (SHIPPED / WEIGHTS).exists():
         raise CheckpointError(
-            "no pretrained policy is shipped with this version; train one (python -m tlgrpo.bank, then "
+            f"{SHIPPED} holds no policy; train one (python -m tlgrpo.bank, then "
             "python -m tlgrpo.hindsight, see docs/tlgrpo.md) and give its folder: tlgrpo:RUN, or "
             "--start-from policy:RUN"
         )

@@ -19,7 +19,7 @@ from tlgrpo.domains.circuits import read_design
 from tlgrpo.domains.sizing import tell
 from tlgrpo.evaluate import trained_policy
 from tlgrpo.loop import Trainer
-from tlgrpo.pretrained import CARD, WEIGHTS, write
+from tlgrpo.pretrained import CARD, LARGEST, WEIGHTS, write
 from tlgrpo.samplers.hf import HfSampler
 
 
@@ -155,7 +155,24 @@ def test_a_method_goes_on_from_what_a_policy_tries(sizing_run):
         build(f"tlgrpo:{sizing_run}+sobl")
 
 
-def test_that_no_policy_is_shipped_is_said_with_what_to_do(tmp_path):
+@pytest.mark.parametrize("circuit", ["ACS-OTA5T-v0", "ACS-NMC-v0"])
+def test_the_policy_of_the_package_sizes_circuits_that_it_was_and_was_not_trained_on(circuit):
+    agent = build("tlgrpo:pretrained")
+    assert agent.place.stat().st_size <= LARGEST
+    assert (circuit in agent.config["trained_on"]) == (circuit == "ACS-OTA5T-v0")
+    first = designs(agent, 2, circuit)
+    assert agent.replaced == 0 and first[0] != first[1]
+    assert designs(build("tlgrpo:pretrained"), 2, circuit) == first
+
+
+def test_an_optimiser_starts_from_the_policy_of_the_package(tmp_path):
+    done = invoke(main, "ota5t", "--pdk", "generic", "--start-from", "policy", "--agent", "sobol",
+                  "--budget", 6, "--out", tmp_path / "out")  # fmt: skip
+    assert done.exit_code in (0, 1) and (tmp_path / "out/sizing.toml").exists()
+
+
+def test_where_there_is_no_policy_is_said_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr("tlgrpo.pretrained.SHIPPED", tmp_path / "none")
     for given in ("policy", f"policy:{tmp_path}"):
         done = invoke(main, "ota5t", "--pdk", "generic", "--start-from", given,
                       "--out", tmp_path / "out")  # fmt: skip

@@ -22,9 +22,9 @@ def damping_stage(s: Sheet) -> None:
     s.wire("hold.d", "damp.d")
     s.net("nd", (47.5, 8), "right")
     s.wire((41.5, 3.6), (45.5, None), (None, 1.5), "damp.g")
-    s.two("cap", "cm2", (43.2, 5.6), (46.2, 5.6))
-    s.wire((41.5, 5.6), "cm2.a")
-    s.wire("cm2.b", (47.5, None))
+    s.two("cap", "cm2", (46.2, 5.6), (43.2, 5.6))
+    s.wire((41.5, 5.6), "cm2.b")
+    s.wire("cm2.a", (47.5, None))
     s.to_rail("hold", "damp")
 
 

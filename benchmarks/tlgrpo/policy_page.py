@@ -1,0 +1,198 @@
+"""The page of the sizing policy, from its committed results; plays and trains nothing.
+
+    python benchmarks/tlgrpo/policy_page.py                # writes docs/tlgrpo-policy.md and its picture
+    python benchmarks/tlgrpo/policy_page.py --run RUN      # takes over the training curve of a run first
+
+Every number in the page's text is computed here, so that it cannot disagree with the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pictures
+import sized
+import started
+from scipy.stats import trim_mean
+
+from leaderboard.suites import suite_tasks
+from tlgrpo.pretrained import NAME, SHIPPED
+
+RESULTS = Path(__file__).parents[1] / "results"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE, CURVE = "tlgrpo-policy.md", "tlgrpo-policy.svg"
+TRAINING, PLAYED, STARTED = (
+    "tlgrpo_policy_training.json", "tlgrpo_policy.json", "tlgrpo_started.json",
+)  # fmt: skip
+POLICY = f"tlgrpo:{NAME}"
+SUITES = {"training": "Circuits that it was trained on, at other targets",
+          "held-out": "Circuits that it never saw"}  # fmt: skip
+
+Row = dict[str, Any]
+
+
+def read(name: str) -> dict[str, Any]:
+    return dict(json.loads((RESULTS / name).read_text()))
+
+
+def results() -> list[str]:
+    """Of the studies of the policy, those that were made."""
+    return [name for name in (PLAYED, STARTED) if (RESULTS / name).exists()]
+
+
+def take_over(run: Path) -> None:
+    """The metrics of a warm start as a committed result, with the command that made them."""
+    lines = (run / "warm/metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    kept = [r for k, r in enumerate(rows) if k % 4 == 0 or "round" in r or r is rows[-1]]
+    settings = json.loads((run / "config.json").read_text())
+    content = {"settings": settings, "runs": kept}
+    (RESULTS / TRAINING).write_text(
+        "{" + ",".join(f"\n{json.dumps(k)}:" + _listed(v) for k, v in content.items()) + "}\n"
+    )
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return "[" + ",".join("\n" + json.dumps(v) for v in value) + "]"
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Loss over steps, and what the policy's own episodes reached over simulations."""
+    figure, (loss, played) = plt.subplots(1, 2, figsize=(9.5, 3.4), layout="constrained")
+    loss.plot([r["step"] for r in rows], [r["loss"] for r in rows], color="C0", linewidth=1.6)
+    loss.set(title="warm start", xlabel="steps", ylabel="nats a value")
+    rounds = [r for r in rows if "round" in r]
+    at = [r["simulations"] for r in rounds]
+    played.plot(at, [r["played_solved"] for r in rounds], "o-", color="C2", label="solved")
+    played.plot(at, [r["played_best"] for r in rounds], "s-", color="C1", label="best score")
+    played.set(title="its own episodes", xlabel="simulations", ylim=(0, 1))
+    played.legend(frameon=False, fontsize=8, loc="center right")
+    for axis in (loss, played):
+        axis.grid(alpha=0.25)
+    pictures.save(figure, path)
+
+
+def iqms(rows: Sequence[Row], method: str, place: int) -> dict[str, float]:
+    """Of each circuit, the interquartile mean of the best scores after that many simulations."""
+    found: dict[str, list[float]] = {}
+    for r in rows:
+        if r["method"] == method:
+            found.setdefault(r["task"], []).append(r["best"][place])
+    return {name: float(trim_mean(scores, 0.25)) for name, scores in found.items()}
+
+
+def against(rows: Sequence[Row], budget: int) -> list[str]:
+    """On how many circuits the policy's IQM is above each method's at that budget."""
+    place = sized.BUDGETS.index(budget)
+    ours = iqms(rows, POLICY, place)
+    found = []
+    for method in dict.fromkeys(r["method"] for r in rows if r["method"] != POLICY):
+        theirs = iqms(rows, method, place)
+        both = [name for name in ours if name in theirs]
+        above = sum(ours[name] > theirs[name] for name in both)
+        found.append(f"`{method}` on {above} of {len(both)}")
+    return found
+
+
+def solved(rows: Sequence[Row], method: str, budget: int) -> float:
+    place = sized.BUDGETS.index(budget)
+    return float(np.mean([r["solved"][place] for r in rows if r["method"] == method]))
+
+
+def page() -> str:
+    training, played = read(TRAINING), read(PLAYED)
+    last, settings = training["runs"][-1], training["settings"]
+    shape = settings["policy"]
+    pdks = ", ".join(settings["domain"]["arguments"]["pdks"])
+    size = (SHIPPED / "policy.safetensors").stat().st_size
+    lines = [
+        "<!-- Made by `python benchmarks/tlgrpo/policy_page.py`. -->",
+        "# A policy that reads any circuit folder",
+        "",
+        f"`tlgrpo:pretrained` comes with the package: {shape['layers']} layers of width "
+        f"{shape['width']}, {size / 1e6:.1f} MB. It was shown the eight training circuits on {pdks}, "
+        "no other. [How it reads and is trained](tlgrpo.md#a-policy-for-any-circuit-folder).",
+        "",
+        "```sh",
+        "python -m leaderboard.run --agents tlgrpo:pretrained,composite-ei --suite training --budget 20",
+        "acs-gym size opamp --start-from policy",
+        "```",
+        "",
+        f"Its warm start took {last['step']} steps. For its banks {last['simulated']} designs were "
+        f"simulated, {last['simulations']} of them in its own episodes; beside them the banks hold "
+        f"{last['designs'] - last['simulated']} training anchors of `targets.json`. No other "
+        "training followed: it is what `tlgrpo.train` starts from, not yet what that makes of it.",
+        "",
+        f"![Loss of the warm start, and what its own episodes reached](images/{CURVE})",
+        "",
+        f"Settings and curve: [{TRAINING}](../benchmarks/results/{TRAINING}), made by "
+        "`python -m tlgrpo.hindsight` with `examples/tlgrpo/sizing.toml`. The first two rounds had 96 "
+        "episodes, the later ones 256: the fall of the loss before step 1,000 is of a few histories "
+        "learnt by heart.",
+        "",
+    ]
+    for suite, title in SUITES.items():
+        tasks = suite_tasks(suite)
+        rows = [r for r in played["runs"] if r["task"] in tasks]
+        lines += [
+            f"## {title}", "", f"`{played['command']}`", "",
+            *sized.table(rows, tasks), "",
+            "After 5 simulations, mean best score and share solved:", "",
+            *sized.by_circuit(rows, sized.BUDGETS.index(5)), "",
+            f"It solves {solved(rows, POLICY, 5):.0%} within 5 simulations and "
+            f"{solved(rows, POLICY, 20):.0%} within 20. Its interquartile mean is above, after 5: "
+            f"{'; '.join(against(rows, 5))}. After 20: {'; '.join(against(rows, 20))}.", "",
+        ]  # fmt: skip
+        if any(r["method"] == "lookup" for r in rows):
+            lines += [
+                "`lookup` takes the design of the policy's own banks that meets the targets best: one "
+                f"simulation, {solved(rows, 'lookup', 1):.0%} solved. What a policy is good for on "
+                "circuits that it knows is what it does after its first try.", "",
+            ]  # fmt: skip
+    lines += started_lines(read(STARTED)) if STARTED in results() else []
+    return "\n".join(lines)
+
+
+def started_lines(begun: dict[str, Any]) -> list[str]:
+    lines = ["## As a start of an optimiser", "", f"`{begun['command']}`", ""]
+    methods = dict.fromkeys(r["method"] for r in begun["runs"])
+    method = next(m for m in methods if not m.startswith("tlgrpo:"))
+    for suite, title in SUITES.items():
+        rows = [r for r in begun["runs"] if r["task"] in suite_tasks(suite)]
+        lines += [
+            f"{title}. Median simulations until every spec is met, `{method}` alone and from one "
+            "episode of the policy:", "", *started.table(rows, POLICY, method), "",
+        ]  # fmt: skip
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--run", type=Path, help="folder of the warm start to take over")
+    parser.add_argument("--docs", type=Path, default=DOCS)
+    options = parser.parse_args()
+    if options.run is not None:
+        take_over(options.run)
+    draw(read(TRAINING)["runs"], options.docs / "images" / CURVE)
+    (options.docs / PAGE).write_text(page())
+    print(options.docs / PAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shlex
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,6 +77,30 @@ def run_each(
         yield from pool.imap_unordered(function, runs)
 
 
+def run_groups(
+    path: Path,
+    wanted: Sequence[Mapping[str, Any]],
+    function: Callable[[list[Any]], list[dict[str, Any]]],
+    by: Sequence[str],
+    jobs: int,
+) -> list[dict[str, Any]]:
+    """The finished run of each that is wanted, in that order; those not in the file are run and appended.
+
+    Those with the same values of `by` share a process, since each would load its libraries anew.
+    """
+    done = lines(path)
+    groups: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
+    for w in wanted:
+        if not any(w.items() <= d.items() for d in done):
+            groups[tuple(w[name] for name in by)].append(w)
+    for finished in run_each(function, list(groups.values()), jobs):
+        for run in finished:
+            append(path, run)
+        done += finished
+        print(*(finished[0][name] for name in by), file=sys.stderr, flush=True)
+    return [next(d for d in done if w.items() <= d.items()) for w in wanted]
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
     """The finished runs of a file; one that was cut off by an interrupt is left out."""
     found = []
@@ -108,7 +134,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     script = Path(sys.argv[0]).resolve()
     here = Path(__file__).resolve().parent
     name = script.relative_to(here) if script.is_relative_to(here) else script.name
-    command = f"python benchmarks/{name} {' '.join(sys.argv[1:])}"
+    command = f"python benchmarks/{name} {shlex.join(sys.argv[1:])}"
     whole = {"command": command, **{k: v for k, v in content.items() if k != "runs"}, "runs": []}
     head = json.dumps(whole, separators=(",", ":")).removesuffix("]}")
     runs = ",".join("\n" + json.dumps(run, separators=(",", ":")) for run in content["runs"])

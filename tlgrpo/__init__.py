@@ -19,6 +19,7 @@ same code.
     policy                  the model and the way it reads and writes
     sft                     its warm start, from demonstrations
     designs, bank           designs of training circuits, simulated and kept; what makes them
+    aimed                   designs that a surrogate aims at targets
     labels                  what a policy should have done, known in hindsight
     hindsight               a warm start from banks, for the domain `sizing`
     onpolicy                histories that the policy makes for it

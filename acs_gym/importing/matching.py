@@ -70,8 +70,10 @@ def relations(devices: Sequence[Device], ports: Sequence[str] = ()) -> list[Rela
 
     `ports` are the circuit's: what is outside may feed a pair.
     """
-    dummies = tuple(k for k, d in enumerate(devices) if d.is_fet and len({*d.nodes[:3]}) == 1)
-    fets = [k for k, d in enumerate(devices) if d.is_fet and k not in {*dummies}]
+    fets, dummies = list[int](), list[int]()
+    for k, device in enumerate(devices):
+        if device.is_fet:
+            (dummies if len({*device.nodes[:3]}) == 1 else fets).append(k)
     at = _Nodes(devices, fets)
     pairs = list(_pairs(at, {*ports, *_fed(devices)}))
     mirrors = list(_mirrors(at))
@@ -79,7 +81,7 @@ def relations(devices: Sequence[Device], ports: Sequence[str] = ()) -> list[Rela
     named = _roles(at, pairs, mirrors, cascodes)
     found = [*named, *_drivers(at, named), *_arrays(devices, ports, pairs)]
     if dummies:
-        found.append(Relation("dummies", "dummy", dummies, widths=False))
+        found.append(Relation("dummies", "dummy", tuple(dummies), widths=False))
     return found
 
 
@@ -253,6 +255,8 @@ def _arrays(
             alike[d.kind, *((n, f"{d.size(n):.9g}") for n in sorted(d.sizes))].append(k)
     terminals = Counter(n for d in devices for n in d.nodes) + Counter(ports)
     for members in alike.values():
+        if len(members) == 1:
+            continue
         together = _Together(members)
         at: dict[str, list[int]] = defaultdict(list)
         same: dict[frozenset[str], int] = {}

@@ -41,9 +41,11 @@ class Field:
 
     @property
     def bare(self) -> str:
-        """Without its quotes or braces, of which some tools write several."""
+        """Without its quotes or braces, and without quotes right inside, which some tools write."""
         text = self.text
-        while len(text) > 1 and text[0] in "'\"{":
+        if len(text) > 1 and text[0] in "'\"{":
+            text = text[1:-1].strip()
+        while len(text) > 1 and text[0] in "'\"" and text.find(text[0], 1) == len(text) - 1:
             text = text[1:-1].strip()
         return text
 

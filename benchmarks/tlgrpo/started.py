@@ -43,7 +43,7 @@ def run(wanted: Mapping[str, Any]) -> Row:
 
 
 def run_all(wanted: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """The problems of one circuit and method: a process for each of them would load torch anew."""
+    """The problems of one circuit and method."""
     return [run(w) for w in wanted]
 
 
@@ -108,17 +108,7 @@ def main() -> None:
         for method in (options.method, f"{options.policy}+{options.method}")
         for number in range(options.problems)
     ]  # fmt: skip
-    done = resumable.lines(options.runs)
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for w in wanted:
-        if not any(w.items() <= d.items() for d in done):
-            groups[w["task"], w["method"]].append(w)
-    for rows in resumable.run_each(run_all, list(groups.values()), options.jobs):
-        for row in rows:
-            resumable.append(options.runs, row)
-        done += rows
-        print(f"{rows[0]['task']} {rows[0]['method']}", file=sys.stderr, flush=True)
-    rows = [next(d for d in done if w.items() <= d.items()) for w in wanted]
+    rows = resumable.run_groups(options.runs, wanted, run_all, ("task", "method"), options.jobs)
     for suite, tasks in suites.items():
         mine = [r for r in rows if r["task"] in tasks]
         print(f"\n{suite}\n")

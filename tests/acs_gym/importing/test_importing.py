@@ -16,6 +16,7 @@ from acs_gym.cli import main
 from acs_gym.importing import Imported, import_text, read_file, read_text
 from acs_gym.importing.netlist import dut_text
 from acs_gym.importing.testbench import Drive
+from acs_gym.importing.text import Field
 
 NETLISTS = Path(__file__).parent / "netlists"
 NAMES = sorted(p.stem for p in NETLISTS.glob("*.spice"))
@@ -292,6 +293,11 @@ def test_a_number_in_quotes_in_quotes_is_a_number_and_is_written_back_so(tmp_pat
     said = ["export", f"{tmp_path}/f", "--sizing", str(sizing), "--format", "spice"]
     assert main([*said, "--out", f"{tmp_path}/out.spice"]) == 0
     assert "w='\"2\"' l='\"0.3\"' nf='1'" in (tmp_path / "out.spice").read_text()
+
+
+def test_braces_inside_a_formula_are_not_taken_for_its_own() -> None:
+    texts = {"'\"1\"'": "1", "'a'": "a", "{{a}+{b}}": "{a}+{b}", '\'"a"+"b"\'': '"a"+"b"'}
+    assert {said: Field(said, ()).bare for said in texts} == texts
 
 
 def test_ranges_are_around_what_was_chosen_and_not_below_what_can_be_drawn() -> None:

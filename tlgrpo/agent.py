@@ -1,20 +1,25 @@
 """A trained policy as an agent of the leaderboard: `--agents tlgrpo:runs/my_run`.
 
-It plays episodes of as many turns as it was trained with, one sampled action a turn, until the
-budget is used up or every spec is met. Where the policy moves from the best design so far, an episode
-after the first begins with the best one of all, as if it had been tried in its first turn. A text that
-is no design is sampled again; after some in a row a uniformly random design takes its place, so that a
-collapsed policy costs no time without end.
+It plays episodes of as many turns as it was trained with, one action a turn, until the budget is used
+up or every spec is met. A text that is no design is sampled again; after some in a row a uniformly
+random design takes its place, so that a collapsed policy costs no time without end.
+
+A policy of the domain `sizing` is told every episode several times, parameters and specs in another
+order each time. What is tried is the median of its answers, parameter by parameter; where that was tried
+before, one of the answers. It costs no simulation, and one order that misleads the policy does no harm.
+Where the policy moves from the best design so far, an episode after the first begins with the best one
+of all, as if it had been tried in its first turn.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from acs_gym.design import Design
 from acs_gym.evaluation import Evaluation
@@ -25,7 +30,12 @@ from tlgrpo.config import TrainConfig
 from tlgrpo.pretrained import NAME, shipped, weights_file
 from tlgrpo.tokens import Codec, LineCodec
 
+if TYPE_CHECKING:
+    from tlgrpo.samplers.hf import HfSampler
+
 _TRIES = 10
+# Odd, so that a median is one of the answers.
+_TELLINGS = 15
 
 
 class TlgrpoAgent:
@@ -35,6 +45,7 @@ class TlgrpoAgent:
         checkpoint: folder of a run, of a checkpoint or of `tlgrpo.pretrained`; `pretrained` for the
             package's own.
         turns: of an episode; None takes those of the training.
+        tellings: of an episode in the domain `sizing`; 1 tries what is sampled.
 
     Attributes:
         replaced: designs of the last run that were drawn at random, the policy having none.
@@ -44,7 +55,9 @@ class TlgrpoAgent:
 
     track = "metrics"
 
-    def __init__(self, checkpoint: str, *, turns: int | None = None) -> None:
+    def __init__(
+        self, checkpoint: str, *, turns: int | None = None, tellings: int = _TELLINGS
+    ) -> None:
         self.folder = shipped() if checkpoint == NAME else Path(checkpoint)
         self.settings: TrainConfig = read_config(self.folder)
         if self.settings.domain.name not in ("circuits", "sizing"):
@@ -55,6 +68,7 @@ class TlgrpoAgent:
             )
         self.place = weights_file(self.folder)
         self.turns = turns or self.settings.turns
+        self.tellings = tellings if self.settings.domain.name == "sizing" else 1
         self.replaced = 0
 
     @property
@@ -67,6 +81,7 @@ class TlgrpoAgent:
             "algorithm": self.settings.algorithm,
             "update": self.place.parent.name,
             "turns": self.turns,
+            "tellings": self.tellings,
             "weights": digest,
             "trained_on": list(self.settings.domain.arguments.get("tasks", ())),
         }
@@ -81,8 +96,7 @@ class TlgrpoAgent:
         from tlgrpo.domains import build_domain
         from tlgrpo.evaluate import trained_policy
         from tlgrpo.samplers.hf import HfSampler
-        from tlgrpo.sft import written
-        from tlgrpo.tokens import continued, mask_of
+        from tlgrpo.tokens import mask_of
 
         torch.set_num_threads(1)
         settings = self.settings
@@ -99,140 +113,170 @@ class TlgrpoAgent:
             answer=mask_of(domain, codec),
         )
         rng = np.random.default_rng(session.seed)
-        talk: _Sizing | _Circuits = (
-            _Sizing(session.task, settings)
-            if settings.domain.name == "sizing"
-            else _Circuits(session.task)
-        )
         self.replaced = 0
+        rounds: Iterable[int] = itertools.count() if episodes is None else range(episodes)
         try:
-            prompt = codec.prompt(talk.prompt)
-        except ValueError as error:
+            if settings.domain.name == "sizing":
+                self._fill_forms(session, sampler, codec, rng, rounds)
+            else:
+                self._write_texts(session, sampler, policy, rng, rounds)
+        except _Unreadable as error:
             raise CheckpointError(
                 f"{self.folder}: the policy cannot read {session.task.id}: {error}"
             ) from None
-        rounds: Iterable[int] = itertools.count() if episodes is None else range(episodes)
+
+    def _write_texts(
+        self,
+        session: Session,
+        sampler: HfSampler,
+        policy: Any,
+        rng: np.random.Generator,
+        rounds: Iterable[int],
+    ) -> None:
+        """Episodes of the domain `circuits`, whose actions are free text."""
+        from tlgrpo.domains.circuits import circuit_problem, reaction_to, read_design
+        from tlgrpo.sft import written
+        from tlgrpo.tokens import continued
+
+        task, codec = session.task, policy.codec
+        prompt = _read(codec, circuit_problem(task).prompt)
         for _ in rounds:
-            if not session.remaining:
-                return
             history = list(prompt)
-            turns = self.turns
-            if (best := talk.begin()) is not None:
-                text, observation = best
-                ids = (*written(policy, text), codec.end)
-                history += [*ids, *continued(codec, ids, observation)]
-                turns = max(1, turns - 1)
-            for _ in range(turns):
-                form = talk.form(codec)
+            for _ in range(self.turns):
+                if not session.remaining:
+                    return
                 for _ in range(_TRIES):
-                    drawn = (
-                        sampler.sample([history], 1)
-                        if form is None
-                        else sampler.fill([history], 1, [form])
-                    )
-                    ids = drawn[0][0].ids
-                    text = codec.action(ids)
-                    design = talk.design(text)
+                    [[drawn]] = sampler.sample([history], 1)
+                    ids = drawn.ids
+                    design = read_design(task, codec.action(ids))
                     if design is not None:
                         break
                 else:
                     self.replaced += 1
-                    text = talk.random(rng)
+                    text = _random_text(task, rng)
                     ids = (*written(policy, text), codec.end)
-                    design = talk.design(text)
+                    design = read_design(task, text)
                 assert design is not None
                 evaluation = session.simulate(design)
-                observation = talk.told(text, evaluation)
-                if evaluation.feasible or not session.remaining:
+                if evaluation.feasible:
                     return
-                history += [*ids, *continued(codec, ids, observation)]
+                history += [*ids, *continued(codec, ids, reaction_to(task, evaluation).observation)]
+
+    def _fill_forms(
+        self,
+        session: Session,
+        sampler: HfSampler,
+        codec: Codec,
+        rng: np.random.Generator,
+        rounds: Iterable[int],
+    ) -> None:
+        """Episodes of the domain `sizing`, told several times, whose actions are forms."""
+        assert isinstance(codec, LineCodec)  # Of this domain, `mask_of` takes no other.
+        # One telling is in the order of the circuit's folder.
+        orders = [None] if self.tellings == 1 else range(self.tellings)
+        told = [_Telling(session.task, self.settings, codec, order) for order in orders]
+        tried: set[bytes] = set()
+        best: tuple[NDArray[np.int64], Evaluation] | None = None
+        for _ in rounds:
+            for one in told:
+                one.begin(best)
+            turns = self.turns if best is None else max(1, self.turns - 1)
+            for _ in range(turns):
+                if not session.remaining:
+                    return
+                answers = sampler.fill([t.history for t in told], 1, [t.form for t in told])
+                found = np.array([t.levels(a.ids) for t, [a] in zip(told, answers, strict=True)])
+                chosen = np.median(found, axis=0).astype(np.int64)
+                if chosen.tobytes() in tried:
+                    chosen = found[rng.integers(len(found))]
+                tried.add(chosen.tobytes())
+                evaluation = session.simulate(told[0].design(chosen))
+                if evaluation.feasible:
+                    return
+                if best is None or evaluation.score > best[1].score:
+                    best = chosen, evaluation
+                for one in told:
+                    one.add(chosen, evaluation)
 
 
-class _Circuits:
-    """A session in the words of the domain `circuits`."""
-
-    def __init__(self, task: Task) -> None:
-        from tlgrpo.domains.circuits import circuit_problem
-
-        self.task, self.prompt = task, circuit_problem(task).prompt
-
-    def begin(self) -> tuple[str, str] | None:
-        """An episode has no memory here."""
-        return None
-
-    def form(self, codec: Codec) -> list[int] | None:
-        """Its actions are free text."""
-        return None
-
-    def design(self, text: str) -> Design | None:
-        from tlgrpo.domains.circuits import read_design
-
-        return read_design(self.task, text)
-
-    def random(self, rng: np.random.Generator) -> str:
-        from tlgrpo.domains.circuits import LEVELS
-        from tlgrpo.domains.levels import write_assignments
-
-        return write_assignments({n: int(rng.integers(LEVELS)) for n in self.task.space.names})
-
-    def told(self, text: str, evaluation: Evaluation) -> str:
-        from tlgrpo.domains.circuits import reaction_to
-
-        return reaction_to(self.task, evaluation).observation
+class _Unreadable(ValueError):
+    """What a policy has no words for."""
 
 
-class _Sizing:
-    """A session in the words of the domain `sizing`, in the order of the circuit's folder."""
+def _read(codec: Codec, prompt: str) -> list[int]:
+    try:
+        return codec.prompt(prompt)
+    except ValueError as error:
+        raise _Unreadable(error) from None
 
-    def __init__(self, task: Task, settings: TrainConfig) -> None:
+
+def _random_text(task: Task, rng: np.random.Generator) -> str:
+    from tlgrpo.domains.circuits import LEVELS
+    from tlgrpo.domains.levels import write_assignments
+
+    return write_assignments({n: int(rng.integers(LEVELS)) for n in task.space.names})
+
+
+class _Telling:
+    """An episode of the domain `sizing` in one order of parameters and specs.
+
+    Levels are in the order of the task's space, shape (parameters,).
+
+    Attributes:
+        history: ids of all that was said so far.
+    """
+
+    def __init__(
+        self, task: Task, settings: TrainConfig, codec: LineCodec, order: int | None
+    ) -> None:
         from tlgrpo.domains.sizing import tell
 
         arguments = settings.domain.arguments
-        self.values = arguments.get("values", "levels")
-        self.reward = arguments.get("reward", "score")
-        self._told = tell(task)
-        self.prompt = self._told.prompt(self.values)
-        self._best: tuple[list[int], Evaluation] | None = None
-        self.begin()
+        self._values = arguments.get("values", "levels")
+        self._reward = arguments.get("reward", "score")
+        self._codec, self._told = codec, tell(task, order)
+        self._prompt = self._told.prompt(self._values)
+        self._ids = _read(codec, self._prompt)
+        self.begin(None)
 
-    def begin(self) -> tuple[str, str] | None:
-        """A new episode: the best design of those before as an action, and what is observed of it."""
+    def begin(self, best: tuple[NDArray[np.int64], Evaluation] | None) -> None:
+        """A new episode; a policy that moves is told the best design of those before."""
         from tlgrpo.domain import Problem, State
-        from tlgrpo.domains.sizing import reaction_to
 
-        self._state = State(Problem(self._told.task.id, self.prompt))
-        if self._best is None or self.values != "moves":
-            return None
-        levels, evaluation = self._best
-        text = self._told.write(levels, self.values, self._told.start)
-        reaction = reaction_to(self._told, evaluation, 0.0, self.reward)
-        self._state = self._state.after(text, reaction)
-        return text, reaction.observation
+        self._state = State(Problem(self._told.task.id, self._prompt))
+        self.history = list(self._ids)
+        if best is not None and self._values == "moves":
+            self.add(*best)
 
-    def design(self, text: str) -> Design | None:
-        levels = self._levels(text)
-        return None if levels is None else self._told.design(levels)
-
-    def random(self, rng: np.random.Generator) -> str:
-        from tlgrpo.domains.sizing import LEVELS
-
-        levels = rng.integers(LEVELS, size=len(self._told.parameters)).tolist()
-        return self._told.write(levels, self.values, self._told.incumbent(self._state))
-
-    def form(self, codec: Codec) -> list[int] | None:
-        assert isinstance(codec, LineCodec)  # Of this domain, `mask_of` takes no other.
+    @property
+    def form(self) -> list[int]:
+        """The lines of the next action."""
         lines = self._told.form(self._told.incumbent(self._state))
-        return [codec.line(line) for line in lines]
+        return [self._codec.line(line) for line in lines]
 
-    def _levels(self, text: str) -> list[int] | None:
-        return self._told.read(text, self._told.incumbent(self._state))
+    def levels(self, ids: Sequence[int]) -> list[int]:
+        """What an action tries."""
+        read = self._told.read(self._codec.action(ids), self._told.incumbent(self._state))
+        assert read is not None  # A form that was filled is a design.
+        found = np.empty(len(read), dtype=np.int64)
+        found[list(self._told.parameters)] = read
+        return found.tolist()
 
-    def told(self, text: str, evaluation: Evaluation) -> str:
+    def design(self, levels: NDArray[np.int64]) -> Design:
+        return self._told.design(self._listed(levels))
+
+    def add(self, levels: NDArray[np.int64], evaluation: Evaluation) -> None:
+        """A turn: an action that tries these levels, and what is observed of it."""
         from tlgrpo.domains.sizing import reaction_to
+        from tlgrpo.tokens import continued
 
-        levels = self._levels(text)
-        if levels is not None and (self._best is None or evaluation.score > self._best[1].score):
-            self._best = levels, evaluation
-        reaction = reaction_to(self._told, evaluation, self._state.best, self.reward)
-        self._state = self._state.after(text, reaction)
-        return reaction.observation
+        codec, state = self._codec, self._state
+        at = self._told.incumbent(state)
+        text = self._told.write(self._listed(levels), self._values, at)
+        reaction = reaction_to(self._told, evaluation, state.best, self._reward)
+        ids = (*codec.prompt(text), codec.end)
+        self.history += [*ids, *continued(codec, ids, reaction.observation)]
+        self._state = state.after(text, reaction)
+
+    def _listed(self, levels: NDArray[np.int64]) -> list[int]:
+        return [int(levels[k]) for k in self._told.parameters]

@@ -49,8 +49,8 @@ class Schedule:
         batch: episodes of a step.
         rate: highest learning rate; rises at first, then falls as a cosine to a fiftieth.
         save_every: steps.
-        bfloat16: matrix products in bfloat16: faster on processors that multiply in it (AMX), slower by
-            an order of magnitude on others.
+        bfloat16: matrix products in bfloat16: faster on processors that multiply in it (AMX,
+            AVX512-BF16), slower by an order of magnitude on others.
         episodes: that the policy plays each round; 0 for none.
         every: steps between rounds.
         share: of the problems that are its own histories, once there are some.
@@ -71,19 +71,27 @@ class Schedule:
 
 
 class WarmStart:
-    """A policy on its way from a random start, in the `warm` folder of a run.
+    """A policy on its way from a random start, or from the weights of `start`, in a run's `warm` folder.
 
-    Raises ConfigError for another domain than `sizing`, BankError where a bank is missing.
+    Raises ConfigError for another domain than `sizing` or weights of another model, BankError where a
+    bank is missing, CheckpointError where `start` holds no weights.
     """
 
     def __init__(
-        self, settings: TrainConfig, banks: Path, out: Path, schedule: Schedule, gain: float = 1.0
+        self,
+        settings: TrainConfig,
+        banks: Path,
+        out: Path,
+        schedule: Schedule,
+        gain: float = 1.0,
+        start: Path | None = None,
     ) -> None:
         import torch
 
         from tlgrpo.loop import WARM
         from tlgrpo.onpolicy import Recorded
         from tlgrpo.policy import build_policy
+        from tlgrpo.pretrained import read_weights, weights_file
         from tlgrpo.tokens import mask_of
 
         torch.set_num_threads(1)
@@ -98,6 +106,11 @@ class WarmStart:
         self.known = sources(self.domain.tasks, banks)
         seed = int(np.random.SeedSequence(settings.seed).generate_state(1)[0])
         self.policy = build_policy(settings.policy, self.domain.grammar(), seed)
+        if start is not None:
+            try:
+                self.policy.load_weights(read_weights(weights_file(start)))
+            except RuntimeError as error:
+                raise ConfigError(f"{start}: {str(error).splitlines()[0]}") from None
         self.answer = mask_of(self.domain, self.policy.codec)
         self.optimizer = torch.optim.AdamW(
             self.policy.model.parameters(), lr=schedule.rate, weight_decay=0.01
@@ -263,6 +276,10 @@ def main(
     gain: Annotated[
         float, typer.Option(help="Share of what the best so far misses that a label makes good.")
     ] = 1.0,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(help="Run or `tlgrpo.pretrained` folder whose weights to begin with."),
+    ] = None,
     episodes: Annotated[
         int, typer.Option(help="That the policy plays each round; they are simulated and counted.")
     ] = 0,
@@ -270,7 +287,7 @@ def main(
     share: Annotated[float, typer.Option(help="Of problems that are its own histories.")] = 0.5,
     save_every: Annotated[int, typer.Option(help="Steps.")] = 100,
     bfloat16: Annotated[
-        bool, typer.Option(help="Matrix products in bfloat16, for processors with AMX.")
+        bool, typer.Option(help="Matrix products in bfloat16, for processors that multiply in it.")
     ] = False,
 ) -> None:
     """Warm-start a policy from banks; the same command resumes."""
@@ -278,7 +295,7 @@ def main(
     try:
         settings = TrainConfig.read(config)
         begin(out, settings)
-        warm = WarmStart(settings, banks, out, schedule, gain)
+        warm = WarmStart(settings, banks, out, schedule, gain, start_from)
         designs = sum(len(s.bank) for s in warm.known)
         print(
             f"{warm.policy.parameters / 1e6:.2f} M parameters, {designs} designs of "

@@ -2,6 +2,7 @@
 
     python benchmarks/tlgrpo/policy_page.py                # writes docs/tlgrpo-policy.md and its picture
     python benchmarks/tlgrpo/policy_page.py --run RUN      # takes over the training curve of a run first
+    python benchmarks/tlgrpo/policy_page.py --run RUN --went-on    # it began with today's weights
 
 Every number in the page's text is computed here, so that it cannot disagree with the results.
 """
@@ -54,13 +55,19 @@ def results() -> list[str]:
     return [name for name in (PLAYED, STARTED) if (RESULTS / name).exists()]
 
 
-def take_over(run: Path) -> None:
-    """The metrics of a warm start as a committed result, with the command that made them."""
+def take_over(run: Path, *, went_on: bool) -> None:
+    """The metrics of a warm start as a committed result.
+
+    `went_on`: it began with the weights of the one that is the result so far, whose steps and
+    simulations count as well.
+    """
     lines = (run / "warm/metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     kept = [r for k, r in enumerate(rows) if k % 4 == 0 or "round" in r or r is rows[-1]]
     settings = json.loads((run / "config.json").read_text())
-    content = {"settings": settings, "runs": kept}
+    earlier = read(TRAINING) if went_on else {"runs": []}
+    before = [*earlier.get("before", []), *earlier["runs"][-1:]]
+    content = {"settings": settings, "before": before, "runs": kept}
     (RESULTS / TRAINING).write_text(
         "{" + ",".join(f"\n{json.dumps(k)}:" + _listed(v) for k, v in content.items()) + "}\n"
     )
@@ -119,6 +126,15 @@ def page() -> str:
     training, played = read(TRAINING), read(PLAYED)
     last, settings = training["runs"][-1], training["settings"]
     shape = settings["policy"]
+    parts = [*training["before"], last]
+    steps, simulated, own = (
+        sum(part[k] for part in parts) for k in ("step", "simulated", "simulations")
+    )
+    went_on = (
+        f" It went on from the weights of an earlier one, of {parts[0]['step']} steps; both are counted."
+        if len(parts) > 1
+        else ""
+    )
     pdks = ", ".join(settings["domain"]["arguments"]["pdks"])
     size = (SHIPPED / "policy.safetensors").stat().st_size
     lines = [
@@ -134,17 +150,16 @@ def page() -> str:
         "acs-gym size opamp --start-from policy",
         "```",
         "",
-        f"Its warm start took {last['step']} steps. For its banks {last['simulated']} designs were "
-        f"simulated, {last['simulations']} of them in its own episodes; beside them the banks hold "
+        f"Its warm start took {steps} steps.{went_on} For its banks {simulated} designs were "
+        f"simulated, {own} of them in its own episodes; beside them the banks hold "
         f"{last['designs'] - last['simulated']} training anchors of `targets.json`. No other "
         "training followed: it is what `tlgrpo.train` starts from, not yet what that makes of it.",
         "",
         f"![Loss of the warm start, and what its own episodes reached](images/{CURVE})",
         "",
         f"Settings and curve: [{TRAINING}](../benchmarks/results/{TRAINING}), made by "
-        "`python -m tlgrpo.hindsight` with `examples/tlgrpo/sizing.toml`. The first two rounds had 96 "
-        "episodes, the later ones 256: the fall of the loss before step 1,000 is of a few histories "
-        "learnt by heart.",
+        "the commands in `examples/tlgrpo/sizing.toml`. Its own episodes are of training targets, one "
+        "sampled action a turn.",
         "",
     ]
     for suite, title in SUITES.items():
@@ -159,6 +174,18 @@ def page() -> str:
             f"{solved(rows, POLICY, 20):.0%} within 20. Its interquartile mean is above, after 5: "
             f"{'; '.join(against(rows, 5))}. After 20: {'; '.join(against(rows, 20))}.", "",
         ]  # fmt: skip
+        once = POLICY + sized.TOLD_ONCE
+        if any(r["method"] == once for r in rows):
+            place = sized.BUDGETS.index(1)
+            scores = [
+                np.mean([r["best"][place] for r in rows if r["method"] == m])
+                for m in (POLICY, once)
+            ]
+            lines += [
+                "A design of the policy is the median of what it answers to the same episode in 15 "
+                f"orders of parameters and specs; `{once}` tries what it samples in one. The "
+                f"first design scores {scores[0]:.3f} so, against {scores[1]:.3f}.", "",
+            ]  # fmt: skip
         if any(r["method"] == "lookup" for r in rows):
             lines += [
                 "`lookup` takes the design of the policy's own banks that meets the targets best: one "
@@ -185,10 +212,13 @@ def started_lines(begun: dict[str, Any]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, help="folder of the warm start to take over")
+    parser.add_argument(
+        "--went-on", action="store_true", help="that warm start began with the weights of the last"
+    )
     parser.add_argument("--docs", type=Path, default=DOCS)
     options = parser.parse_args()
     if options.run is not None:
-        take_over(options.run)
+        take_over(options.run, went_on=options.went_on)
     draw(read(TRAINING)["runs"], options.docs / "images" / CURVE)
     (options.docs / PAGE).write_text(page())
     print(options.docs / PAGE)

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import acs_gym
@@ -105,7 +106,7 @@ def test_a_policy_of_sizing_plays_a_circuit_that_it_was_not_trained_on(sizing_ru
 
 def test_the_best_design_of_all_episodes_is_moved_from(tmp_path, monkeypatch):
     """An episode after the first begins with it as an action of its first turn, and what it had."""
-    agent = TlgrpoAgent(str(run_of_sizing(tmp_path, "moves")))
+    agent = TlgrpoAgent(str(run_of_sizing(tmp_path, "moves")), tellings=1)
     seen = []
     fill = HfSampler.fill
 
@@ -126,6 +127,33 @@ def test_the_best_design_of_all_episodes_is_moved_from(tmp_path, monkeypatch):
         levels = told.read(policy.codec.action(tuple(said)), told.start)
         best = max(session.history[:number], key=lambda e: e.score)
         assert told.design(levels) == dict(best.design)
+
+
+def test_what_is_tried_is_the_median_of_answers_to_the_episode_told_in_other_orders(
+    sizing_run, monkeypatch
+):
+    agent = TlgrpoAgent(str(sizing_run), tellings=5)
+    policy = trained_policy(agent.place, agent.settings, build_domain(agent.settings.domain))
+    task = acs_gym.make_task("ACS-CommonSource-v0", pdk="generic")
+    told = [tell(task, order) for order in range(5)]
+    answered = []
+    fill = HfSampler.fill
+
+    def recorded(self, histories, count, forms):
+        found = fill(self, histories, count, forms)
+        at = told[0].start
+        levels = np.empty((5, len(at)), dtype=int)
+        for row, one, [answer] in zip(levels, told, found, strict=True):
+            row[list(one.parameters)] = one.read(policy.codec.action(answer.ids), at)
+        answered.append(levels)
+        return found
+
+    monkeypatch.setattr("tlgrpo.samplers.hf.HfSampler.fill", recorded)
+    first = designs(agent, 1)[0]
+    [levels] = answered
+    assert len(np.unique(levels, axis=0)) > 1
+    assert first == dict(tell(task).design(np.median(levels, axis=0).astype(int).tolist()))
+    assert agent.config["tellings"] == 5
 
 
 def test_a_policy_is_put_into_a_folder_with_the_temperature_that_it_is_played_at(

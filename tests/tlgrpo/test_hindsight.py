@@ -12,7 +12,7 @@ from tests.tlgrpo.conftest import settings
 from tlgrpo.aimed import fitted
 from tlgrpo.attention import NAME, use_plain_attention
 from tlgrpo.bank import aimed, grown, simulated_again, trajectory
-from tlgrpo.config import PolicyConfig
+from tlgrpo.config import ConfigError, PolicyConfig
 from tlgrpo.designs import (
     BankError,
     anchors,
@@ -207,6 +207,13 @@ def test_a_warm_start_plays_and_goes_on_where_it_stopped(tmp_path, source):
     assert last["step"] == 3 and 2 <= last["simulations"] <= 4 and last["round"] == 1
     bank = read_bank(tmp_path / "banks", OTA)
     assert bank.counts["policy"] == bank.simulated == last["designs"] - len(source.bank)
+    begun = WarmStart(config, tmp_path / "banks", tmp_path / "next", plan, start=tmp_path / "run")
+    assert begun.step == 0
+    for name, weight in warm.policy.weights().items():
+        assert torch.equal(begun.policy.weights()[name], weight)
+    other = config.model_copy(update={"policy": TINY.model_copy(update={"width": 64})})
+    with pytest.raises(ConfigError, match="run"):
+        WarmStart(other, tmp_path / "banks", tmp_path / "last", plan, start=tmp_path / "run")
 
 
 def test_a_lookup_needs_one_simulation_and_roles_need_no_bank_of_the_circuit():

@@ -1,4 +1,4 @@
-"""The DFCFC2 op-amp's metrics against a second, independent way of measuring them.
+"""The DFCFC op-amp's metrics against a second, independent way of measuring them.
 
 The netlist is written out here on the devices of the PDK's own subcircuits (or plain instances of the
 bundled cards), and runs in the ngspice program: open with an inductor and capacitor servo, and as a

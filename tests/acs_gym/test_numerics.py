@@ -57,7 +57,7 @@ def test_shipped_options_agree_with_tight_ones(task_id: str, in_process: Simulat
         assert all(abs(truly[m]) < CLOSE for m in flipped), (sample.label, flipped)
 
 
-def test_an_overshoot_is_held_to_a_share_of_its_step_and_an_extreme_in_volts_to_one_of_itself() -> None:
+def test_an_overshoot_may_move_by_a_share_of_its_step_an_extreme_by_one_of_itself() -> None:
     amplifier = acs_gym.make_task("ACS-DFCFC-v0", pdk="generic")
     assert shares_of_a_step(amplifier) == {"over_rise", "over_fall", "over_light", "overshoot"}
     true = dict.fromkeys(amplifier.metric_units, 1.0) | {"over_light": -2e-4}

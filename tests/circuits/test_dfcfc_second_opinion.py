@@ -2,7 +2,7 @@
 
 The netlist is written out here on the devices of the PDK's own subcircuits (or plain instances of the
 bundled cards), and runs in the ngspice program: open with an inductor and capacitor servo, and as a
-follower in small steps with either load. At the references and where an optimiser ended.
+follower in small steps with either load. At the references, beside one, and where optimisers ended.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import acs_gym
 from acs_gym.design import Design
 from acs_gym.simulation.pool import Job, Simulator
+from tests.circuits.proofs import winners
 from tests.circuits.test_nmc_second_opinion import (
     HEAVY,
     LIGHT,
@@ -29,8 +31,8 @@ from tests.conftest import needs, needs_ngspice_program
 from tests.integration.test_classic_bench import measured
 
 pytestmark = needs_ngspice_program
-# The first feasible design of composite-ei on SKY130, seed 0, after 82 simulations.
-WINNER = {
+# The first feasible design of composite-ei on SKY130.
+SOLVED = {
     "w_pair": 6.025e-06,
     "l_pair": 8.3e-07,
     "w_bias": 2.505e-06,
@@ -58,8 +60,10 @@ WINNER = {
     "c_m2": 1.898093e-12,
 }
 WHERE = [
-    pytest.param("sky130", "reference", id="sky130-reference", marks=needs("sky130")),
-    pytest.param("sky130", "winner", id="sky130-winner", marks=needs("sky130")),
+    *(
+        pytest.param("sky130", where, id=f"sky130-{where}", marks=needs("sky130"))
+        for where in ("reference", "near", "solved", "winner 1")
+    ),
     pytest.param("generic", "reference", id="generic-reference"),
 ]
 
@@ -153,8 +157,14 @@ def task(process: str) -> acs_gym.Task:
 
 @pytest.fixture
 def design(task: acs_gym.Task, where: str) -> Design:
-    """The reference, or where an optimiser ended."""
-    return task.space.canonicalize(WINNER if where == "winner" else task.reference or {})
+    """The reference, a design 4 % of the ranges away from it, or where an optimiser ended."""
+    if where == "winner 1":
+        return winners(task)[1]
+    reference = task.space.canonicalize(SOLVED if where == "solved" else task.reference or {})
+    if where != "near":
+        return reference
+    steps = np.random.default_rng(0).normal(0, 0.04, len(task.space))
+    return task.space.from_unit(np.clip(task.space.to_unit(reference) + steps, 0, 1))
 
 
 @pytest.fixture

@@ -63,6 +63,8 @@ def test_an_overshoot_may_move_by_a_share_of_its_step_an_extreme_by_one_of_itsel
     true = dict.fromkeys(amplifier.metric_units, 1.0) | {"over_light": -2e-4}
     assert shifts(amplifier, true | {"over_light": 1e-4}, true)["over_light"] == pytest.approx(3e-4)
     assert allowed(amplifier, "over_light") == allowed(amplifier, "over_rise") == 0.01
+    assert allowed(amplifier, "slew_rate") == 0.01
+    assert allowed(amplifier, "settle_rise") == allowed(amplifier, "settling_time") == 0.02
     regulator = acs_gym.make_task("ACS-LDO-v0", pdk="generic")
     assert not shares_of_a_step(regulator)
     assert allowed(regulator, "undershoot") == 0.02

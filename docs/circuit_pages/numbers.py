@@ -24,6 +24,7 @@ from acs_gym.simulation.uncharged import simulate_uncharged
 
 # Beyond these digits a result may depend on the machine; a page shows one less.
 _DIGITS = 4
+_FONTS = ["DejaVu Sans", "Verdana"]
 
 
 class Measured(BaseModel):
@@ -126,8 +127,10 @@ def _draw(task: acs_gym.Task, path: Path) -> tuple[str, ...]:
     (outcome,) = simulate_uncharged([job], shared_pool(1))
     evaluation = task.judge(task.reference, outcome)
     figure = plotting.draw_waveforms(task, evaluation, outcome.waveforms)
-    # Text stays text and ids do not change: a small file that is the same every time.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": task.id}):
+    # Text stays text and ids do not change: a small file that is the same every time. Each text names its
+    # fonts, of which matplotlib's own list makes a seventh of the file.
+    drawn = {"svg.fonttype": "none", "svg.hashsalt": task.id, "font.sans-serif": _FONTS}
+    with matplotlib.rc_context(drawn):
         figure.savefig(path, metadata={"Date": None})
     scope = Picture.of(task, evaluation).scope
     shown = panels(task, outcome.waveforms, scope)

@@ -13,6 +13,7 @@ from benchmarks.numerics import (
     allowed,
     has_transient,
     only_transients,
+    shares_of_a_step,
     shifts,
     winners,
     with_options,
@@ -47,13 +48,26 @@ def test_shipped_options_agree_with_tight_ones(task_id: str, in_process: Simulat
         moved = {
             metric: share
             for metric, share in shifts(task, shipped.metrics, true.metrics).items()
-            if abs(share) > allowed(task.program, metric)
+            if abs(share) > allowed(task, metric)
         }
         assert not moved, sample.label
         judged, truly = (task.specs.judge(o.metrics).margins for o in (shipped, true))
         # An optimiser may end nearer a target than any step size resolves; farther off, none may flip.
         flipped = [m for m in truly if (judged[m] >= 0) != (truly[m] >= 0)]
         assert all(abs(truly[m]) < CLOSE for m in flipped), (sample.label, flipped)
+
+
+def test_an_overshoot_may_move_by_a_share_of_its_step_an_extreme_by_one_of_itself() -> None:
+    amplifier = acs_gym.make_task("ACS-DFCFC-v0", pdk="generic")
+    assert shares_of_a_step(amplifier) == {"over_rise", "over_fall", "over_light", "overshoot"}
+    true = dict.fromkeys(amplifier.metric_units, 1.0) | {"over_light": -2e-4}
+    assert shifts(amplifier, true | {"over_light": 1e-4}, true)["over_light"] == pytest.approx(3e-4)
+    assert allowed(amplifier, "over_light") == allowed(amplifier, "over_rise") == 0.01
+    assert allowed(amplifier, "slew_rate") == 0.01
+    assert allowed(amplifier, "settle_rise") == allowed(amplifier, "settling_time") == 0.02
+    regulator = acs_gym.make_task("ACS-LDO-v0", pdk="generic")
+    assert not shares_of_a_step(regulator)
+    assert allowed(regulator, "undershoot") == 0.02
 
 
 def test_tight_options_reach_every_deck_and_every_transient() -> None:

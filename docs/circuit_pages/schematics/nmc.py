@@ -14,12 +14,12 @@ def draw(s: Sheet) -> None:
     s.wire("cm2.b", (47, None))
 
 
-def second_stage(s: Sheet) -> None:
-    """Its current is turned round."""
+def second_stage(s: Sheet, out: float = 40.5) -> None:
+    """Its current is turned round; its output is drawn at x = `out`."""
     s.pfet("second", 35.5, 12.5)
     s.nfet("turn_r", 35.5, 1.5, gate="right")
-    s.nfet("turn_o", 40.5, 1.5)
-    s.pfet("pull", 40.5, 12.5)
+    s.nfet("turn_o", out, 1.5)
+    s.pfet("pull", out, 12.5)
     s.wire((29.5, 8), (33.5, None), (None, 12.5), "second.g")
     s.net("n2", (30.4, 8), "above")
     s.wire("second.d", "turn_r.d")
@@ -27,9 +27,9 @@ def second_stage(s: Sheet) -> None:
     s.wire((35.5, 3.3), (37.2, None), (None, 1.5))
     s.net("nm", (35.5, 4.5), "left")
     s.wire("pull.d", "turn_o.d")
-    s.wire("pull.g", (38.9, None))
-    s.net("pb", (38.9, 12.5), "left")
-    s.net("n3", (40.5, 6.6), "left")
+    s.wire("pull.g", (out - 1.6, None))
+    s.net("pb", (out - 1.6, 12.5), "left")
+    s.net("n3", (out, 6.6), "left")
     s.to_rail("turn_r", "turn_o", "second", "pull")
 
 

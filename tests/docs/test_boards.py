@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import pytest
+import boards
 
 import leaderboard.run
 from leaderboard.board.standings import standings
@@ -23,18 +23,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks/boards.py"
 
 
-@pytest.fixture(scope="module")
-def boards():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import boards
-
-        yield boards
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-
-
-def test_both_splits_and_both_kinds_of_targets_are_run_in_both_tiers(boards):
+def test_both_splits_and_both_kinds_of_targets_are_run_in_both_tiers():
     planned = [(b.tier, b.suite, b.targets) for b in boards.boards()]
     assert planned == [
         (tier, suite, targets)
@@ -45,7 +34,7 @@ def test_both_splits_and_both_kinds_of_targets_are_run_in_both_tiers(boards):
     assert all(suite_tasks(suite) for _, suite, _ in planned)
 
 
-def test_the_commands_are_those_that_the_leaderboard_understands(boards):
+def test_the_commands_are_those_that_the_leaderboard_understands():
     options = inspect.signature(leaderboard.run.main).parameters
     installed = {found.name for found in entry_points(group="leaderboard.agents")}
     for board in boards.boards():
@@ -56,7 +45,7 @@ def test_the_commands_are_those_that_the_leaderboard_understands(boards):
         assert {agent.partition(":")[0] for agent in pairs["--agents"].split(",")} <= installed
 
 
-def test_a_page_says_what_its_boards_say(boards):
+def test_a_page_says_what_its_boards_say():
     open_board = standings(grid({"good": {"ACS-A-v0": [1.0] * 3}, "bad": {"ACS-A-v0": [0.5] * 3}}))
     hidden = [cell("good", "ACS-A-v0", k, (0.5,), targets="held-out:" + "ab" * 32) for k in (0, 1)]
     made = {
@@ -87,7 +76,7 @@ def test_a_folder_becomes_a_page(tmp_path):
     assert "| `sobol` | 6 |" in text and "Five-transistor OTA" in text
 
 
-def test_a_committed_page_is_of_the_committed_result(boards):
+def test_a_committed_page_is_of_the_committed_result():
     """Both or neither, and one says what the other says."""
     assert boards.RESULT.exists() == boards.PAGE.exists()
     if boards.RESULT.exists():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import resumable
 
 from leaderboard.board.statistics import interquartile_mean
 
@@ -149,18 +149,7 @@ def test_the_table_of_what_the_scripted_designer_reaches():
 # A study that was stopped
 
 
-@pytest.fixture
-def resumable():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import resumable
-
-        yield resumable
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-
-
-def test_a_study_measures_no_part_twice(resumable, tmp_path):
+def test_a_study_measures_no_part_twice(tmp_path):
     path, measured = tmp_path / "study.json", []
 
     def study(parts):
@@ -181,14 +170,14 @@ def test_a_study_measures_no_part_twice(resumable, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["study.json"]
 
 
-def test_parts_of_other_options_or_tasks_are_not_taken(resumable, tmp_path):
+def test_parts_of_other_options_or_tasks_are_not_taken(tmp_path):
     path = tmp_path / "study.json"
     resumable.Parts(path, {"tasks": ["digest"]}).get("part", lambda: 1)
     assert resumable.Parts(path, {"tasks": ["another"]}).get("part", lambda: 2) == 2
     assert resumable.Parts(path, {"tasks": ["digest"]}).get("part", lambda: 3) == 1
 
 
-def test_a_study_without_a_document_keeps_nothing(resumable, tmp_path, monkeypatch):
+def test_a_study_without_a_document_keeps_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     parts = resumable.Parts(None, {})
     assert parts.get("part", lambda: (1, 2)) == [1, 2], "as from a file"

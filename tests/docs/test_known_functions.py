@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from pathlib import Path
 
+import known_functions
 import numpy as np
 import pytest
+import synthetic
+import synthetic_page
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks/results/synthetic.json"
 PAGE = ROOT / "docs/optimizers-on-known-functions.md"
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-try:
-    import known_functions
-    import synthetic
-    import synthetic_page
-finally:
-    sys.path.remove(str(ROOT / "benchmarks"))
 
 PROBLEMS = known_functions.PROBLEMS
 by_name = pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)

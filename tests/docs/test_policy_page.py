@@ -2,57 +2,48 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+import policy_page
 import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def made():
-    sys.path.insert(0, str(ROOT / "benchmarks/tlgrpo"))
-    try:
-        import policy_page
-
-        yield policy_page
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks/tlgrpo"))
+def test_the_page_is_made_from_the_committed_results():
+    written = (ROOT / "docs" / policy_page.PAGE).read_text()
+    assert written == policy_page.page(), "stale: run python benchmarks/tlgrpo/policy_page.py"
 
 
-def test_the_page_is_made_from_the_committed_results(made):
-    written = (ROOT / "docs" / made.PAGE).read_text()
-    assert written == made.page(), "stale: run python benchmarks/tlgrpo/policy_page.py"
-
-
-def test_the_results_are_of_the_policy_that_is_shipped(made):
-    weights = made.sized.weights_of(made.POLICY)[:16]
-    assert made.PLAYED in made.results()
-    for name in made.results():
-        rows = [r for r in made.read(name)["runs"] if r["method"].startswith("tlgrpo:")]
+def test_the_results_are_of_the_policy_that_is_shipped():
+    weights = policy_page.sized.weights_of(policy_page.POLICY)[:16]
+    assert policy_page.PLAYED in policy_page.results()
+    for name in policy_page.results():
+        rows = [r for r in policy_page.read(name)["runs"] if r["method"].startswith("tlgrpo:")]
         assert {r["weights"] for r in rows} == {weights}
 
 
-def test_no_problem_is_of_a_circuit_that_was_both_trained_on_and_held_out(made):
-    trained = set(made.read(made.TRAINING)["settings"]["domain"]["arguments"]["tasks"])
-    assert trained == set(made.suite_tasks("training"))
-    assert not trained & set(made.suite_tasks("held-out"))
+def test_no_problem_is_of_a_circuit_that_was_both_trained_on_and_held_out():
+    trained = set(
+        policy_page.read(policy_page.TRAINING)["settings"]["domain"]["arguments"]["tasks"]
+    )
+    assert trained == set(policy_page.suite_tasks("training"))
+    assert not trained & set(policy_page.suite_tasks("held-out"))
 
 
 def row(task, number, met, method):
     return {"task": task, "problem": number, "method": method, "budget": 100, "met": met}
 
 
-def test_a_run_that_met_nothing_counts_as_the_whole_budget(made):
+def test_a_run_that_met_nothing_counts_as_the_whole_budget():
     rows = [row("a", k, met, "m") for k, met in enumerate((10, 20, None))]
     rows += [row("a", k, met, "tlgrpo:p+m") for k, met in enumerate((5, None, None))]
-    assert made.started.medians(rows, "m") == {"a": 20.0}
-    assert made.started.medians(rows, "tlgrpo:p+m") == {"a": 100.0}
-    lines = made.started.table(rows, "tlgrpo:p", "m")
+    assert policy_page.started.medians(rows, "m") == {"a": 20.0}
+    assert policy_page.started.medians(rows, "tlgrpo:p+m") == {"a": 100.0}
+    lines = policy_page.started.table(rows, "tlgrpo:p", "m")
     assert lines[2] == "| a | 20 | 2 of 3 | 100 | 1 of 3 | 5.00 |"
 
 
-def test_the_mean_ratio_is_geometric(made):
-    mean, low, high = made.started.mean_ratio([0.5, 2.0])
+def test_the_mean_ratio_is_geometric():
+    mean, low, high = policy_page.started.mean_ratio([0.5, 2.0])
     assert mean == pytest.approx(1.0) and low == pytest.approx(0.5) and high == pytest.approx(2.0)

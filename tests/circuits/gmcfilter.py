@@ -21,7 +21,7 @@ DEAD = (
         "Xpair_1p d1   in ": "Xpair_1p d1   fb ", "Xpair_1n x    fb ": "Xpair_1n x    in ",
     }}, _ALL),
     Dead("bias off", {_DUT: {"i={i_bias*(temperature+273.15)/300.15}": "i=1e-15"}}, _ALL),
-    Dead("the feedback is cut", {_BENCH: {"vfb  fb  out dc 0 ": "rfb fb 0 1e9\nvfb nowhere out dc 0 "}}, _ALL),
+    Dead("the feedback is cut", {_BENCH: {"vfb  fb  out": "rfb fb 0 1e9\nvfb gone out"}}, _ALL),
     Dead("output tied to ground", {_BENCH: {"cl   out": "rd out 0 1\ncl out"}}, _ALL),
     Dead("output tied to the supply", {_BENCH: {"cl   out": "rd out vdd 1\ncl out"}}, _ALL),
     Dead("no load", {_DUT: {"Xload_2n": "*"}}, _ALL),

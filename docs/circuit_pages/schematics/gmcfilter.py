@@ -13,7 +13,7 @@ def draw(s: Sheet) -> None:
     s.net("nb", (3.1, 1.5), "right")
     s.to_rail("tail_d")
     # the two transconductors, each with its capacitor
-    for k, left, output, capacitor in ((1, 8.0, "x", "c_one"), (2, 27.0, "out", "c_two")):
+    for k, left, capacitor in ((1, 8.0, "c_one"), (2, 27.0, "c_two")):
         right = left + 10
         for half, x, gate in (("p", left, "left"), ("n", right, "right")):
             s.nfet(f"tail_{k}{half}", x, 1.5, gate)

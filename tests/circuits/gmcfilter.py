@@ -11,7 +11,7 @@ MOVES = (
     Move("Q is the ratio of the time constants", {"c_two": 2}, up=("peaking",)),
     Move("the output resistance is in the gain at DC", {"l_load": 0.6}, down=("gain", "psrr")),
     Move("a joint that conducts less has less gm", {"w_lin": 0.25}, down=("corner",)),
-    Move("a load's noise current follows its gm", {"w_load": 4}, up=("noise",)),
+    Move("a load's noise current follows its gm", {"w_load": 3}, up=("noise",)),
 )  # fmt: skip
 _BENCH, _DUT = "bench_filter.spice", "dut.spice"
 _RESPONSE = ("corner_error", "gain", "ripple", "stop")

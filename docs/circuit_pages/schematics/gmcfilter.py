@@ -4,13 +4,13 @@ from docs.circuit_pages.sheet import Sheet
 
 
 def draw(s: Sheet) -> None:
-    s.rails(top=12, left=0, right=44)
+    s.rails(top=12, left=-1, right=44)
     # bias
-    s.nfet("tail_d", 2, 1.5, gate="right")
-    s.two("ibias", "ib", (2, 12), (2, 3), text=(0.6, 1.4))
+    s.nfet("tail_d", 1, 1.5, gate="right")
+    s.two("ibias", "ib", (1, 12), (1, 3), text=(0.6, 1.4))
     s.wire("ib.b", "tail_d.d")
-    s.wire("ib.b", (3.1, None), "tail_d.g")
-    s.net("nb", (3.1, 1.5), "right")
+    s.wire("ib.b", (2.1, None), "tail_d.g")
+    s.net("nb", (2.1, 1.5), "right")
     s.to_rail("tail_d")
     # the two transconductors, each with its capacitor
     for k, left, capacitor in ((1, 8.0, "c_one"), (2, 27.0, "c_two")):

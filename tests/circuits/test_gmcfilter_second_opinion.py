@@ -96,7 +96,7 @@ def test_response_loop_noise_and_distortion_of_a_plain_deck(
     assert outcome.status is Status.OK, outcome.message
     ours = outcome.metrics
     harmonics = "\n".join(
-        f"let w{k} = v(o)*{wave}({k}*2*pi*1.6meg*time)\n"
+        f"let w{k} = (v(o)-{V_CM})*{wave}({k}*2*pi*1.6meg*time)\n"
         f"meas tran {wave}{k} integ w{k} from=1.25u to=2.5u"
         for k in range(1, 11)
         for wave in ("sin", "cos")

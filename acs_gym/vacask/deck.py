@@ -45,7 +45,11 @@ _HEAD = (
 )
 _PASSIVE = {"r": ("acs_resistor", "r"), "c": ("acs_capacitor", "c"), "l": ("acs_inductor", "l")}
 _CONTROLLED = {"e": "acs_vcvs", "g": "acs_vccs", "f": "acs_cccs", "h": "acs_ccvs"}
-_PULSE = ("val0", "val1", "delay", "rise", "fall", "width", "period")
+# SPICE's waveforms: VACASK's name, and its parameters in SPICE's order.
+_WAVEFORMS = {
+    "pulse": ("pulse", ("val0", "val1", "delay", "rise", "fall", "width", "period")),
+    "sin": ("sine", ("sinedc", "ampl", "freq", "delay", "theta", "sinephase")),
+}
 _SMALL_SIGNAL = ("ac", "noise")
 # `dc 1.8 ac 0`, `1.8`, `ac 1`; which sources are excited is the analysis's business.
 _LEVEL = re.compile(r"(?:(?:dc\s+)?([-+.\d]\S*))?\s*(?:ac(?:\s+[-+.\d]\S*)*)?", re.IGNORECASE)
@@ -137,7 +141,7 @@ class _Circuit:
         self._resistor_cards: dict[str, dict[str, float]] = {}
         self._inside = ""  # The name of the DUT's instance, while inside its subcircuit.
         self.nodeset: list[tuple[str, float]] = []
-        self.pulsed: list[str] = []
+        self.waveforms: list[tuple[str, str]] = []  # A source, and its type in a transient.
         self._instance = _dut_instance(settings)
 
     def statement(self, line: str) -> Iterator[str]:
@@ -213,11 +217,13 @@ class _Circuit:
     def _source(self, full: str, name: str, nodes: list[str], value: str) -> str:
         model = "acs_vsource" if name[0] == "v" else "acs_isource"
         waveform = ""
-        if pulse := re.search(r"\bpulse\s*\(([^()]*)\)", value, re.I):
-            given = self._settings.get(f"{full}[pulse]") or [parse(w) for w in pulse[1].split()]
-            waveform = " ".join(f"{k}={v!r}" for k, v in zip(_PULSE, given, strict=False))
-            self.pulsed.append(name)
-            value = value[: pulse.start()]
+        if found := re.search(r"\b(pulse|sin)\s*\(([^()]*)\)", value, re.I):
+            word = found[1].lower()
+            kind, names = _WAVEFORMS[word]
+            given = self._settings.get(f"{full}[{word}]") or [parse(w) for w in found[2].split()]
+            waveform = " ".join(f"{k}={v!r}" for k, v in zip(names, given, strict=False))
+            self.waveforms.append((name, kind))
+            value = value[: found.start()]
         level = _LEVEL.fullmatch(value.strip())
         if level is None:  # Another waveform, which must not be left out silently.
             raise NotTranslated(f"cannot translate the source {name} {value!r}")
@@ -268,11 +274,11 @@ def _commands(deck: Deck, runs: tuple[Run, ...], circuit: _Circuit) -> Iterator[
                 yield f'alter instance("{source}") mag={int(source in wanted)}'
             excited = wanted
         yield f"save default {' '.join(_saves(analysis))}".rstrip()
-        waveforms = circuit.pulsed if analysis.kind == "tran" else []
-        for source in waveforms:
-            yield f'alter instance("{source}") type="pulse"'
+        waveforms = circuit.waveforms if analysis.kind == "tran" else []
+        for source, kind in waveforms:
+            yield f'alter instance("{source}") type="{kind}"'
         yield from _analysis(run, nodeset)
-        for source in waveforms:
+        for source, _ in waveforms:
             yield f'alter instance("{source}") type="dc"'
 
 

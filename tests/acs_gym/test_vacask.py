@@ -123,6 +123,17 @@ def test_a_pulse_charges_a_capacitor_exponentially() -> None:
     np.testing.assert_allclose(v[t < 1e-6], 0.2, atol=1e-8)
 
 
+def test_a_sine_settles_to_what_the_low_pass_leaves_of_it() -> None:
+    tran = analysis("tran", "tran 20n 16u", "v(out)")
+    lines = ("vin in 0 dc 0.2 sin(0.2 1 250k)", *LOW_PASS[1:])
+    found = waves(circuit_of(*lines, analyses=(tran,)))
+    after = found["sweep"] > 10e-6
+    t, v = found["sweep"][after], found["v(out)"][after]
+    s = 2j * np.pi * 250e3
+    expected = 0.2 + np.imag(np.exp(s * t) / (1 + s * 1e-6))
+    np.testing.assert_allclose(v, expected, atol=2e-4)
+
+
 def test_noise_is_that_of_the_resistance_per_root_hertz_and_referred_to_the_input() -> None:
     noise = analysis(
         "noise", "noise v(out) vin dec 5 1k 10meg", "v(onoise_spectrum)", "v(inoise_spectrum)",

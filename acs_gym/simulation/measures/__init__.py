@@ -52,8 +52,8 @@ MEASURES: Mapping[str, Callable[..., float]] = {
         value, at, minimum, maximum, mean, crossing, span_within, temperature_coefficient,
         magnitude_db, rejection_db, unity_crossing, phase_margin, gain_margin, modulus_margin,
         peaking_db, lower_corner, upper_corner, integrated_noise, density_at, flicker_corner,
-        slew_rate, settling_time, overshoot, startup_time, recovery_time, step_deviation, frequency, period, duty, period_mean, delay,
-        thd_db, sndr_db, latch_offset,
+        slew_rate, settling_time, overshoot, startup_time, recovery_time, step_deviation, frequency,
+        period, duty, period_mean, delay, thd_db, sndr_db, latch_offset,
     )
 }  # fmt: skip
 

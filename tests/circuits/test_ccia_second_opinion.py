@@ -232,7 +232,7 @@ meas ac least find db at=10meg
 """
     theirs = measured(deck, tmp_path)
     assert outcome.metrics["modulus_margin"] == pytest.approx(theirs["nearest"], rel=0.02)
-    assert outcome.metrics["gain_margin"] > 40 and theirs["least"] < -40
+    assert outcome.metrics["gain_margin"] > 40 and theirs["least"] < -30
     # The loop falls as one pole, so the amplifier's upper corner is where it passes 1.
     assert outcome.metrics["bandwidth"] == pytest.approx(theirs["unity"], rel=0.05)
 

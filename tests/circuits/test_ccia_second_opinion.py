@@ -307,5 +307,5 @@ print slope
         parts.append(slope * of_two / math.sqrt(2) * math.sqrt(count))
     area = d["c_f"] / 2e-15
     parts.append(0.005 * math.sqrt(2 / area + 2 / (area * d["n_gain"])))
-    # They are most of it; cascodes, bias and tail add the rest. 32 draws know their own sigma to an eighth.
+    # They are most of it; cascodes, bias and tail add the rest. 32 draws know sigma to an eighth.
     assert 0.6 < math.hypot(*parts) / np.std(found) < 1.2

@@ -25,8 +25,8 @@ from acs_gym.task import Task
 from acs_gym.units import format_si
 
 _LOOP = ("unity_crossing", "phase_margin", "gain_margin", "modulus_margin")
-_RESPONSE = ("magnitude_db", "rejection_db", "peaking_db")
-_NOISE = ("integrated_noise", "density_at")
+_RESPONSE = ("magnitude_db", "rejection_db", "peaking_db", "lower_corner", "upper_corner")
+_NOISE = ("integrated_noise", "density_at", "flicker_corner")
 # Measures whose result is a value of the signal, so that the metric's unit is the signal's.
 _VALUES = ("value", "at", "minimum", "maximum", "mean")
 # Signals of one unit share axes while none is so small that it would look like a line.

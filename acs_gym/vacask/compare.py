@@ -15,7 +15,7 @@ from typing import Literal
 from acs_gym.simulation.program import Program
 
 Origin = Literal["static", "rejection", "transient", "noise"]
-_NOISE = ("integrated_noise", "density_at")
+_NOISE = ("integrated_noise", "density_at", "flicker_corner")
 # The weakest of several that a formula combines.
 _ORDER: tuple[Origin, ...] = ("static", "rejection", "noise", "transient")
 

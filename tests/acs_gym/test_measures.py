@@ -93,6 +93,22 @@ def test_peaking_of_a_second_order_system() -> None:
     assert measures.peaking_db(F, 1 / (1 + 1j * F / 1e6)) == pytest.approx(0.0, abs=1e-6)
 
 
+@given(st.floats(1.5, 3.5), st.floats(6, 8), st.floats(-40, 40))
+def test_the_corners_of_a_band_are_its_poles(low: float, high: float, db: float) -> None:
+    first, last = 10**low, 10**high
+    y = 10 ** (db / 20) * (1j * F / first) / (1 + 1j * F / first) / (1 + 1j * F / last)
+    assert measures.lower_corner(F, y) == pytest.approx(first, rel=0.01)
+    assert measures.upper_corner(F, y) == pytest.approx(last, rel=0.01)
+
+
+def test_a_corner_where_a_given_share_is_lost() -> None:
+    """One pole loses 10 dB at thrice its frequency; what is flat, or dead, has no corner."""
+    y = 1 / (1 + 1j * F / 1e5)
+    assert measures.upper_corner(F, y, drop=10.0) == pytest.approx(3e5, rel=0.01)
+    assert math.isnan(measures.lower_corner(F, y)) and math.isnan(measures.upper_corner(F, y[::-1]))
+    assert math.isnan(measures.upper_corner(F, 0 * y))
+
+
 @pytest.mark.parametrize(
     "y",
     [loop(0.5, 1e4), loop(-1000.0, 1e4), np.zeros(F.shape, complex), loop(1e9), loop(2.0, 1e4) * 0],
@@ -132,6 +148,17 @@ def test_noise_outside_the_sweep_is_not_measured() -> None:
     assert math.isnan(measures.integrated_noise(x, np.full(x.shape, 1e-8), low=100, high=1e6))
     assert measures.density_at(x, 1 / x, at=2e4) == pytest.approx(1 / 2e4, rel=1e-9)
     assert math.isnan(measures.density_at(x, 1 / x, at=10.0))
+
+
+def test_flicker_and_white_noise_meet_at_the_corner() -> None:
+    x = np.logspace(0, 6, 31)
+    for corner in (30.0, 2e3):
+        y = 1e-8 * np.sqrt(1 + corner / x)
+        assert measures.flicker_corner(x, y, low=10, high=1e5) == pytest.approx(corner, rel=0.02)
+    white, pink = np.full(x.shape, 1e-8), 1 / np.sqrt(x)
+    assert measures.flicker_corner(x, white, low=10, high=1e5) == pytest.approx(0.0, abs=1e-9)
+    assert math.isnan(measures.flicker_corner(x, pink / x, low=10, high=1e5))
+    assert math.isnan(measures.flicker_corner(x, white, low=0.1, high=1e5))
 
 
 T = np.linspace(0, 100e-9, 2001)

@@ -14,14 +14,16 @@ from collections.abc import Callable, Mapping
 from acs_gym.simulation.measures.latch import latch_offset
 from acs_gym.simulation.measures.loop import (
     gain_margin,
+    lower_corner,
     magnitude_db,
     modulus_margin,
     peaking_db,
     phase_margin,
     rejection_db,
     unity_crossing,
+    upper_corner,
 )
-from acs_gym.simulation.measures.noise import density_at, integrated_noise
+from acs_gym.simulation.measures.noise import density_at, flicker_corner, integrated_noise
 from acs_gym.simulation.measures.options import Option, options_of
 from acs_gym.simulation.measures.oscillation import delay, duty, frequency, period, period_mean
 from acs_gym.simulation.measures.spectrum import sndr_db, thd_db
@@ -49,9 +51,9 @@ MEASURES: Mapping[str, Callable[..., float]] = {
     for function in (
         value, at, minimum, maximum, mean, crossing, span_within, temperature_coefficient,
         magnitude_db, rejection_db, unity_crossing, phase_margin, gain_margin, modulus_margin,
-        peaking_db, integrated_noise, density_at, slew_rate, settling_time, overshoot,
-        startup_time, recovery_time, step_deviation, frequency, period, duty, period_mean, delay,
-        thd_db, sndr_db, latch_offset,
+        peaking_db, lower_corner, upper_corner, integrated_noise, density_at, flicker_corner,
+        slew_rate, settling_time, overshoot, startup_time, recovery_time, step_deviation, frequency,
+        period, duty, period_mean, delay, thd_db, sndr_db, latch_offset,
     )
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acs_gym.simulation.measures.options import Degrees
+from acs_gym.simulation.measures.options import Decibels, Degrees
 from acs_gym.simulation.measures.waveform import NAN, Complex, Real
 
 
@@ -92,6 +92,34 @@ def peaking_db(x: Real, y: Complex) -> float:
     level = _through_five(np.log(magnitude[k - 2 : k + 3]), np.linspace(-2.0, 2.0, 161))
     peak = max(float(level.max()), math.log(float(magnitude.max())))
     return 20.0 * (peak - math.log(float(magnitude[0]))) / math.log(10.0)
+
+
+def lower_corner(x: Real, y: Complex, *, drop: Decibels = 3.0103) -> float:
+    """The highest frequency (Hz) below the largest |y| where |y| is `drop` dB less than that.
+
+    Between the points of the sweep by interpolation in log-log; NaN where |y| does not fall so far.
+    """
+    return _corner(x[::-1], y[::-1], drop)
+
+
+def upper_corner(x: Real, y: Complex, *, drop: Decibels = 3.0103) -> float:
+    """The lowest frequency (Hz) above the largest |y| where |y| is `drop` dB less than that."""
+    return _corner(x, y, drop)
+
+
+def _corner(x: Real, y: Complex, drop: float) -> float:
+    magnitude = np.abs(y)
+    if y.size < 2 or not np.all(magnitude > 0):
+        return NAN
+    top = int(magnitude.argmax())
+    level = np.log(magnitude[top:] / magnitude[top]) + drop * math.log(10.0) / 20.0
+    below = np.flatnonzero(level <= 0)
+    if not below.size or not below[0]:
+        return NAN
+    k = int(below[0])
+    fraction = level[k - 1] / (level[k - 1] - level[k])
+    first, last = math.log(x[top + k - 1]), math.log(x[top + k])
+    return float(math.exp(first + fraction * (last - first)))
 
 
 def _through_five(y: NDArray[Any], position: Real) -> NDArray[Any]:

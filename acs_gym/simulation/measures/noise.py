@@ -36,3 +36,17 @@ def density_at(x: Real, y: Real, *, at: Hertz) -> float:
     if x.size < 2 or not x[0] <= at <= x[-1] or not np.all(magnitude > 0):
         return NAN
     return float(np.exp(np.interp(math.log(at), np.log(x), np.log(magnitude))))
+
+
+def flicker_corner(x: Real, y: Real, *, low: Hertz, high: Hertz) -> float:
+    """Where 1/f noise is as large as white noise, in Hz, by the densities at `low` and at `high` Hz.
+
+    The two powers are taken for w + k/f, and the corner is k/w. 0 where the density does not fall from
+    `low` to `high`, NaN where it falls as fast as 1/f alone or faster: no white noise is seen.
+    """
+    first, last = (density_at(x, y, at=f) ** 2 for f in (low, high))
+    if not 0.0 < low < high or math.isnan(first + last):
+        return NAN
+    flicker = (first - last) / (1.0 / low - 1.0 / high)
+    white = last - flicker / high
+    return max(flicker, 0.0) / white if white > 0.0 else NAN

@@ -21,6 +21,7 @@ Seconds = Annotated[float, "s"]
 Hertz = Annotated[float, "Hz"]
 Volts = Annotated[float, "V"]
 Degrees = Annotated[float, "°"]
+Decibels = Annotated[float, "dB"]
 Celsius = Annotated[float, "°C"]
 Count = Annotated[float, "count"]  # A whole number; -1 is the last.
 Signal = Annotated[Real, "another signal"]

@@ -314,7 +314,7 @@ efb inn inp out to 100
 dc vip -0.2 2.0 0.01
 let amiss = v(inn) - v(inp)
 meas dc middle find amiss at={V_CM}
-let beyond = abs(amiss - middle) - 3m
+let beyond = abs(amiss - middle) - 5m
 let outside = beyond gt 0
 let share = mean(outside)
 print share

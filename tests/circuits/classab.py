@@ -11,8 +11,8 @@ MOVES = (
          up=("pm_mid", "i_quiescent", "power")),
     Move("less tail current, less gm of either pair", {"m_tail": 0.6},
          down=("ugbw_low", "ugbw_mid", "ugbw_high", "power")),
-    Move("short cascodes hide less", {"l_cas": 0.5}, down=("gain_mid",)),
-    Move("short output devices have less ro", {"l_mir": 0.5}, down=("gain_mid",)),
+    Move("long cascodes hide more", {"l_cas": 1.8}, up=("gain_mid",)),
+    Move("more of all currents", {"i_bias": 1.2}, up=("slew_rise", "slew_fall", "ugbw_low", "power")),
     Move("a slower loop suppresses less distortion", {"c_m": 2}, up=("thd",)),
 )  # fmt: skip
 _OUT = {

@@ -1,9 +1,9 @@
 """The class-AB op-amp's metrics against a second, independent way of measuring them.
 
 The netlist is written out here, the devices are the PDK's own subcircuits (or plain instances of the
-bundled cards), the loop is open with an inductor and capacitor servo, a resistor and a current source stand
-for the load, ngspice's own `fourier` gives the distortion, and all of it runs in the ngspice program: at the
-reference, at designs around it and at what optimisers end on.
+bundled cards), the loop is open with an inductor and capacitor servo, a resistor and a current source
+stand for the load, ngspice's own `fourier` gives the distortion, and all of it runs in the ngspice
+program: at the reference, at designs around it and at what optimisers end on.
 """
 
 from __future__ import annotations

@@ -45,7 +45,11 @@ _HEAD = (
 )
 _PASSIVE = {"r": ("acs_resistor", "r"), "c": ("acs_capacitor", "c"), "l": ("acs_inductor", "l")}
 _CONTROLLED = {"e": "acs_vcvs", "g": "acs_vccs", "f": "acs_cccs", "h": "acs_ccvs"}
-_PULSE = ("val0", "val1", "delay", "rise", "fall", "width", "period")
+# SPICE's waveforms: VACASK's type, and its names for the numbers in their order.
+_WAVES = {
+    "pulse": ("pulse", ("val0", "val1", "delay", "rise", "fall", "width", "period")),
+    "sin": ("sine", ("sinedc", "ampl", "freq", "delay", "theta")),
+}
 _SMALL_SIGNAL = ("ac", "noise")
 # `dc 1.8 ac 0`, `1.8`, `ac 1`; which sources are excited is the analysis's business.
 _LEVEL = re.compile(r"(?:(?:dc\s+)?([-+.\d]\S*))?\s*(?:ac(?:\s+[-+.\d]\S*)*)?", re.IGNORECASE)
@@ -137,7 +141,7 @@ class _Circuit:
         self._resistor_cards: dict[str, dict[str, float]] = {}
         self._inside = ""  # The name of the DUT's instance, while inside its subcircuit.
         self.nodeset: list[tuple[str, float]] = []
-        self.pulsed: list[str] = []
+        self.waves: dict[str, str] = {}  # By the source's name: what its type is in a transient.
         self._instance = _dut_instance(settings)
 
     def statement(self, line: str) -> Iterator[str]:
@@ -213,11 +217,14 @@ class _Circuit:
     def _source(self, full: str, name: str, nodes: list[str], value: str) -> str:
         model = "acs_vsource" if name[0] == "v" else "acs_isource"
         waveform = ""
-        if pulse := re.search(r"\bpulse\s*\(([^()]*)\)", value, re.I):
-            given = self._settings.get(f"{full}[pulse]") or [parse(w) for w in pulse[1].split()]
-            waveform = " ".join(f"{k}={v!r}" for k, v in zip(_PULSE, given, strict=False))
-            self.pulsed.append(name)
-            value = value[: pulse.start()]
+        if wave := re.search(r"\b(pulse|sin)\s*\(([^()]*)\)", value, re.I):
+            word = wave[1].lower()
+            self.waves[name], names = _WAVES[word]
+            given = self._settings.get(f"{full}[{word}]") or [parse(w) for w in wave[2].split()]
+            if len(given) > len(names):
+                raise NotTranslated(f"cannot translate the source {name} {value!r}")
+            waveform = " ".join(f"{k}={v!r}" for k, v in zip(names, given, strict=False))
+            value = value[: wave.start()]
         level = _LEVEL.fullmatch(value.strip())
         if level is None:  # Another waveform, which must not be left out silently.
             raise NotTranslated(f"cannot translate the source {name} {value!r}")
@@ -268,9 +275,9 @@ def _commands(deck: Deck, runs: tuple[Run, ...], circuit: _Circuit) -> Iterator[
                 yield f'alter instance("{source}") mag={int(source in wanted)}'
             excited = wanted
         yield f"save default {' '.join(_saves(analysis))}".rstrip()
-        waveforms = circuit.pulsed if analysis.kind == "tran" else []
-        for source in waveforms:
-            yield f'alter instance("{source}") type="pulse"'
+        waveforms = circuit.waves if analysis.kind == "tran" else {}
+        for source, wave in waveforms.items():
+            yield f'alter instance("{source}") type="{wave}"'
         yield from _analysis(run, nodeset)
         for source in waveforms:
             yield f'alter instance("{source}") type="dc"'

@@ -123,6 +123,18 @@ def test_a_pulse_charges_a_capacitor_exponentially() -> None:
     np.testing.assert_allclose(v[t < 1e-6], 0.2, atol=1e-8)
 
 
+def test_a_sine_through_a_low_pass_settles_to_what_its_frequency_lets_through() -> None:
+    tran = analysis("tran", "tran 5n 10u 0 5n", "v(out)")
+    lines = ("vin in 0 dc 0.5 sin(0.5 0.4 300k)", *LOW_PASS[1:])
+    found = waves(circuit_of(*lines, analyses=(tran,)))
+    t, v = found["sweep"], found["v(out)"]
+    w = 2 * np.pi * 300e3
+    gain = 1 / (1 + 1j * w * 1e-6)
+    expected = 0.5 + 0.4 * np.imag(gain * np.exp(1j * w * t))
+    np.testing.assert_allclose(v[t > 8e-6], expected[t > 8e-6], atol=2e-4)
+    assert v[0] == pytest.approx(0.5, abs=1e-6)
+
+
 def test_noise_is_that_of_the_resistance_per_root_hertz_and_referred_to_the_input() -> None:
     noise = analysis(
         "noise", "noise v(out) vin dec 5 1k 10meg", "v(onoise_spectrum)", "v(inoise_spectrum)",

@@ -41,5 +41,5 @@ DEAD = (
 )  # fmt: skip
 HARMLESS = {
     "inp shorted to vss": "a resistor across the bench's own ideal source vin",
-    "without pfloat_l": "the floating source is two devices side by side: the NMOS alone carries the current",
+    "without pfloat_l": "a floating source of two devices side by side: the NMOS alone carries it",
 }

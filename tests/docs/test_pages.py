@@ -14,7 +14,7 @@ from acs_gym.simulation.pool import Simulator
 from docs.circuit_pages import numbers
 from docs.circuit_pages.__main__ import FOLDERS, IMAGES, PAGES, index, problems
 
-_LARGEST_PICTURE = 200_000
+_LARGEST_PICTURE = 225_000
 
 
 @pytest.fixture(params=FOLDERS)

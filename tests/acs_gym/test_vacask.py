@@ -219,7 +219,13 @@ def test_vectors_are_found_where_vacask_writes_them() -> None:
 
 
 def test_frequencies_are_ngspices(ngspice: Simulator) -> None:
-    for command in ("ac dec 10 10 10g", "ac lin 1 100 100", "ac lin 5 1k 2k", "ac oct 3 1 100"):
+    for command in (
+        "ac dec 10 10 10g",
+        "ac dec 5 10 5k",
+        "ac lin 1 100 100",
+        "ac lin 5 1k 2k",
+        "ac oct 3 1 100",
+    ):
         ac = analysis("ac", command, "v(out)", excite=("vin",))
         program = circuit_of(*LOW_PASS, analyses=(ac,))
         (outcome,) = ngspice.run([Job(program, {}, waveforms=True)])
@@ -348,6 +354,8 @@ def designs() -> Iterator[tuple[str, Task, Mapping[str, float]]]:
         circuit = load_circuit(folder)
         if any(p.kind == "pnp" for p in circuit.dut.primitives):
             continue  # VACASK's cards have no bipolar transistors; docs/second-simulator.md.
+        if folder.name == "ccia":
+            continue  # Its pseudo-resistors are the least conductance that a simulator gives a junction.
         for pdk in PDKS:
             for tier in circuit.tiers:
                 task = task_of(circuit, pdk, tier)

@@ -77,6 +77,7 @@ class Engine:
     def __init__(self, driver: str = "ctypes") -> None:
         self._driver = open_driver(driver)
         self._circuits: dict[tuple[str, str, tuple[str, ...], tuple[float, ...]], int] = {}
+        self._stepped = False  # Whether the deck at hand asked for gmin or source stepping.
 
     def simulate(self, program: Program, order: Order) -> Outcome:
         """One design through every testbench. Raises SimulatorDied, and nothing else.
@@ -131,6 +132,7 @@ class Engine:
                 for s in deck.settings
             ]
         )
+        self._stepped = False
         try:
             sources = _Sources(self._driver, deck.excitable)
             options = ""  # Whatever the last run, or a failure in it, left behind.
@@ -148,7 +150,8 @@ class Engine:
             # What a failed or halted analysis leaves inside ngspice must not reach the next one.
             self._driver.remove(self._circuits.popitem()[1])
             raise
-        if _sweeps_remember(deck):
+        # After ngspice had to step its gmin or its sources, the last bits of the next sweep are others.
+        if self._stepped or _sweeps_remember(deck):
             self._driver.remove(self._circuits.popitem()[1])
 
     def _use_netlist(
@@ -197,6 +200,7 @@ class Engine:
         before = driver.current_plot()
         driver.forget_log()
         driver.command(analysis.command)
+        self._stepped |= driver.said("stepping")
         plot = driver.current_plot()
         if plot == before or not plot.startswith(analysis.kind):
             raise _Failed(Status.NONCONVERGED, self._why(analysis, "found no solution"))

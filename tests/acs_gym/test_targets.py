@@ -196,8 +196,11 @@ def test_anchors_beat_some_fixed_targets_and_miss_others(sampled: acs_gym.Task) 
     assert np.isfinite(margins).all() and margins.min() >= -1.0
     asked = [s.metric for s in sampled.specs if not s.fixed]
     alike = {m for m, spread in zip(asked, np.ptp(margins, axis=0), strict=True) if spread <= 0.1}
-    # The sweep of a three-stage op-amp's swing ends before any of its designs does.
-    capped = {"swing"} if sampled.id in {"ACS-DFCFC-v0", "ACS-NMC-v0"} else set()
+    # The sweep of a three-stage op-amp's swing ends before any of its designs does, and |1 + T| of a loop
+    # that is stable falls to 1 at high frequency at most.
+    capped = {
+        "ACS-CCIA-v0": {"modulus_margin"}, "ACS-DFCFC-v0": {"swing"}, "ACS-NMC-v0": {"swing"},
+    }.get(sampled.id, set())  # fmt: skip
     assert alike == capped, "every other spec is asked for more and less"
 
 

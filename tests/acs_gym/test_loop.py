@@ -135,7 +135,6 @@ def test_a_loop_gain_is_that_of_the_opened_loop_at_winners_and_at_random_designs
             continue
         ours = outcome.waveforms[loop][vector]
         theirs = opened(task.program, loop, design, in_process)
-<<<<<<< HEAD
         # The operating point of the cut wire is that of the closed one to a microvolt or so. Before three
         # stages of 115 dB that is much, and where the class-AB amplifier nears a rail: of random designs
         # a phase margin differs by 0.27 degrees, and the gain by 0.34 %.

@@ -206,10 +206,10 @@ def _bind(element: Element, full_name: str) -> list[Setting]:
     if "{" not in value:
         return []
     found: list[Setting] = []
-    if pulse := re.search(r"\bpulse\s*\((.*?)\)", _hide_parentheses(value), re.I):
-        words = re.findall(r"\{[^}]*\}|\S+", _restore_parentheses(pulse[1]))
-        found.append(Setting(f"{full_name}[pulse]", tuple(_value(w) for w in words)))
-        value = value[: value.lower().index("pulse")]
+    if wave := re.search(r"\b(pulse|sin)\s*\((.*?)\)", _hide_parentheses(value), re.I):
+        words = re.findall(r"\{[^}]*\}|\S+", _restore_parentheses(wave[2]))
+        found.append(Setting(f"{full_name}[{wave[1].lower()}]", tuple(_value(w) for w in words)))
+        value = _restore_parentheses(_hide_parentheses(value)[: wave.start()])
     scalar = re.match(r"(?:dc\s+)?(\{[^}]*\})", value.strip(), re.I)
     if scalar:
         attribute = _SCALAR[element.name[0]]
@@ -218,7 +218,7 @@ def _bind(element: Element, full_name: str) -> list[Setting]:
 
 
 def _hide_parentheses(text: str) -> str:
-    """Parentheses inside braces must not end a `pulse(...)`."""
+    """Parentheses inside braces must not end a `pulse(...)` or `sin(...)`."""
     return re.sub(r"\{[^}]*\}", lambda m: m[0].replace("(", "\x01").replace(")", "\x02"), text)
 
 

@@ -22,8 +22,8 @@ def _parameters(*words: str) -> str:
 
 _DC = rf"(?:dc )?{_VALUE}"
 _AC = rf"ac(?: {_NUMBER}){{0,2}}"
-_PULSE = _LIST.format(word="pulse", one=_VALUE)
-_CURVE = _LIST.format(word="(?:sin|exp|sffm|am)", one=_NUMBER)
+_PULSE = _LIST.format(word="(?:pulse|sin)", one=_VALUE)
+_CURVE = _LIST.format(word="(?:exp|sffm|am)", one=_NUMBER)
 _POINTS = _LIST.format(word="pwl", one=_NUMBER) + _parameters("r", "td")
 _SOURCE = rf"(?:{_DC}|{_AC}|{_PULSE}|{_CURVE}|{_POINTS})"
 _SOURCES = rf"{_SOURCE}(?: {_SOURCE})*"
@@ -80,7 +80,7 @@ def checked_value(kind: str, value: str) -> str:
         raise ValueError(
             f"cannot read the value {value[:80]!r}; write for example '{kind.upper()}1 ... {example}'; "
             "an expression in braces may stand as the value of R, C, L, V and I, after dc, or inside "
-            "pulse(...)"
+            "pulse(...) and sin(...)"
         )
     return "".join(p if p.startswith("{") else _spaced(p, inside=True) for p in pieces).strip()
 

@@ -38,7 +38,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One `alter`: what it sets (`m.xdut.mpair_p[w]`), to one value or (for a `pulse`) several.
+    """One `alter`: what it sets (`m.xdut.mpair_p[w]`), to one value or (for a `pulse` or `sin`) several.
 
     The values are formulas over the design, the conditions and the mismatch draws. With `altermod`
     the target is a parameter of a model card.

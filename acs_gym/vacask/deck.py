@@ -69,10 +69,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """VACASK's input file, and what it will write."""
+    """VACASK's input file, and what it will write.
+
+    `multipliers`: of each transistor, by ngspice's name.
+    """
 
     text: str
     runs: tuple[Run, ...]
+    multipliers: Mapping[str, float]
 
 
 def translate(deck: Deck, scope: Mapping[str, float], temperature: float) -> Input:
@@ -93,7 +97,7 @@ def translate(deck: Deck, scope: Mapping[str, float], temperature: float) -> Inp
         *(f"  {line}" for line in _commands(deck, runs, circuit)),
         "endc",
     ]
-    return Input("\n".join([lines[0], *_HEAD, *body, *control, ""]), runs)
+    return Input("\n".join([lines[0], *_HEAD, *body, *control, ""]), runs, circuit.multipliers)
 
 
 def column(vector: str) -> str:
@@ -143,6 +147,7 @@ class _Circuit:
         self._resistor_cards: dict[str, dict[str, float]] = {}
         self._inside = ""  # The name of the DUT's instance, while inside its subcircuit.
         self.nodeset: list[tuple[str, float]] = []
+        self.multipliers: dict[str, float] = {}
         self.waveforms: list[tuple[str, str]] = []  # A source, and its type in a transient.
         self._instance = _dut_instance(settings)
 
@@ -213,6 +218,7 @@ class _Circuit:
         values = {k.lower(): float(v) for k, _, v in (w.partition("=") for w in words[5:])}
         for attribute in values:
             values[attribute] = self._one(full, attribute, repr(values[attribute]))
+        self.multipliers[full] = values.get("m", 1.0)
         attributes = " ".join(f"{'$mfactor' if k == 'm' else k}={v!r}" for k, v in values.items())
         return f"'{name}' ({_nodes(words[:4])}) '{words[4]}' {attributes}"
 
@@ -223,6 +229,8 @@ class _Circuit:
             word = found[1].lower()
             kind, names = _WAVEFORMS[word]
             given = self._settings.get(f"{full}[{word}]") or [parse(w) for w in found[2].split()]
+            if len(given) > len(names):
+                raise NotTranslated(f"cannot translate the source {name} {value!r}")
             waveform = " ".join(f"{k}={v!r}" for k, v in zip(names, given, strict=False))
             self.waveforms.append((name, kind))
             value = value[: found.start()]

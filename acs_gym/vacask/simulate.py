@@ -6,6 +6,7 @@ How a metric is read off waveforms is not done twice: VACASK's waveforms go wher
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,7 +72,7 @@ def _run_deck(
     for run in source.runs:
         columns = files[run.file]
         if run.source is None:
-            found[run.analysis.name] = _waveforms(run.analysis, columns)
+            found[run.analysis.name] = _waveforms(run.analysis, columns, source.multipliers)
         else:
             loops.setdefault(run.analysis.name, []).append((run, columns))
     for name, ((run, series), (_, shunt)) in loops.items():
@@ -79,9 +80,21 @@ def _run_deck(
     return found
 
 
-def _waveforms(analysis: Analysis, columns: _Columns) -> dict[str, NDArray[Any]]:
+def _waveforms(
+    analysis: Analysis, columns: _Columns, multipliers: Mapping[str, float]
+) -> dict[str, NDArray[Any]]:
     sweep = _sweep(analysis, columns)
-    return {"sweep": sweep} | {v: _vector(analysis, columns, v) for v in analysis.vectors}
+    return {"sweep": sweep} | {
+        v: _vector(analysis, columns, v) * _times(v, multipliers) for v in analysis.vectors
+    }
+
+
+def _times(vector: str, multipliers: Mapping[str, float]) -> float:
+    """ngspice gives the currents of all of a transistor's copies, VACASK those of one."""
+    of_device = re.fullmatch(r"@(.+)\[(\w+)\]", vector)
+    if of_device is None or of_device[2].startswith("v"):  # Voltages are those of each.
+        return 1.0
+    return multipliers.get(of_device[1], 1.0)
 
 
 def _loop(analysis: Analysis, series: _Columns, shunt: _Columns) -> dict[str, NDArray[Any]]:

@@ -134,7 +134,7 @@ SMUGGLED = {
     "a formula of voltages": (BENCH, "rout out", "e1 a 0 poly(1) b 0 1\nrout out", "'poly(1)' is not"),
     "a node that is a word": (BENCH, "rout out", "ex out 0 value 0 5\nrout out", "would read a formula"),
     "a resistor's formula": (BENCH, "{c_load}", "1p vol=1", "'vol' is not allowed"),
-    "an expression too many": (BENCH, "dc {v_cm}", "sin(0 {v_cm} 1k)", "or inside pulse(...)"),
+    "an expression too many": (BENCH, "dc {v_cm}", "exp(0 {v_cm} 1k)", "or inside pulse(...)"),
     "a gain that is an expression": (BENCH, "rout out", "e1 a 0 b 0 {v_cm}\nrout out", "cannot read"),
     "two waveforms": (BENCH, "dc {v_cm}", "pulse(0 1) sin(0 1 1k)", "cannot read the value"),
     "a line without end": (BENCH, "vcm ", "vx 0 0 pwl(0" + " 1" * 12_000 + ")\nvcm ", "at most 20000"),

@@ -275,3 +275,17 @@ def test_a_filtered_sine_is_not_distorted(tmp_path: Path, in_process: Simulator)
     small = program(tmp_path, dut, bench, ["tran 10n 8u"], metrics)
     found = simulated(in_process, Job(small, {"x": 1.0})).metrics
     assert found["tran_thd_db"] < -70 and found["tran_sndr_db"] > 70
+
+
+def test_a_sine_follows_the_design_and_the_conditions(
+    tmp_path: Path, in_process: Simulator
+) -> None:
+    """One netlist, two designs, two supplies: each run has a sine of its own."""
+    bench = "vin in 0 dc {0.5*vdd} sin({0.5*vdd} {x*(vdd-1.0)} 1e6)\nXdut in out 0 filter\n"
+    dut = ".subckt filter in out vss\nRa in out 1e3\nCa out vss {x*1e-15}\n.ends\n"
+    metrics = {m: ("v(out)", m[5:], "") for m in ("tran_maximum", "tran_minimum")}
+    small = program(tmp_path, dut, bench, ["tran 10n 2u 0 10n"], metrics)
+    for x, vdd in ((0.5, 1.8), (0.25, 1.8), (0.5, 1.6)):
+        found = simulated(in_process, Job(small, {"x": x}, conditions={"vdd": vdd})).metrics
+        assert found["tran_maximum"] == pytest.approx(0.5 * vdd + x * (vdd - 1.0), abs=2e-4)
+        assert found["tran_minimum"] == pytest.approx(0.5 * vdd - x * (vdd - 1.0), abs=2e-4)

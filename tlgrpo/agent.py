@@ -5,8 +5,9 @@ up or every spec is met. A text that is no design is sampled again; after some i
 random design takes its place, so that a collapsed policy costs no time without end.
 
 A policy of the domain `sizing` is told every episode several times, parameters and specs in another
-order each time. What is tried is the median of its answers, parameter by parameter; where that was tried
-before, one of the answers. It costs no simulation, and one order that misleads the policy does no harm.
+order each time. What is tried is the median of its answers, parameter by parameter, for as long as each
+design is the best so far; after one that is not, one of the answers. Being told more often costs no
+simulation, and one order that misleads the policy does no harm.
 Where the policy moves from the best design so far, an episode after the first begins with the best one
 of all, as if it had been tried in its first turn.
 """
@@ -175,6 +176,7 @@ class TlgrpoAgent:
         # One telling is in the order of the circuit's folder.
         orders = [None] if self.tellings == 1 else range(self.tellings)
         told = [_Telling(session.task, self.settings, codec, order) for order in orders]
+        improving = True
         tried: set[bytes] = set()
         best: tuple[NDArray[np.int64], Evaluation] | None = None
         for _ in rounds:
@@ -187,13 +189,14 @@ class TlgrpoAgent:
                 answers = sampler.fill([t.history for t in told], 1, [t.form for t in told])
                 found = np.array([t.levels(a.ids) for t, [a] in zip(told, answers, strict=True)])
                 chosen = np.median(found, axis=0).astype(np.int64)
-                if chosen.tobytes() in tried:
+                if not improving or chosen.tobytes() in tried:
                     chosen = found[rng.integers(len(found))]
                 tried.add(chosen.tobytes())
                 evaluation = session.simulate(told[0].design(chosen))
                 if evaluation.feasible:
                     return
-                if best is None or evaluation.score > best[1].score:
+                improving = best is None or evaluation.score > best[1].score
+                if improving:
                     best = chosen, evaluation
                 for one in told:
                     one.add(chosen, evaluation)

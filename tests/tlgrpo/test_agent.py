@@ -129,31 +129,41 @@ def test_the_best_design_of_all_episodes_is_moved_from(tmp_path, monkeypatch):
         assert told.design(levels) == dict(best.design)
 
 
-def test_what_is_tried_is_the_median_of_answers_to_the_episode_told_in_other_orders(
-    sizing_run, monkeypatch
+def test_medians_of_answers_to_the_episode_told_in_other_orders_are_tried_while_they_improve(
+    tmp_path, monkeypatch
 ):
-    agent = TlgrpoAgent(str(sizing_run), tellings=5)
+    agent = TlgrpoAgent(str(run_of_sizing(tmp_path, "moves")), tellings=5, turns=8)
+    assert agent.config["tellings"] == 5
     policy = trained_policy(agent.place, agent.settings, build_domain(agent.settings.domain))
     task = acs_gym.make_task("ACS-CommonSource-v0", pdk="generic")
-    told = [tell(task, order) for order in range(5)]
-    answered = []
+    told, plain = [tell(task, order) for order in range(5)], tell(task)
+    texts = []
     fill = HfSampler.fill
 
     def recorded(self, histories, count, forms):
         found = fill(self, histories, count, forms)
-        at = told[0].start
-        levels = np.empty((5, len(at)), dtype=int)
-        for row, one, [answer] in zip(levels, told, found, strict=True):
-            row[list(one.parameters)] = one.read(policy.codec.action(answer.ids), at)
-        answered.append(levels)
+        texts.append([policy.codec.action(one.ids) for [one] in found])
         return found
 
     monkeypatch.setattr("tlgrpo.samplers.hf.HfSampler.fill", recorded)
-    first = designs(agent, 1)[0]
-    [levels] = answered
-    assert len(np.unique(levels, axis=0)) > 1
-    assert first == dict(tell(task).design(np.median(levels, axis=0).astype(int).tolist()))
-    assert agent.config["tellings"] == 5
+    with task.session(8, seed=1) as session:
+        agent.run(session)
+    best, at, improving, seen = 0.0, np.array(plain.start), True, set()
+    for answered, evaluation in zip(texts, session.history, strict=True):
+        levels = np.empty((5, len(at)), dtype=int)
+        for row, one, text in zip(levels, told, answered, strict=True):
+            row[list(one.parameters)] = one.read(text, [int(at[k]) for k in one.parameters])
+        middle = np.median(levels, axis=0).astype(int)
+        tried = [
+            row for row in (middle, *levels) if plain.design(row.tolist()) == evaluation.design
+        ]
+        if improving:
+            assert plain.design(middle.tolist()) == evaluation.design
+        seen.add(improving)
+        improving = evaluation.score > best
+        if improving:
+            best, at = evaluation.score, tried[0]
+    assert seen == {True, False}
 
 
 def test_a_policy_is_put_into_a_folder_with_the_temperature_that_it_is_played_at(

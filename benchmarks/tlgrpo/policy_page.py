@@ -184,8 +184,8 @@ def page() -> str:
             lines += [
                 "A design of the policy is the median of what it answers to the same episode in 15 "
                 "orders of parameters and specs, for as long as that improves, then one of the answers "
-                "(a rule that was chosen after always taking the median had solved less from the tenth "
-                f"simulation on); `{once}` tries what it samples in one. The "
+                "(a rule that was chosen after always taking the median had scored less than one telling "
+                f"from the fifth simulation on); `{once}` tries what it samples in one. The "
                 f"first design scores {scores[0]:.3f} so, against {scores[1]:.3f}.", "",
             ]  # fmt: skip
         if any(r["method"] == "lookup" for r in rows):

@@ -14,7 +14,7 @@ from tlgrpo.tokens import CUT_OFF, read_conversation
 OTA = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
 MIDDLE = OTA.space.from_unit([0.5] * len(OTA.space))
 # Of these circuits the description alone is longer, or is with drawn targets, which have more digits.
-LONG = {"ACS-ClassAB-v0", "ACS-DFCFC-v0", "ACS-LDO-v0", "ACS-NMC-v0"}
+LONG = {"ACS-DFCFC-v0", "ACS-LDO-v0", "ACS-NMC-v0"}
 
 
 def about_tokens(prompt: str) -> int:

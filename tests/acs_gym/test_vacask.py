@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -482,3 +483,19 @@ def test_verify_asks_the_second_simulator_about_the_winner(
     findings = verify_cell(store, key, how).findings
     assert {f.check for f in findings} == {"second simulator"}
     assert "verified.metrics.gain" in {f.where for f in findings}
+
+
+def test_the_current_of_a_transistor_is_that_of_all_its_copies(ngspice: Simulator) -> None:
+    task = acs_gym.make_task("ACS-OpAmp-v0", pdk="generic")
+    reference = task.reference or {}
+    assert reference["m_tail"] > 1
+    deck = next(d for d in task.program.decks if any(a.kind == "op" for a in d.analyses))
+    vectors = ("@m.xdut.mtail[id]", "@m.xdut.mtail[vds]")
+    op = Analysis("bias", "op", "op", (), vectors, None, None)
+    alone = replace(deck, analyses=(op,))
+    program = replace(task.program, decks=(alone,), metrics=(), gates=(), key="copies")
+    (ours,) = ngspice.run([Job(program, reference, waveforms=True)])
+    theirs = simulate(program, reference, waveforms=True)
+    for vector in vectors:
+        expected = pytest.approx(ours.waveforms["bias"][vector].real, rel=1e-2)
+        assert theirs.waveforms["bias"][vector].real == expected

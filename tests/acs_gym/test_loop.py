@@ -136,8 +136,9 @@ def test_a_loop_gain_is_that_of_the_opened_loop_at_winners_and_at_random_designs
         ours = outcome.waveforms[loop][vector]
         theirs = opened(task.program, loop, design, in_process)
         # The operating point of the cut wire is that of the closed one to a microvolt or so. Before three
-        # stages of 115 dB that is much: a random design's phase margin differs by 0.27 degrees.
-        times = 12 if name == "dfcfc" else 1
+        # stages of 115 dB that is much, and where the class-AB amplifier nears a rail: of random designs
+        # a phase margin differs by 0.27 degrees, and the gain by 0.34 %.
+        times = {"dfcfc": 12, "classab": 2.5}.get(name, 1)
         assert np.abs(ours / theirs - 1).max() < times * 2e-3
         f = outcome.waveforms[loop]["sweep"]
         for measured, close in (

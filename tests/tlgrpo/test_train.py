@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from tlgrpo import evaluate, train
 from tlgrpo.config import ConfigError, TrainConfig
+from tlgrpo.pretrained import read_weights, weights_file
 
 ROOT = Path(__file__).parents[2]
 TEXT = """
@@ -55,6 +56,23 @@ def test_a_run_is_trained_gone_on_with_and_evaluated(tmp_path):
     assert changed.returncode == 2 and "other settings" in changed.stderr
 
 
+def test_a_run_starts_from_the_weights_of_another(tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text(TEXT)
+    earlier, later = tmp_path / "earlier", tmp_path / "later"
+    options = ("--config", str(config), "--out")
+    assert run("tlgrpo.train", *options, str(earlier)).returncode == 0
+    # Steps that change nothing leave it as it began.
+    begun = [f"start_from={earlier}", "learning_rate=1e-30", "seed=3"]
+    changes = [part for text in begun for part in ("--set", text)]
+    done = run("tlgrpo.train", *options, str(later), *changes)
+    assert done.returncode == 0, done.stderr
+    before, after = (read_weights(weights_file(folder)) for folder in (earlier, later))
+    assert before.keys() == after.keys()
+    assert all((before[name] == after[name]).all() for name in before)
+    assert not (later / "warm").exists(), "it made a warm start of its own"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -64,6 +82,8 @@ def test_a_run_is_trained_gone_on_with_and_evaluated(tmp_path):
         (("--config", "{}", "--set", "seed"), "write NAME=VALUE"),
         (("--config", "{}", "--set", "domain.name=moon"), "no domain 'moon'"),
         (("--config", "{}", "--set", "policy.path=/nowhere"), "holds no policy"),
+        (("--config", "{}", "--set", "start_from=/nowhere"), "/nowhere: no checkpoint"),
+        (("--config", "{}", "--set", "start_from=tlgrpo/weights"), "are of another model"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, arguments, says):

@@ -60,7 +60,7 @@ def consistent(evaluation: Evaluation) -> bool:
 def random_sizings(task: acs_gym.Task, count: int) -> dict[str, object]:
     rng = np.random.default_rng(0)
     found: collections.Counter[str] = collections.Counter()
-    slowest = 0.0
+    slowest, feasible = 0.0, 0
     with WorkerPool(2) as pool:
         before = repr(task.session(simulator=pool).simulate(task.reference or {}))
         for start in range(0, count, CHUNK):
@@ -72,9 +72,15 @@ def random_sizings(task: acs_gym.Task, count: int) -> dict[str, object]:
                 check(consistent(evaluation), f"{design}: {evaluation}")
                 check(evaluation.status is not Status.INFRA_ERROR, f"{design}: {evaluation}")
                 found[str(evaluation.status)] += 1
+                feasible += evaluation.feasible
             again = repr(task.session(simulator=pool).simulate(task.reference or {}))
             check(again == before, "the reference sizing changed")
-    return {"sizings": count, "statuses": dict(found), "slowest_chunk_s": round(slowest, 2)}
+    return {
+        "sizings": count,
+        "statuses": dict(found),
+        "feasible": feasible,
+        "slowest_chunk_s": round(slowest, 2),
+    }
 
 
 def strange_designs(task: acs_gym.Task, count: int) -> Iterator[dict[str, object]]:

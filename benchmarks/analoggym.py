@@ -19,6 +19,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from acs_gym.evaluation import Status
 from acs_gym.simulation.deck import build_program
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.pool import Job, Simulator, WorkerPool
+from acs_gym.simulation.program import Program
 from acs_gym.simulation.uncharged import simulate_uncharged
 
 RESULT = Path(__file__).parent / "results" / "analoggym_nmc.json"
@@ -60,6 +62,27 @@ REMARKS = (
 def fet(name: str, nodes: str, kind: str, size: tuple[float, float, int], times: int = 1) -> str:
     w, length, copies = size
     return f"X{name} {nodes} {kind} w={w}e-6 l={length}e-6 m={copies * times}"
+
+
+def program(
+    task: acs_gym.Task, dut: str, conditions: Mapping[str, float], corner: str = "tt"
+) -> Program:
+    """The task's testbenches around another netlist, at other conditions than the folder's."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(task.circuit.folder, Path(folder) / task.circuit.name))
+        (copy / "dut.spice").write_text(dut)
+        for made in ("targets.json", "difficulty.json"):
+            (copy / made).unlink(missing_ok=True)
+        text = (copy / "circuit.toml").read_text()
+        for name, value in conditions.items():
+            text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, count=1, flags=re.M)
+        (copy / "circuit.toml").write_text(text)
+        return build_program(load_circuit(copy), task.pdk, corner)
+
+
+def write(path: Path, result: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(path.read_text())
 
 
 def netlist() -> str:
@@ -117,21 +140,9 @@ def measure(simulator: Simulator) -> tuple[acs_gym.Task, Outcome, Outcome]:
     task = acs_gym.make_task("ACS-NMC-v0", pdk="sky130")
     assert task.reference is not None
     design = dict(task.reference) | {"i_bias": I_BIAS, "m_tail": 4, "m_second": 1}
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copytree(task.circuit.folder, Path(folder) / "nmc"))
-        (copy / "dut.spice").write_text(netlist())
-        for made in ("targets.json", "difficulty.json"):
-            (copy / made).unlink(missing_ok=True)
-        text = (copy / "circuit.toml").read_text()
-        for name, value in {"c_load": C_LOAD, "t_edge": T_EDGE}.items():
-            text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, count=1, flags=re.M)
-        (copy / "circuit.toml").write_text(text)
-        program = build_program(load_circuit(copy), task.pdk)
-        jobs = [
-            Job(program, design, waveforms=True, conditions={"v_cm": v})
-            for v in (V_CM, V_STEP_FROM)
-        ]
-        still, stepped = simulate_uncharged(jobs, simulator)
+    bench = program(task, netlist(), {"c_load": C_LOAD, "t_edge": T_EDGE})
+    jobs = [Job(bench, design, waveforms=True, conditions={"v_cm": v}) for v in (V_CM, V_STEP_FROM)]
+    still, stepped = simulate_uncharged(jobs, simulator)
     assert stepped.status is Status.OK, stepped.message
     return task, still, stepped
 
@@ -170,8 +181,7 @@ def main() -> None:
         "rows": rows,
         "remarks": remarks,
     }
-    RESULT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print(RESULT.read_text())
+    write(RESULT, result)
 
 
 if __name__ == "__main__":

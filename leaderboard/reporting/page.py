@@ -179,7 +179,7 @@ def environment(*rooms: str) -> Environment:
         most_bands=figures.MOST_BANDS,
         rank_text=summary.rank_text,
         interval_text=figures_table.interval_text,
-        remarks=_remarks,
+        remarks=summary.notes,
         p_text=_p_text,
         known=known,
     )
@@ -230,11 +230,6 @@ def _lowest(row: Row) -> float:
 def _seeds(board: Standings) -> str:
     counts = sorted({row.seeds for row in board.rows})
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-
-
-def _remarks(row: Row) -> str:
-    """What a reader should know of the row, and why it is not ranked."""
-    return "; ".join(dict.fromkeys(t for t in (*row.reasons, summary.notes(row)) if t))
 
 
 def _isolation(rows: Iterable[Row]) -> list[str]:

@@ -6,12 +6,14 @@ import re
 
 import pytest
 
+import acs_gym
 from leaderboard.board.chosen import Chosen, choose
 from leaderboard.board.standings import standings
 from leaderboard.cells.runner import run_cell
 from leaderboard.cells.store import Store, StoredCell
 from leaderboard.reporting.page import render
 from leaderboard.reporting.report import best_waveforms
+from tests.conftest import ALL_TASKS
 from tests.leaderboard.browser import browse, framed, needs_chromium
 from tests.leaderboard.conftest import plan
 
@@ -33,19 +35,23 @@ def one(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def board_of(one):
-    """A board of the given agents on two tasks with two seeds, all copies of one cell."""
+    """A board of the given agents on two tasks or those of `titles`, two seeds: copies of one cell."""
 
     (cell,) = one.cells
 
-    def _board(scores):
+    def _board(scores, titles=None):
         copies = []
+        titles = titles or dict.fromkeys(TASKS, cell.result.task.title)
         for agent, score in scores.items():
             track = "metrics" if agent == "beta" else "score"
-            for task in TASKS:
+            for task, title in titles.items():
+                card = cell.result.task.model_copy(update={"title": title})
                 for repetition in (0, 1):
                     changes = {"agent": agent, "task": task, "repetition": repetition}
                     spec = cell.result.spec.model_copy(update=changes)
-                    own = {"spec": spec, "score": score - 0.01 * repetition, "track": track}
+                    own = {
+                        "spec": spec, "score": score - 0.01 * repetition, "track": track, "task": card,
+                    }  # fmt: skip
                     copies.append(StoredCell(cell.result.model_copy(update=own), cell.trace))
         board = standings(copies)
         return board, best_waveforms(board, Chosen(one.store, tuple(copies), (), {}, {}))
@@ -182,8 +188,10 @@ def test_the_ranking_is_read_without_scrolling_sideways(board_of, tmp_path):
     scores = {f"an-agent-{k}": 0.9 - 0.01 * k for k in range(15)} | {
         "my_lab.agents:" + "Name" * 9: 0.3
     }
+    titles = {t: acs_gym.make_task(t, pdk="generic").circuit.file.title for t in ALL_TASKS}
+    assert len(titles) == 16
     seen, _ = browse(
-        framed(render(*board_of(scores), static=True), width=1280),
+        framed(render(*board_of(scores, titles), static=True), width=1280),
         tmp_path,
         """const frame = document.querySelector('iframe'), page = frame.contentDocument;
         const shown = (e) => e.offsetParent !== null;
@@ -191,7 +199,10 @@ def test_the_ranking_is_read_without_scrolling_sideways(board_of, tmp_path):
         return [1280, 390, 360].map((width) => {
           frame.width = width;
           const table = page.querySelector('.ranking'), card = page.querySelector('.card');
+          const pairs = page.querySelector('.pairs');
           return {
+            heat: hidden(page.querySelector('.heat').closest('.scroll')),
+            pairs: hidden(pairs.closest('.scroll')), compared: pairs.tBodies[0].rows.length,
             heads: [...table.tHead.rows[0].cells].filter(shown).map((e) => e.textContent),
             ranking: hidden(table.closest('.scroll')), card: hidden(card.querySelector('.scroll')),
             top: card.getBoundingClientRect().top,
@@ -201,6 +212,7 @@ def test_the_ranking_is_read_without_scrolling_sideways(board_of, tmp_path):
     )
     desktop, *phones = seen
     assert [view["ranking"] for view in seen] == [0, 0, 0]
+    assert (desktop["compared"], desktop["pairs"], desktop["heat"]) == (16, 0, 0)
     for phone in phones:
         assert phone["heads"] == ["Rank", "Agent", "Score", "All specs met", "Verified"]
     assert set(phones[0]["heads"]) < set(desktop["heads"]) and "Notes" in desktop["heads"]

@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from docs.circuit_pages.numbers import Numbers, spread_metric
 
 _HERE = Path(__file__).parent
 _RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+_STUDIES = ("optimizers.json", "optimizers_held_out.json")
+_BEST = "composite-ei"
+_TASK = ("digest", "pdk", "tier")
 _JINJA = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
     undefined=StrictUndefined,
@@ -80,6 +84,7 @@ def render(circuit: Circuit, numbers: Numbers) -> str:
         noisy=any(a.command.startswith("noise") for b in circuit.file.bench for a in b.analysis),
         spread_metric=spread_metric(circuit),
         difficulties=list(_difficulties(circuit, numbers)),
+        solved=list(_solved(circuit, numbers)),
         literature=_literature().get(circuit.name, []),
         published=list(_published(circuit)),
         si=_si,
@@ -165,6 +170,30 @@ def _difficulties(circuit: Circuit, numbers: Numbers) -> Iterator[tuple[Column, 
         measured = numbers.measured.get(column.pdk, {}).get(column.tier)
         if known is not None and measured is not None and known.digest == measured.digest:
             yield column, known
+
+
+def _solved(circuit: Circuit, numbers: Numbers) -> Iterator[str]:
+    """What the best optimiser reached, where it was run on the very task the page describes."""
+    for command, runs in _optimiser_runs():
+        for column in _columns(circuit):
+            measured = numbers.measured.get(column.pdk, {}).get(column.tier)
+            digest = None if measured is None else measured.digest
+            wanted = (digest, column.pdk, column.tier)
+            mine = [r for r in runs if wanted == tuple(r["run"][k] for k in _TASK)]
+            if mine:
+                met = sorted(r["first_met"] for r in mine if r["first_met"] is not None)
+                yield (
+                    f"`{_BEST}` meets every spec of {column.title} in {len(met)} of {len(mine)} runs of "
+                    f"at most {mine[0]['run']['budget']} simulations"
+                    f"{', after ' if met else ''}{', '.join(map(str, met))} (`{command}`)."
+                )
+
+
+@lru_cache(maxsize=1)
+def _optimiser_runs() -> list[tuple[str, list[dict[str, Any]]]]:
+    """(command, runs of the best optimiser) of the committed studies."""
+    made = [json.loads((_RESULTS / name).read_text()) for name in _STUDIES]
+    return [(m["command"], [r for r in m["runs"] if r["run"]["method"] == _BEST]) for m in made]
 
 
 def _literature() -> dict[str, list[dict[str, Any]]]:

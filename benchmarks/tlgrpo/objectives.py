@@ -37,7 +37,8 @@ from numpy.typing import NDArray
 
 from tlgrpo.pretrained import read_weights, weights_file
 
-CONFIG = Path("examples/tlgrpo/sizing.toml")
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "examples/tlgrpo/sizing.toml"
 TL, GRPO = {"algorithm": "tl-grpo"}, {"algorithm": "grpo"}
 IMPROVEMENT = TL | {"turn_reward": "improvement"}
 OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
@@ -67,7 +68,7 @@ def settings(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """What a run changes of `CONFIG`."""
     return {
         **OBJECTIVES[wanted["objective"]],
-        "start_from": wanted["policy"],
+        "start_from": str(ROOT / wanted["policy"]),
         "seed": wanted["seed"],
         "simulations": wanted["simulations"],
         "learning_rate": wanted["rate"],
@@ -87,7 +88,7 @@ def run(wanted: Mapping[str, Any]) -> Row:
     lines: list[dict[str, Any]] = []
     if wanted["objective"] == NONE:
         config = TrainConfig.read(CONFIG)
-        weights = read_weights(weights_file(Path(wanted["policy"])))
+        weights = read_weights(weights_file(ROOT / wanted["policy"]))
     else:
         config = TrainConfig.read(CONFIG, settings(wanted))
         with tempfile.TemporaryDirectory() as folder:
@@ -220,11 +221,24 @@ def arm_of(row: Mapping[str, Any]) -> str:
     return row["objective"] + ("" if row["reward"] == "score" else ", worst spec")
 
 
+def arms_of(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The runs of each arm, by seed."""
+    arms: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda r: int(r["seed"])):
+        arms.setdefault(arm_of(row), []).append(row)
+    return arms
+
+
+def paired(first: Sequence[Row], second: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """The runs of two arms with the seeds that both have, in the same order."""
+    seeds = {r["seed"] for r in first} & {r["seed"] for r in second}
+    one, other = ([r for r in rows if r["seed"] in seeds] for rows in (first, second))
+    return one, other
+
+
 def table(rows: Sequence[Row], baseline: str = PLAIN["tl-grpo"]) -> list[str]:
     """Markdown: an arm a line, then what the baseline is ahead of each by."""
-    arms: dict[str, list[Row]] = {}
-    for row in sorted(rows, key=lambda r: r["seed"]):
-        arms.setdefault(arm_of(row), []).append(row)
+    arms = arms_of(rows)
     lines = [
         "| arm | seeds | rate | T | score after 1 | solved | score after 5 | solved | s a run |",
         "|---" * 9 + "|",
@@ -243,21 +257,22 @@ def table(rows: Sequence[Row], baseline: str = PLAIN["tl-grpo"]) -> list[str]:
     lines += ["", f"`{baseline}` less the other, same seeds and problems, after 5:", ""]
     lines += ["| other | seeds | score | solved |", "|---|---|---|---|"]
     for name, mine in arms.items():
-        seeds = {r["seed"] for r in mine} & {r["seed"] for r in arms.get(baseline, [])}
-        if name == baseline or not seeds:
+        pair = paired(arms.get(baseline, []), mine)
+        if name == baseline or not pair[0]:
             continue
-        pair = [[r for r in arms[a] if r["seed"] in seeds] for a in (baseline, name)]
         cells = []
         for what, form in AHEAD.items():
             difference = grid(pair[0], what, 1) - grid(pair[1], what, 1)
             cells.append(form.format(difference.mean(), *interval(difference)))
-        lines.append(f"| {name} | {len(seeds)} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {len(pair[0])} | {' | '.join(cells)} |")
     return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--policy", type=Path, default=Path("tlgrpo/weights"), help="a folder")
+    parser.add_argument(
+        "--policy", type=Path, default=Path("tlgrpo/weights"), help="folder, from the root"
+    )
     parser.add_argument("--objectives", default=",".join(OBJECTIVES), help="with commas")
     parser.add_argument(
         "--rewards", default="score,worst", help="of the domain `sizing`, with commas"
@@ -281,7 +296,7 @@ def main() -> None:
     if options.table:
         print("\n".join(table([r for r in resumable.lines(options.runs) if r["held_out"]])))
         return
-    digest = _digest(options.policy)
+    digest = _digest(ROOT / options.policy)
     base = {"policy": str(options.policy), "weights": digest}
     # One process a run: the runs of one share nothing.
     by = ("objective", "reward", "seed", "rate")

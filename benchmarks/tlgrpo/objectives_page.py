@@ -1,0 +1,169 @@
+"""The page of the study of objectives, from its committed results; trains nothing.
+
+    python benchmarks/tlgrpo/objectives_page.py     # writes docs/tlgrpo-objectives.md and its picture
+
+Every number in the page's text is computed here, so that it cannot disagree with the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import objectives
+import pictures
+from objectives import NONE, PLAIN, Row, arms_of, grid, interval
+
+RESULT = Path(__file__).parents[1] / "results" / "tlgrpo_objectives.json"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE, CURVES = "tlgrpo-objectives.md", "tlgrpo-objectives.svg"
+
+
+def read() -> dict[str, Any]:
+    return dict(json.loads(RESULT.read_text()))
+
+
+def parts(runs: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """The runs that chose a rate, and those of the arms."""
+    tuning = [r for r in runs if r["seed"] == objectives.TUNING_SEED]
+    return tuning, [r for r in runs if r["seed"] != objectives.TUNING_SEED]
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Share of training problems solved over simulations: mean of the seeds, and each of them."""
+    figure, axis = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
+    arms = {name: mine for name, mine in arms_of(rows).items() if name != NONE}
+    for k, (name, mine) in enumerate(arms.items()):
+        curves = [r["curve"] for r in mine]
+        count = min(len(c) for c in curves)
+        at = np.mean([[p["simulations"] for p in c[:count]] for c in curves], axis=0)
+        solved = np.array([[p["solved"] for p in c[:count]] for c in curves])
+        axis.plot(at, solved.T, color=f"C{k}", linewidth=0.5, alpha=0.35)
+        axis.plot(at, solved.mean(0), "o-", color=f"C{k}", linewidth=1.8, markersize=3, label=name)
+    axis.set(xlabel="simulations", ylabel="training episodes solved", ylim=(0, 1))
+    axis.legend(frameon=False, fontsize=8, ncols=2, loc="lower right")
+    axis.grid(alpha=0.25)
+    pictures.save(figure, path)
+
+
+def rates(tuning: Sequence[Row]) -> list[str]:
+    """How many training problems a policy solves after a short run at each rate."""
+    temperatures = list(tuning[0]["tuning"])
+    heads = " | ".join(f"solved at T = {t}" for t in temperatures)
+    lines = [
+        f"| objective | rate | simulations | {heads} |",
+        "|---" * (3 + len(temperatures)) + "|",
+    ]
+    for r in sorted(tuning, key=lambda r: (r["objective"], r["rate"])):
+        shares = " | ".join(f"{r['tuning'][t]:.1%}" for t in temperatures)
+        lines.append(f"| {r['objective']} | {r['rate']:g} | {r['spent']} | {shares} |")
+    return lines
+
+
+def reading(rows: Sequence[Row]) -> list[str]:
+    """What the intervals of the differences say, arm by arm."""
+    arms = arms_of(rows)
+    ours = PLAIN["tl-grpo"]
+    ahead: dict[str, list[str]] = {"above": [], "below": [], "not told apart from": []}
+    for name, mine in arms.items():
+        if name == ours:
+            continue
+        pair = objectives.paired(arms[ours], mine)
+        low, high = interval(grid(pair[0], "solved", 1) - grid(pair[1], "solved", 1))
+        kind = "above" if low > 0 else "below" if high < 0 else "not told apart from"
+        ahead[kind].append("its own start" if name == NONE else f"`{name}`")
+    said = "; ".join(f"{kind} {', '.join(names)}" for kind, names in ahead.items() if names)
+    lines = [f"In problems solved after five simulations, `{ours}` is {said} (95 %)."]
+    if NONE in arms:
+        moved = []
+        for name, mine in arms.items():
+            if name != NONE:
+                pair = objectives.paired(mine, arms[NONE])
+                difference = grid(pair[0], "solved", 1) - grid(pair[1], "solved", 1)
+                middle, low, high = (100 * x for x in (difference.mean(), *interval(difference)))
+                moved.append(f"`{name}` {middle:+.1f} points [{low:+.1f}, {high:+.1f}]")
+        lines += ["", "Over the start that all share: " + "; ".join(moved) + "."]
+    return lines
+
+
+def page() -> str:
+    found = read()
+    tuning, rows = parts(found["runs"])
+    trained = [r for r in rows if r["objective"] != NONE]
+    seeds = sorted({r["seed"] for r in trained})
+    spent = sum(r["spent"] for r in found["runs"])
+    lines = [
+        "<!-- Made by `python benchmarks/tlgrpo/objectives_page.py`. -->",
+        "# Which objective makes the package's policy better?",
+        "",
+        "Turn-level and trajectory-level reinforcement learning, both from the warm start of "
+        "`tlgrpo:pretrained` ([what became of it](tlgrpo-policy.md); the sha256 of its weights begins "
+        f"`{trained[0]['weights']}`), on the eight training circuits on SKY130, at equal simulations: "
+        f"{trained[0]['simulations']} an arm, siblings counted, {len(seeds)} seeds. In all "
+        f"{spent} designs were simulated for training. What the warm start cost comes on top, for every "
+        "arm the same.",
+        "",
+        f"`{found['command']}`",
+        "",
+        *objectives.table(rows),
+        "",
+        *reading(rows),
+        "",
+        f"{rows[0]['problems']} held-out problems over the eight circuits, one sampled action a turn, "
+        f"{objectives.TURNS} turns. Intervals resample seeds, circuits, and the anchors that a "
+        "circuit's problems are drawn from.",
+        "",
+        f"![Share of training episodes solved over simulations, by arm](images/{CURVES})",
+        "",
+        "## What was tuned, and on what",
+        "",
+        f"Each algorithm got one run at each of the same rates, on {tuning[0]['simulations']} "
+        "simulations and a seed of its own. What is compared is how many of "
+        f"{objectives.TUNING_PROBLEMS} training problems, which no run trains on, the policy then solves "
+        "in five turns:",
+        "",
+        *rates(tuning),
+        "",
+        f"Taken: {', '.join(f'{rate:g} for `{name}`' for name, rate in found['rates'].items())}; other "
+        "objectives of an algorithm have its rate. The temperature of an arm is the one of "
+        f"{' and '.join(map(str, objectives.TEMPERATURES))} at which its runs solve more of the same "
+        "training problems.",
+        "",
+        "## What this does not say",
+        "",
+        f"Runs of {trained[0]['simulations']} simulations are {_updates(trained)} updates: this is how "
+        "fast an objective starts, not where it ends. Circuits that no arm was trained on are not in it.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _updates(rows: Sequence[Row]) -> str:
+    counts = sorted({len(r["curve"]) for r in rows})
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--docs", type=Path, default=DOCS)
+    options = parser.parse_args()
+    draw(parts(read()["runs"])[1], options.docs / "images" / CURVES)
+    (options.docs / PAGE).write_text(page())
+    print(options.docs / PAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
     python benchmarks/tlgrpo/policy_page.py                # writes docs/tlgrpo-policy.md and its picture
     python benchmarks/tlgrpo/policy_page.py --run RUN      # takes over the training curve of a run first
     python benchmarks/tlgrpo/policy_page.py --run RUN --went-on    # it began with today's weights
+    python benchmarks/tlgrpo/policy_page.py --reinforced RUN       # and of the training that followed
 
 Every number in the page's text is computed here, so that it cannot disagree with the results.
 """
@@ -43,6 +44,10 @@ POLICY = f"tlgrpo:{NAME}"
 SUITES = {"training": "Circuits that it was trained on, at other targets",
           "held-out": "Circuits that it never saw"}  # fmt: skip
 
+_REINFORCED = (
+    "update", "simulations", "best_of_episode", "first_turn", "solved", "dead_groups", "entropy",
+)  # fmt: skip
+_SMOOTHED, _TENTH = 5, 10  # Updates: in the picture, and in the text.
 Row = dict[str, Any]
 
 
@@ -67,7 +72,18 @@ def take_over(run: Path, *, went_on: bool) -> None:
     settings = json.loads((run / "config.json").read_text())
     earlier = read(TRAINING) if went_on else {"runs": []}
     before = [*earlier.get("before", []), *earlier["runs"][-1:]]
-    content = {"settings": settings, "before": before, "runs": kept}
+    _write({"settings": settings, "before": before, "runs": kept})
+
+
+def take_over_reinforced(run: Path) -> None:
+    """The metrics of a run of `tlgrpo.train` that began with the warm start's weights."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    settings = json.loads((run / "config.json").read_text())
+    kept = [{k: row[k] for k in _REINFORCED} for row in rows]
+    _write(read(TRAINING) | {"reinforced_settings": settings, "reinforced": kept})
+
+
+def _write(content: dict[str, Any]) -> None:
     (RESULTS / TRAINING).write_text(
         "{" + ",".join(f"\n{json.dumps(k)}:" + _listed(v) for k, v in content.items()) + "}\n"
     )
@@ -79,9 +95,13 @@ def _listed(value: Any) -> str:
     return "[" + ",".join("\n" + json.dumps(v) for v in value) + "]"
 
 
-def draw(rows: Sequence[Row], path: Path) -> None:
+def draw(training: dict[str, Any], path: Path) -> None:
     """Loss over steps, and what the policy's own episodes reached over simulations."""
-    figure, (loss, played) = plt.subplots(1, 2, figsize=(9.5, 3.4), layout="constrained")
+    rows, reinforced = training["runs"], training.get("reinforced", [])
+    panels = 3 if reinforced else 2
+    figure, (loss, played, *more) = plt.subplots(
+        1, panels, figsize=(4.75 * panels, 3.4), layout="constrained"
+    )
     loss.plot([r["step"] for r in rows], [r["loss"] for r in rows], color="C0", linewidth=1.6)
     loss.set(title="warm start", xlabel="steps", ylabel="nats a value")
     rounds = [r for r in rows if "round" in r]
@@ -90,7 +110,19 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     played.plot(at, [r["played_best"] for r in rounds], "s-", color="C1", label="best score")
     played.set(title="its own episodes", xlabel="simulations", ylim=(0, 1))
     played.legend(frameon=False, fontsize=8, loc="center right")
-    for axis in (loss, played):
+    for axis in more:
+        at = [r["simulations"] for r in reinforced]
+        for name, label, colour in (
+            ("solved", "solved", "C2"), ("best_of_episode", "best score", "C1"),
+        ):  # fmt: skip
+            values = np.array([r[name] for r in reinforced])
+            axis.plot(at, values, color=colour, linewidth=0.5, alpha=0.5)
+            ends = at[_SMOOTHED - 1 :]
+            means = np.convolve(values, np.full(_SMOOTHED, 1 / _SMOOTHED), "valid")
+            axis.plot(ends, means, color=colour, linewidth=1.8, label=label)
+        axis.set(title="turn-level training", xlabel="simulations", ylim=(0, 1.02))
+        axis.legend(frameon=False, fontsize=8, loc="lower right")
+    for axis in (loss, played, *more):
         axis.grid(alpha=0.25)
     pictures.save(figure, path)
 
@@ -152,8 +184,8 @@ def page() -> str:
         "",
         f"Its warm start took {steps} steps.{went_on} For its banks {simulated} designs were "
         f"simulated, {own} of them in its own episodes; beside them the banks hold "
-        f"{last['designs'] - last['simulated']} training anchors of `targets.json`. No other "
-        "training followed: it is what `tlgrpo.train` starts from, not yet what that makes of it.",
+        f"{last['designs'] - last['simulated']} training anchors of `targets.json`. "
+        f"{_reinforced(training)}",
         "",
         f"![Loss of the warm start, and what its own episodes reached](images/{CURVE})",
         "",
@@ -198,6 +230,26 @@ def page() -> str:
     return "\n".join(lines)
 
 
+def _reinforced(training: dict[str, Any]) -> str:
+    """What followed the warm start, in words."""
+    rows = training.get("reinforced", [])
+    if not rows:
+        return (
+            "No other training followed: it is what `tlgrpo.train` starts from, not yet what that makes "
+            "of it."
+        )
+    settings = training["reinforced_settings"]
+    first, last = (np.mean([r["solved"] for r in part]) for part in (rows[:_TENTH], rows[-_TENTH:]))
+    return (
+        f"Then it was trained by TL-GRPO (reward `{settings['turn_reward']}`, groups of "
+        f"{settings['group']}, {settings['turns']} turns, {settings['problems']} problems an update, "
+        f"rate {settings['learning_rate']:g}): {rows[-1]['update']} updates, {rows[-1]['simulations']} "
+        f"simulations. Of its training episodes it solved {first:.0%} in the first {_TENTH} updates and "
+        f"{last:.0%} in the last. [Which objective does that best](tlgrpo-objectives.md) was measured "
+        "from the policy before it."
+    )
+
+
 def started_lines(begun: dict[str, Any]) -> list[str]:
     lines = ["## As a start of an optimiser", "", f"`{begun['command']}`", ""]
     methods = dict.fromkeys(r["method"] for r in begun["runs"])
@@ -217,11 +269,16 @@ def main() -> None:
     parser.add_argument(
         "--went-on", action="store_true", help="that warm start began with the weights of the last"
     )
+    parser.add_argument(
+        "--reinforced", type=Path, help="folder of a run of tlgrpo.train that followed"
+    )
     parser.add_argument("--docs", type=Path, default=DOCS)
     options = parser.parse_args()
     if options.run is not None:
         take_over(options.run, went_on=options.went_on)
-    draw(read(TRAINING)["runs"], options.docs / "images" / CURVE)
+    if options.reinforced is not None:
+        take_over_reinforced(options.reinforced)
+    draw(read(TRAINING), options.docs / "images" / CURVE)
     (options.docs / PAGE).write_text(page())
     print(options.docs / PAGE)
 

@@ -109,7 +109,7 @@ def draw(training: dict[str, Any], path: Path) -> None:
     played.plot(at, [r["played_solved"] for r in rounds], "o-", color="C2", label="solved")
     played.plot(at, [r["played_best"] for r in rounds], "s-", color="C1", label="best score")
     played.set(title="its own episodes", xlabel="simulations", ylim=(0, 1))
-    played.legend(frameon=False, fontsize=8, loc="center right")
+    played.legend(frameon=False, fontsize=8, loc="lower right")
     for axis in more:
         at = [r["simulations"] for r in reinforced]
         for name, label, colour in (

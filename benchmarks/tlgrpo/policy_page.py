@@ -177,6 +177,7 @@ def page() -> str:
         f"{shape['width']}, {size / 1e6:.1f} MB. It was shown the eight training circuits on {pdks}, "
         "no other. [How it reads and is trained](tlgrpo.md#a-policy-for-any-circuit-folder).",
         "",
+        *in_short(played["runs"]),
         "```sh",
         "python -m leaderboard.run --agents tlgrpo:pretrained,composite-ei --suite training --budget 20",
         "acs-gym size opamp --start-from policy",
@@ -228,6 +229,33 @@ def page() -> str:
             ]  # fmt: skip
     lines += started_lines(read(STARTED)) if STARTED in results() else []
     return "\n".join(lines)
+
+
+def ratio(suite: str) -> tuple[float, float, float]:
+    """Simulations to spec from the policy over those without it: mean over circuits, and its interval."""
+    rows = [r for r in read(STARTED)["runs"] if r["task"] in suite_tasks(suite)]
+    method = next(r["method"] for r in rows if not r["method"].startswith("tlgrpo:"))
+    cold, begun = started.medians(rows, method), started.medians(rows, f"{POLICY}+{method}")
+    return started.mean_ratio([begun[name] / alone for name, alone in cold.items()])
+
+
+def in_short(rows: Sequence[Row]) -> list[str]:
+    """What the tables below come to."""
+    if STARTED not in results():
+        return []
+    share, unseen = (
+        solved([r for r in rows if r["task"] in suite_tasks(suite)], POLICY, budget)
+        for suite, budget in (("training", 5), ("held-out", 20))
+    )
+    known, new = (ratio(suite) for suite in SUITES)
+    return [
+        f"On circuits that it was shown it meets {share:.0%} of held-out targets within five "
+        f"simulations, and an optimiser that goes on from its first designs meets every spec in "
+        f"{known[0]:.2f} of the simulations that it takes alone [{known[1]:.2f}, {known[2]:.2f}]. On "
+        f"circuits that it never saw it meets {unseen:.0%} by itself within twenty, and shortens the "
+        f"optimiser's way to {new[0]:.2f} [{new[1]:.2f}, {new[2]:.2f}].",
+        "",
+    ]  # fmt: skip
 
 
 def _reinforced(training: dict[str, Any]) -> str:

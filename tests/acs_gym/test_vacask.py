@@ -235,7 +235,7 @@ def test_frequencies_are_ngspices(ngspice: Simulator) -> None:
 
 def test_what_has_no_counterpart_is_said_and_is_no_number() -> None:
     op = analysis("op", "op", "v(out)")
-    for line in ("vin out 0 dc 0 sin(0 1 1k)", "k1 l1 l2 0.9", "b1 out 0 v=1"):
+    for line in ("vin out 0 dc 0 exp(0 1 1k)", "k1 l1 l2 0.9", "b1 out 0 v=1"):
         outcome = simulate(circuit_of(line, "r1 out 0 1k", analyses=(op,)), {})
         assert outcome.status is Status.INFRA_ERROR, line
         assert outcome.message.startswith("VACASK: cannot translate"), outcome.message

@@ -83,6 +83,24 @@ def test_what_the_page_says_of_robustness():
     )
 
 
+_PARTS = ("random", "pathological")
+
+
+def test_what_the_page_says_of_robustness_of_circuits_held_out():
+    text = " ".join(page("simulation").split())
+    made = result("robustness_held_out")
+    assert made["command"] in text
+    studies = [v for k, v in made.items() if k.startswith("ACS-")]
+    sizings = sum(s["random"]["sizings"] for s in studies)
+    assert all(s["random"]["feasible"] == 0 for s in studies)
+    assert f"none of the {sizings:,} uniform sizings meets every spec" in text
+    late = sum(
+        s[part]["statuses"].get("timeout", 0) for s in studies for part in s if part in _PARTS
+    )
+    assert f"{late} of all 7,200 designs ran out of time steps" in text
+    assert sizings + sum(s["pathological"]["designs"] for s in studies) == 7_200
+
+
 def test_what_the_page_says_of_reading_and_recording():
     text, made = page("long-runs"), result("report")
     read = made["seconds"]["read and check"]["wall"]

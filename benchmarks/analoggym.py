@@ -80,6 +80,11 @@ def program(
         return build_program(load_circuit(copy), task.pdk, corner)
 
 
+def row(metric: str, unit: str, published: float | None, here: float) -> dict[str, Any]:
+    """A line of the table, with as many digits as do not depend on the machine."""
+    return {"metric": metric, "unit": unit, "published": published, "here": float(f"{here:.4g}")}
+
+
 def write(path: Path, result: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(path.read_text())
@@ -164,12 +169,7 @@ def main() -> None:
         "half_fall": ("V/s", HALF.format("falling")),
     }
     rows = [
-        {
-            "metric": known[name][1],
-            "unit": known[name][0],
-            "published": PUBLISHED.get(name),
-            "here": float(f"{here[name]:.4g}"),
-        }
+        row(known[name][1], known[name][0], PUBLISHED.get(name), here[name])
         for name in (*PUBLISHED, "slew_rise", "slew_fall", "saturation")
     ]
     devices = stepped.waveforms["op"]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from analoggym import fet, program, write
+from analoggym import fet, program, row, write
 
 import acs_gym
 from acs_gym.evaluation import Status
@@ -218,13 +218,8 @@ def main() -> None:
             "command": "python benchmarks/taped_out.py",
             "conditions": "sky130, tt, 1.8 V, 27 °C, 25 pF, the inputs at 0.9 V, a step of 0.2 V",
             "rows": [
-                {
-                    "metric": row.metric,
-                    "unit": row.unit,
-                    "published": row.published,
-                    "here": float(f"{here[name]:.4g}"),
-                }
-                for name, row in ROWS.items()
+                row(known.metric, known.unit, known.published, here[name])
+                for name, known in ROWS.items()
             ],
             "remarks": [remark.format(**said) for remark in REMARKS],
         },

@@ -30,10 +30,12 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import resumable
 from numpy.typing import NDArray
+from study import curve
 
 from tlgrpo.pretrained import read_weights, weights_file
 
@@ -108,7 +110,7 @@ def run(wanted: Mapping[str, Any]) -> Row:
         "seconds": round(trained, 1),
         "tuning": {t: round(float(np.mean([s[-1] for s in v])), 4) for t, v in tuning.items()},
         "held_out": held_out,
-        "curve": curve(lines),
+        "curve": curve(lines) if lines else [],
     }
 
 
@@ -148,16 +150,6 @@ def tried(
             best.append([round(line[0][0], 5), round(max(s for s, _ in line), 5)])
             solved.append([int(line[0][1]), int(any(s for _, s in line))])
     return best, solved
-
-
-def curve(lines: Sequence[Mapping[str, Any]], points: int = 20) -> list[dict[str, float]]:
-    """Means over consecutive updates of the training's own numbers."""
-    names = (
-        "simulations", "best_of_episode", "first_turn", "solved", "entropy", "dead_groups",
-        "idle_groups", "clip_fraction", "mismatch", "sample_seconds", "learn_seconds",
-    )  # fmt: skip
-    parts = np.array_split(np.arange(len(lines)), min(points, len(lines))) if lines else []
-    return [{n: round(float(np.mean([lines[k][n] for k in p])), 5) for n in names} for p in parts]
 
 
 def run_all(wanted: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -138,13 +138,13 @@ def execute(job: tuple[Run, str, int]) -> dict[str, Any]:
         "simulations": 0 if only_warm else lines[-1]["simulations"],
         "seconds": round(seconds, 1),
         "evaluated": asdict(evaluated),
-        "curve": [] if only_warm else _curve(lines),
+        "curve": [] if only_warm else curve(lines),
     }
     result.write_text(json.dumps(found))
     return found
 
 
-def _curve(lines: Sequence[dict[str, Any]], points: int = 20) -> list[dict[str, float]]:
+def curve(lines: Sequence[dict[str, Any]], points: int = 20) -> list[dict[str, float]]:
     """Means over consecutive updates of the training's own numbers."""
     wanted = (
         "simulations", "best_of_episode", "first_turn", "solved", "entropy", "invalid_share",

@@ -31,6 +31,8 @@ from agents.scripted.policy import designer
 from tests.conftest import ALL_TASKS
 
 OTA = acs_gym.make_task("ota5t", pdk="generic")
+# The middle of its ranges is too slow for the window of its step, which is a measurement that failed.
+SLOW_AT_FIRST = {"ACS-ClassAB-v0"}
 UNKNOWN = replace(OTA, id="ACS-Unknown-v0")
 
 
@@ -212,8 +214,7 @@ def test_it_simulates_what_it_asks_for_on_every_circuit(
     calls = [c for line in lines for c in json.loads(line).get("calls", ())]
     designs = [json.loads(c["arguments"])["designs"] for c in calls if c["name"] == SIMULATE]
     assert [e.design for e in history] == [read_design(task, d) for (d,) in designs]
-    # Of a circuit without a plan the middle of the ranges may be too slow for a window.
-    assert "ok" in {e.status for e in (history[:1] if task_id in PLANS else history)}
+    assert "ok" in {e.status for e in (history if task_id in SLOW_AT_FIRST else history[:1])}
     assert 1 <= len(history) <= 5
 
 

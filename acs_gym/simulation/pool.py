@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import math
 import os
 import subprocess
@@ -80,15 +81,22 @@ class InProcessSimulator(Simulator):
     """An engine in this process: no pipe, no deadline, and a crash of ngspice is ours.
 
     For benchmarks and for single trusted environments; WorkerPool is the default everywhere.
-    `driver` is `ctypes` or `pyspice`, one of them for the life of the process.
+    `driver` is `ctypes` or `pyspice`, one of them for the life of the process. Any number of these may be
+    made: there is one libngspice, and they share the netlists that are loaded in it.
     """
 
     def __init__(self, driver: str = "ctypes") -> None:
-        self._engine = Engine(driver)
+        self._engine = _engine_of_this_process(driver)
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         with _no_model_log():
             return [self._engine.simulate(j.program, j.order()) for j in jobs]
+
+
+@functools.cache
+def _engine_of_this_process(driver: str) -> Engine:
+    # An engine each would load its netlists beside the others' and forget none of theirs.
+    return Engine(driver)
 
 
 @contextlib.contextmanager

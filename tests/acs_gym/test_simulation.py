@@ -10,8 +10,9 @@ import pytest
 
 import acs_gym
 from acs_gym.evaluation import Status
-from acs_gym.simulation.engine import Outcome
-from acs_gym.simulation.pool import Job, Simulator, WorkerPool
+from acs_gym.simulation.driver import NgSpice
+from acs_gym.simulation.engine import CIRCUITS_KEPT, Outcome
+from acs_gym.simulation.pool import InProcessSimulator, Job, Simulator, WorkerPool
 from acs_gym.simulation.program import Program
 from tests.conftest import needs_sky130, tasks_on
 
@@ -68,6 +69,17 @@ def test_an_evicted_netlist_comes_back_unchanged(
     for _ in range(5):
         run(in_process, task, task.space.sample(rng))
         assert repr(run(in_process, task, task.reference or {})) == before
+
+
+@needs_sky130  # Nearly every design of its wants another netlist, with other cards.
+def test_simulators_of_one_process_keep_no_more_netlists_than_one_does() -> None:
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk="sky130")
+    rng = np.random.default_rng(4)
+    for _ in range(6):
+        with InProcessSimulator() as simulator:
+            designs = [task.space.sample(rng) for _ in range(30)]
+            assert not {o.status for o in run(simulator, task, *designs)} & {Status.INFRA_ERROR}
+        assert len(NgSpice.shared()._circuits) <= CIRCUITS_KEPT
 
 
 def test_random_sizings_never_raise_and_never_claim_what_they_did_not_measure(

@@ -184,7 +184,7 @@ def main() -> None:
     }
     given = arguments.tasks.split(",") if arguments.tasks else acs_gym.task_ids()
     tasks = [acs_gym.make_task(name, pdk=arguments.pdk) for name in map(resolve_task, given)]
-    parts = Parts(arguments.json, {**results, "tasks": [task.digest for task in tasks]})
+    parts = Parts(arguments.json, {k: results[k] for k in ("pdk", "ngspice")})
     for task in tasks:
         studies = {
             "random": (random_sizings, arguments.random),
@@ -193,7 +193,7 @@ def main() -> None:
         if task.id == "ACS-OpAmp-v0":
             studies |= {"killed": (killed, arguments.killed), "memory": (memory, arguments.memory)}
         results[task.id] = {
-            study: parts.get(f"{task.id} {study}", partial(function, task, count))
+            study: parts.get(f"{task.digest} {study} {count}", partial(function, task, count))
             for study, (function, count) in studies.items()
         }
         print(task.id, json.dumps(results[task.id], indent=1), flush=True)

@@ -234,6 +234,7 @@ class Engine:
             if analysis.sweep is not None and vector.size != sweep.size:
                 raise _Failed(Status.NONCONVERGED, self._why(analysis, f"{name} is incomplete"))
             found[name] = vector
+        driver.clear_results()  # Every result that is kept makes each `alter` slower: five times, in the end.
         return found
 
     def _why(self, analysis: Analysis, what: str) -> str:

@@ -89,7 +89,7 @@ def test_random_sizings_never_raise_and_never_claim_what_they_did_not_measure(
     corners = [task.space.from_unit(rng.integers(0, 2, len(task.space))) for _ in range(10)]
     designs = [task.space.sample(rng) for _ in range(20)] + corners
     for outcome in run(in_process, task, *designs):
-        assert outcome.status in (Status.OK, Status.MEASURE_FAILED, Status.NONCONVERGED)
+        assert outcome.status not in (Status.INVALID_DESIGN, Status.INFRA_ERROR)
         finite = all(math.isfinite(v) for v in outcome.metrics.values())
         assert finite == (outcome.status is Status.OK)
         assert bool(outcome.message) == (outcome.status is not Status.OK)

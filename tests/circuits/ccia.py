@@ -15,7 +15,7 @@ MOVES = (
         "bandwidth is gm over c_out, and noise is integrated over it", {"c_out": 1.6},
         down=("bandwidth", "noise"),
     ),
-    Move("a small pair flickers", {"w_pair": 0.3, "l_pair": 0.3}, up=("noise_1k",)),
+    Move("a small pair flickers", {"w_pair": 0.3, "l_pair": 0.5}, up=("noise_1k",)),
     Move(
         "gm of a pair in weak inversion is its current", {"i_bias": 0.75},
         down=("bandwidth", "power"),

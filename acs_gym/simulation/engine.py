@@ -7,8 +7,9 @@ and every vector must have the sweep's length.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +31,7 @@ from acs_gym.simulation.program import (
     netlist,
     setting_values,
 )
-from acs_gym.simulation.readout import Waveforms, read_metrics
+from acs_gym.simulation.readout import Waveforms, read_metrics, shows_death
 
 # Accepted time points after which a transient is stopped: ten times what the slowest sane design
 # needs. Counting steps is deterministic; the wall clock is only the last resort (pool.py).
@@ -89,28 +90,39 @@ class Engine:
         numbers = (*scope.values(), *order.mismatch.values())
         assert all(map(math.isfinite, numbers)), "non-finite value reached the engine"
         waves: Waveforms = {}
+        read: Waveforms | None = (
+            None  # What decides the metrics: of a dead circuit, what showed it.
+        )
         names = [m.name for m in program.metrics]
         try:
-            for deck in program.decks:
-                self._run_deck(program, deck, scope, order.mismatch, waves)
+            with contextlib.closing(self._analyses(program, scope, order.mismatch)) as analyses:
+                for name, data in analyses:
+                    waves[name] = data
+                    if read is None and shows_death(program, scope, name, data):
+                        read = dict(waves)
+                        if not order.waveforms:
+                            break
         except _Failed as failure:
-            failed = dict.fromkeys([*names, "area"], math.nan)
-            return Outcome(failure.status, failed, failure.message)
+            if read is None:
+                failed = dict.fromkeys([*names, "area"], math.nan)
+                return Outcome(failure.status, failed, failure.message)
         finally:
             self._driver.clear_results()
-        metrics, message = read_metrics(program, scope, waves)
+        metrics, message = read_metrics(program, scope, waves if read is None else read)
         status = Status.OK if not message else Status.MEASURE_FAILED
         return Outcome(status, metrics, message, waves if order.waveforms else {})
 
+    def _analyses(
+        self, program: Program, scope: Mapping[str, float], mismatch: Mapping[str, float]
+    ) -> Generator[tuple[str, dict[str, NDArray[Any]]], None, None]:
+        """The name and the vectors of each analysis of each deck, run when it is asked for."""
+        for deck in program.decks:
+            draws = {d.name: mismatch.get(d.key, 0.0) for d in deck.draws}
+            yield from self._run_deck(program, deck, {**scope, **draws})
+
     def _run_deck(
-        self,
-        program: Program,
-        deck: Deck,
-        scope: Mapping[str, float],
-        mismatch: Mapping[str, float],
-        waves: Waveforms,
-    ) -> None:
-        scope = {**scope, **{d.name: mismatch.get(d.key, 0.0) for d in deck.draws}}
+        self, program: Program, deck: Deck, scope: Mapping[str, float]
+    ) -> Generator[tuple[str, dict[str, NDArray[Any]]], None, None]:
         values = setting_values(deck, scope)
         if not all(map(math.isfinite, values)):
             raise _Failed(Status.INVALID_DESIGN, _not_finite(deck, values))
@@ -132,7 +144,7 @@ class Engine:
                 for s in deck.settings
             ]
         )
-        self._stepped = False
+        self._stepped = spoilt = False
         try:
             sources = _Sources(self._driver, deck.excitable)
             options = ""  # Whatever the last run, or a failure in it, left behind.
@@ -141,18 +153,20 @@ class Engine:
                     options = analysis.options
                     self._driver.command(options)
                 if analysis.probe is not None:
-                    waves[analysis.name] = self._run_loop(analysis, analysis.probe, sources)
+                    yield analysis.name, self._run_loop(analysis, analysis.probe, sources)
                     continue
                 if analysis.kind in _SMALL_SIGNAL:
                     sources.excite(analysis.excite)
-                waves[analysis.name] = self._run_analysis(analysis, analysis.vectors)
+                yield analysis.name, self._run_analysis(analysis, analysis.vectors)
         except _Failed:
-            # What a failed or halted analysis leaves inside ngspice must not reach the next one.
-            self._driver.remove(self._circuits.popitem()[1])
+            spoilt = (
+                True  # What a failed or halted analysis leaves in ngspice must not reach the next.
+            )
             raise
-        # After ngspice had to step its gmin or its sources, the last bits of the next sweep are others.
-        if self._stepped or _sweeps_remember(deck):
-            self._driver.remove(self._circuits.popitem()[1])
+        finally:
+            # After it had to step gmin or sources, the last bits of ngspice's next sweep are others.
+            if spoilt or self._stepped or _sweeps_remember(deck):
+                self._driver.remove(self._circuits.popitem()[1])
 
     def _use_netlist(
         self,
@@ -234,7 +248,7 @@ class Engine:
             if analysis.sweep is not None and vector.size != sweep.size:
                 raise _Failed(Status.NONCONVERGED, self._why(analysis, f"{name} is incomplete"))
             found[name] = vector
-        driver.clear_results()  # Every result that is kept makes each `alter` slower: five times, in the end.
+        driver.clear_results()  # With every result that is kept an `alter` gets slower, up to five times.
         return found
 
     def _why(self, analysis: Analysis, what: str) -> str:

@@ -151,6 +151,10 @@ class Gate:
     high: Expression | None
     kills: tuple[str, ...]
 
+    def is_fatal(self, program: Program) -> bool:
+        """Whether nothing is left to measure when it does not hold."""
+        return len(self.kills) == len(program.metrics)
+
 
 @dataclass(frozen=True, slots=True)
 class Program:

@@ -6,7 +6,7 @@ What a metric is, the circuit's folder says; how one number is read off one curv
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from acs_gym.expressions import Expression, evaluate_all
 from acs_gym.simulation.measures import MEASURES
-from acs_gym.simulation.program import Metric, Program
+from acs_gym.simulation.program import Gate, Metric, Program
 
 Waveforms = dict[str, dict[str, NDArray[Any]]]
 
@@ -24,12 +24,14 @@ def read_metrics(
 ) -> tuple[dict[str, float], str]:
     """(metrics, why some are NaN; empty when none is) from the waveforms of every analysis.
 
-    `scope` holds the design and the conditions by name. Metrics come in the program's order, with
-    `area` last; one that a gate kills or that cannot be measured is NaN.
+    Of a dead circuit those up to the analysis that shows it suffice. `scope` holds the design and the
+    conditions by name. Metrics come in the program's order, with `area` last; one that a gate kills or
+    that cannot be measured is NaN.
     """
     with np.errstate(all="ignore"):
         signals = _Signals(scope, waves)
-        reasons = _failed_gates(program, scope, signals)
+        gates = [g for g in program.gates if g.analysis in waves]
+        reasons = _failed_gates(gates, scope, signals)
         killed = {name for names in reasons.values() for name in names}
         metrics = _measured(program, scope, signals, killed)
         metrics["area"] = float(program.area(scope))
@@ -44,6 +46,15 @@ def read_metrics(
         reasons["not measurable"] = tuple(missing)
     message = "; ".join(f"{reason}: {', '.join(names)}" for reason, names in reasons.items())
     return {name: metrics[name] for name in (*order, "area")}, message
+
+
+def shows_death(
+    program: Program, scope: Mapping[str, float], analysis: str, data: Mapping[str, NDArray[Any]]
+) -> bool:
+    """Whether what an analysis gave leaves no metric to measure, so that no other need be run."""
+    fatal = [g for g in program.gates if g.analysis == analysis and g.is_fatal(program)]
+    with np.errstate(all="ignore"):
+        return bool(fatal and _failed_gates(fatal, scope, _Signals(scope, {analysis: dict(data)})))
 
 
 class _Signals:
@@ -66,14 +77,12 @@ class _Signals:
 
 
 def _failed_gates(
-    program: Program, scope: Mapping[str, float], signals: _Signals
+    gates: Sequence[Gate], scope: Mapping[str, float], signals: _Signals
 ) -> dict[str, tuple[str, ...]]:
     """Description of each gate that does not hold -> the metrics it kills."""
     failed: dict[str, tuple[str, ...]] = {}
-    bounds = iter(
-        evaluate_all(tuple([b for g in program.gates for b in (g.low, g.high) if b]), scope)
-    )
-    for gate in program.gates:
+    bounds = iter(evaluate_all(tuple([b for g in gates for b in (g.low, g.high) if b]), scope))
+    for gate in gates:
         low = -math.inf if gate.low is None else next(bounds)
         high = math.inf if gate.high is None else next(bounds)
         signal = signals.get(gate.analysis, gate.signal)

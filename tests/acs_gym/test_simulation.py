@@ -11,9 +11,9 @@ import pytest
 import acs_gym
 from acs_gym.evaluation import Status
 from acs_gym.simulation.driver import NgSpice
-from acs_gym.simulation.engine import CIRCUITS_KEPT, Outcome
+from acs_gym.simulation.engine import CIRCUITS_KEPT, Engine, Outcome
 from acs_gym.simulation.pool import InProcessSimulator, Job, Simulator, WorkerPool
-from acs_gym.simulation.program import Program
+from acs_gym.simulation.program import Analysis, Program
 from tests.conftest import needs_sky130, tasks_on
 
 
@@ -93,6 +93,35 @@ def test_random_sizings_never_raise_and_never_claim_what_they_did_not_measure(
         finite = all(math.isfinite(v) for v in outcome.metrics.values())
         assert finite == (outcome.status is Status.OK)
         assert bool(outcome.message) == (outcome.status is not Status.OK)
+
+
+def test_a_dead_circuit_is_told_alike_whether_or_not_the_rest_of_it_is_simulated(
+    task: acs_gym.Task, in_process: Simulator
+) -> None:
+    rng = np.random.default_rng(6)
+    corners = [task.space.from_unit(rng.integers(0, 2, len(task.space))) for _ in range(8)]
+    jobs = [Job(task.program, d, waveforms=True) for d in corners]
+    whole, brief = in_process.run(jobs), run(in_process, task, *corners)
+    told = [(repr(o.metrics), o.status, o.message) for o in brief]
+    assert told == [(repr(o.metrics), o.status, o.message) for o in whole]
+
+
+def test_what_a_dead_circuit_would_do_next_is_not_simulated(
+    pdk: str, in_process: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = acs_gym.make_task("ACS-OpAmp-v0", pdk=pdk)
+    ran: list[str] = []
+    analyse = Engine._run_analysis
+
+    def noted(self: Engine, analysis: Analysis, vectors: tuple[str, ...]) -> object:
+        ran.append(analysis.name)
+        return analyse(self, analysis, vectors)
+
+    monkeypatch.setattr(Engine, "_run_analysis", noted)
+    dead = {**(task.reference or {}), "w_driver": 0.5e-6}
+    [outcome] = run(in_process, task, dead)
+    assert outcome.message.startswith("output does not follow the input at DC")
+    assert ran == ["op"]
 
 
 def edited(program: Program, key: str, **changes: str) -> Program:

@@ -272,7 +272,7 @@ def _sweeps_remember(deck: Deck) -> bool:
     """
     kinds = {a.kind for a in deck.analyses}
     return {"dc", "tran"} <= kinds and any(
-        card.split()[2].lower() in _JUNCTIONS for card in deck.models.values()
+        card.split(maxsplit=3)[2].lower() in _JUNCTIONS for card in deck.models.values()
     )
 
 

@@ -26,7 +26,7 @@ def read_metrics(
 
     Of a dead circuit those up to the analysis that shows it suffice. `scope` holds the design and the
     conditions by name. Metrics come in the program's order, with `area` last; one that a gate kills or
-    that cannot be measured is NaN.
+    that cannot be measured is NaN, of a dead circuit all of them: being small is no merit either.
     """
     with np.errstate(all="ignore"):
         signals = _Signals(scope, waves)
@@ -34,7 +34,8 @@ def read_metrics(
         reasons = _failed_gates(gates, scope, signals)
         killed = {name for names in reasons.values() for name in names}
         metrics = _measured(program, scope, signals, killed)
-        metrics["area"] = float(program.area(scope))
+        dead = any(g.is_fatal(program) for g in gates if g.description in reasons)
+        metrics["area"] = math.nan if dead else float(program.area(scope))
         known = {**scope, **metrics}
         for metric in program.metrics:
             if metric.formula is not None:

@@ -106,6 +106,16 @@ def test_a_dead_circuit_is_told_alike_whether_or_not_the_rest_of_it_is_simulated
     assert told == [(repr(o.metrics), o.status, o.message) for o in whole]
 
 
+def test_a_dead_circuit_scores_nothing_for_being_small(
+    task: acs_gym.Task, in_process: Simulator
+) -> None:
+    smallest = task.space.from_unit(np.zeros(len(task.space)))
+    [outcome] = run(in_process, task, smallest)
+    evaluation = task.judge(smallest, outcome)
+    measured = [n for n, v in outcome.metrics.items() if n != "area" and math.isfinite(v)]
+    assert measured or evaluation.score == 0.0
+
+
 def test_what_a_dead_circuit_would_do_next_is_not_simulated(
     pdk: str, in_process: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ AGENTS = {
     "tt": (
         "random", "sobol", "de", "cma-es", "optuna-tpe", "skopt-gp", "skopt-forest", "composite-ei",
         "transfer", "botorch-logei", "botorch-cei", "botorch-composite", "turbo", "scbo", "llm-scripted",
+        "tlgrpo:pretrained", "tlgrpo:pretrained+composite-ei",
     ),
     "pvt": ("random", "composite-ei", "corner-aware", "corner-aware:transfer"),
 }  # fmt: skip
@@ -108,6 +109,7 @@ def summary(board: Standings) -> dict[str, Any]:
                 "simulations": conditions.budget,
                 "agent_seconds": round(row.agent_seconds, 2),
                 "simulator_seconds": round(row.simulator_seconds, 2),
+                "peak_memory_mib": row.peak_memory_mib,
             }
             for row in board.rows
         ],
@@ -150,14 +152,16 @@ def _section(board: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield board["ranking"].strip()
     yield ""
-    yield "What a run took, mean over the runs of an agent:"
+    yield "What a run took, mean over the runs of an agent, and the most memory of any:"
     yield ""
-    yield "| agent | simulations | agent, s | simulator, s | runs |"
-    yield "|---|--:|--:|--:|--:|"
+    yield "| agent | simulations | agent, s | simulator, s | memory, MiB | runs |"
+    yield "|---|--:|--:|--:|--:|--:|"
     for cost in board["costs"]:
+        memory = cost["peak_memory_mib"]
+        held = "" if memory is None else f"{memory:.0f}"
         yield (
             f"| `{cost['agent']}` | {cost['simulations']} | {cost['agent_seconds']:.2f} | "
-            f"{cost['simulator_seconds']:.2f} | {cost['runs']} |"
+            f"{cost['simulator_seconds']:.2f} | {held} | {cost['runs']} |"
         )
 
 

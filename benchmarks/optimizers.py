@@ -44,6 +44,7 @@ from baselines.failures import Track
 from baselines.initial import default_size
 from baselines.protocol import Optimizer
 from baselines.registry import METHODS, Method, get_method
+from leaderboard.cells.memory import peak_memory_mib
 from leaderboard.cells.spec import CellSpec, session_seed
 from leaderboard.suites import resolve_task, suite_tasks
 
@@ -176,14 +177,8 @@ def execute(run: Run) -> Finished:
         seconds=round(time.perf_counter() - start, 1),
         method_seconds=round(sum(timed.wall[own]) / count, 4),
         method_cpu_seconds=round(sum(timed.cpu[own]) / count, 4),
-        memory_mib=peak_memory_mib(),
+        memory_mib=int(peak_memory_mib() or 0),
     )
-
-
-def peak_memory_mib() -> int:
-    """The peak of this process, by Linux's VmHWM (`ru_maxrss` would count the parent's before exec)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def load_results(path: Path | None) -> list[Finished]:

@@ -90,6 +90,7 @@ class Row:
         missing: cells that others have and it has not; such a row ranks below complete ones.
         failed, duplicates: shares of its simulations.
         seconds, simulator_seconds, agent_seconds: mean per cell; the last is the first less the second.
+        peak_memory_mib: the most of any cell; None where one does not say.
         tokens, money: mean per cell, of what the agent says that it spent on a model (US dollars).
         statuses: cells by status, other than `complete`.
         robust_score: mean at perturbed conditions, where every cell has one; `robust_label` says whether
@@ -114,6 +115,7 @@ class Row:
     seconds: float
     simulator_seconds: float
     agent_seconds: float
+    peak_memory_mib: float | None
     tokens: float
     money: float
     statuses: dict[str, int]
@@ -324,6 +326,7 @@ def _row(
     del statuses[str(CellStatus.COMPLETE)]
     seconds = _mean(r.timing.total_seconds for r in results)
     simulating = _mean(r.timing.simulator_seconds for r in results)
+    memory = [r.timing.peak_memory_mib for r in results]
     tokens, money = _mean(r.usage.tokens for r in results), _mean(r.usage.money for r in results)
     known = [evidence.get(r.key, Evidence()) for r in results]
     records = [e.robust for e in known if e.robust is not None]
@@ -345,6 +348,7 @@ def _row(
         seconds=seconds,
         simulator_seconds=simulating,
         agent_seconds=max(0.0, seconds - simulating),
+        peak_memory_mib=None if None in memory else max(m for m in memory if m is not None),
         tokens=tokens,
         money=money,
         statuses=dict(sorted(statuses.items())),

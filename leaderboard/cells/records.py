@@ -141,11 +141,16 @@ class Usage(_Record):
 
 
 class Timing(_Record):
-    """Wall-clock seconds, and when it was finished (UTC, ISO 8601). Never part of a comparison."""
+    """Wall-clock seconds, and when it was finished (UTC, ISO 8601). Never part of a comparison.
+
+    `peak_memory_mib`: what the cell's process held at most, libraries included; an agent in a process of
+    its own is not in it. None where the system does not tell.
+    """
 
     total_seconds: float
     simulator_seconds: float
     finished: str
+    peak_memory_mib: float | None = None
 
 
 class Result(_Record):

@@ -25,6 +25,7 @@ from acs_gym.task import Task, make_task
 from leaderboard.agents.registry import build, origin
 from leaderboard.cells import waveforms
 from leaderboard.cells.fingerprint import fingerprint, simulator_version
+from leaderboard.cells.memory import forget_peak, peak_memory_mib
 from leaderboard.cells.records import (
     CellStatus,
     EvaluationRecord,
@@ -96,6 +97,7 @@ def run_cell(
     and its like for a task that cannot be made, CellChanged, TraceFailed; KeyboardInterrupt passes
     through and leaves the cell undone.
     """
+    forget_peak()
     task = cell_task(spec, targets)
     agent = build(spec.agent)
     offer_folder(agent, store.cell(key))
@@ -312,6 +314,7 @@ def _timing(start: float, simulator_seconds: float) -> Timing:
         total_seconds=round(time.perf_counter() - start, 3),
         simulator_seconds=round(simulator_seconds, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        peak_memory_mib=peak_memory_mib(),
     )
 
 

@@ -56,6 +56,7 @@ class CellRow:
         area_under_curve: mean best-so-far score over the budget.
         tokens, money: what the agent says that it spent on a model (US dollars).
         total_seconds, simulator_seconds: wall-clock; finished: when, UTC, ISO 8601.
+        peak_memory_mib: what its process held at most.
         simulator, git_commit, isolation: what it ran on, and what kept the agent apart; origin: the
             distribution that registered the agent.
         task_digest: sha256 of what decides the result.
@@ -93,6 +94,7 @@ class CellRow:
     total_seconds: float
     simulator_seconds: float
     finished: str
+    peak_memory_mib: float | None
     simulator: str | None
     git_commit: str | None
     isolation: str | None
@@ -180,6 +182,7 @@ def _row(cell: StoredCell, known: Evidence) -> CellRow:
         total_seconds=result.timing.total_seconds,
         simulator_seconds=result.timing.simulator_seconds,
         finished=result.timing.finished,
+        peak_memory_mib=result.timing.peak_memory_mib,
         simulator=_text(prints.get("simulator")),
         git_commit=_text(prints.get("git_commit")),
         isolation=recorded_level(prints),

@@ -56,7 +56,7 @@ def test_a_page_says_what_its_boards_say():
     first, second = text.index("tt, held-out targets"), text.index("tt, fixed targets")
     assert first < second
     assert "* good is first, with a score of 1.0000 of 1" in text[second:]
-    assert "| `bad` | 4 | 2.00 | 1.00 | 3 |" in text[second:]
+    assert "| `bad` | 4 | 2.00 | 1.00 | 100 | 3 |" in text[second:]
     assert "so no design is shown" in text[first:second]
     assert made["boards"][1]["ranking"].strip() in text
 

@@ -59,7 +59,10 @@ def cell(
                 "title": task, "digest": digest, "parameter_units": {}, "metric_units": {}, "specs": [],
             },
             "trace_sha256": "0",
-            "timing": {"total_seconds": 3.0, "simulator_seconds": 1.0, "finished": finished},
+            "timing": {
+                "total_seconds": 3.0, "simulator_seconds": 1.0, "finished": finished,
+                "peak_memory_mib": 100.0,
+            },
             "fingerprint": {
                 "simulator": "ngspice 42", "isolation": {"level": "inprocess"},
                 "origin": "acs-gym 0.1.0", **(fingerprint or {}),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 import leaderboard.cells.runner as cell_runner
 from acs_gym.evaluation import Status
 from acs_gym.simulation.engine import Outcome
+from leaderboard.cells.memory import forget_peak, peak_memory_mib
 from leaderboard.cells.records import CellStatus
 from leaderboard.cells.runner import CellChanged, run_cell
 from leaderboard.cells.waveforms import WAVEFORMS
@@ -107,6 +110,18 @@ def test_a_cell_whose_task_changed_since_the_plan_is_not_run(store):
     cell = plan("Walker")[0]
     with pytest.raises(CellChanged):
         run_cell(cell.spec, "0" * 16, store, lambda _n, _best: None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_what_a_cell_held_at_most_is_recorded_and_not_what_was_held_before_it(finish):
+    forget_peak()
+    before = peak_memory_mib()
+    held = b"1" * (64 << 20)
+    after = peak_memory_mib()
+    assert before is not None and after is not None and after > before + 50
+    del held
+    most = finish("random").timing.peak_memory_mib
+    assert most is not None and most < after
 
 
 def test_progress_is_told_after_every_simulation(store):

@@ -53,7 +53,7 @@ docs: $(VENV)/.documented ## the documentation as a site, site/index.html; a war
 # One after the other, since they measure time. Those that take minutes keep what they have found; which
 # are done is kept in BENCHED until all are: the same command goes on where an interrupted one stopped.
 BENCHED := runs/bench
-STUDIES := generic_vs_sky130 simulation wire_overhead harness_overhead robustness kill_and_resume report
+STUDIES := generic_vs_sky130 simulation cost wire_overhead harness_overhead robustness kill_and_resume report
 
 bench: develop models ## the studies of benchmarks/ (about an hour); interrupted, it goes on next time
 	@mkdir -p $(BENCHED)

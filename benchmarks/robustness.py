@@ -23,9 +23,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from resumable import Parts
@@ -38,6 +39,7 @@ from acs_gym.simulation.version import simulator_version
 from leaderboard.suites import resolve_task
 
 CHUNK = 200
+PART = 1_000  # Designs after which an interrupted study goes on.
 
 
 def check(condition: bool, message: str) -> None:
@@ -57,18 +59,19 @@ def consistent(evaluation: Evaluation) -> bool:
             return not any(finite) and evaluation.score == 0.0 and bool(evaluation.message)
 
 
-def random_sizings(task: acs_gym.Task, count: int) -> dict[str, object]:
+def random_sizings(task: acs_gym.Task, designs: range) -> dict[str, object]:
     rng = np.random.default_rng(0)
+    drawn = [task.space.sample(rng) for _ in range(designs.stop)][designs.start :]
     found: collections.Counter[str] = collections.Counter()
     slowest, feasible = 0.0, 0
     with WorkerPool(2) as pool:
         before = repr(task.session(simulator=pool).simulate(task.reference or {}))
-        for start in range(0, count, CHUNK):
-            designs = [task.space.sample(rng) for _ in range(min(CHUNK, count - start))]
+        for start in range(0, len(drawn), CHUNK):
+            chunk = drawn[start : start + CHUNK]
             began = time.monotonic()
-            evaluations = task.session(simulator=pool).simulate(designs)
+            evaluations = task.session(simulator=pool).simulate(chunk)
             slowest = max(slowest, time.monotonic() - began)
-            for design, evaluation in zip(designs, evaluations, strict=True):
+            for design, evaluation in zip(chunk, evaluations, strict=True):
                 check(consistent(evaluation), f"{design}: {evaluation}")
                 check(evaluation.status is not Status.INFRA_ERROR, f"{design}: {evaluation}")
                 found[str(evaluation.status)] += 1
@@ -76,7 +79,7 @@ def random_sizings(task: acs_gym.Task, count: int) -> dict[str, object]:
             again = repr(task.session(simulator=pool).simulate(task.reference or {}))
             check(again == before, "the reference sizing changed")
     return {
-        "sizings": count,
+        "sizings": len(drawn),
         "statuses": dict(found),
         "feasible": feasible,
         "slowest_chunk_s": round(slowest, 2),
@@ -102,21 +105,33 @@ def strange_designs(task: acs_gym.Task, count: int) -> Iterator[dict[str, object
             yield design
 
 
-def pathological(task: acs_gym.Task, count: int) -> dict[str, object]:
+def pathological(task: acs_gym.Task, designs: range) -> dict[str, object]:
+    drawn = list(strange_designs(task, designs.stop))[designs.start :]
     found: collections.Counter[str] = collections.Counter()
     with WorkerPool(2) as pool:
         before = repr(task.session(simulator=pool).simulate(task.reference or {}))
         session = task.session(simulator=pool)
-        designs = list(strange_designs(task, count))
-        for start in range(0, count, CHUNK):
-            part = designs[start : start + CHUNK]
+        for start in range(0, len(drawn), CHUNK):
+            part = drawn[start : start + CHUNK]
             for design, evaluation in zip(part, session.simulate(part), strict=True):  # type: ignore[arg-type]
                 check(consistent(evaluation), f"{design}: {evaluation}")
                 found[str(evaluation.status)] += 1
-        check(session.meter.used == count, "a strange design was not charged")
+        check(session.meter.used == len(drawn), "a strange design was not charged")
         after = repr(task.session(simulator=pool).simulate(task.reference or {}))
         check(after == before, "the reference sizing changed")
-    return {"designs": count, "statuses": dict(found)}
+    return {"designs": len(drawn), "statuses": dict(found)}
+
+
+def added(parts: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """Parts of a study as one: counts are added, of seconds the most is kept."""
+    whole: dict[str, Any] = {}
+    for name, first in parts[0].items():
+        values = [p[name] for p in parts]
+        if isinstance(first, Mapping):
+            whole[name] = dict(sum(map(collections.Counter, values), collections.Counter()))
+        else:
+            whole[name] = max(values) if name.endswith("_s") else sum(values)
+    return whole
 
 
 def memory(task: acs_gym.Task, count: int) -> dict[str, object]:
@@ -186,16 +201,30 @@ def main() -> None:
     tasks = [acs_gym.make_task(name, pdk=arguments.pdk) for name in map(resolve_task, given)]
     parts = Parts(arguments.json, {k: results[k] for k in ("pdk", "ngspice")})
     for task in tasks:
-        studies = {
+        drawn = {
             "random": (random_sizings, arguments.random),
             "pathological": (pathological, arguments.pathological),
         }
+        found: dict[str, object] = {}
+        for study, (of_range, count) in drawn.items():
+            ranges = [range(k, min(k + PART, count)) for k in range(0, count, PART)]
+            found[study] = added(
+                [
+                    parts.get(
+                        f"{task.digest} {study} {r.start} {r.stop}", partial(of_range, task, r)
+                    )
+                    for r in ranges
+                ]
+            )
         if task.id == "ACS-OpAmp-v0":
-            studies |= {"killed": (killed, arguments.killed), "memory": (memory, arguments.memory)}
-        results[task.id] = {
-            study: parts.get(f"{task.digest} {study} {count}", partial(function, task, count))
-            for study, (function, count) in studies.items()
-        }
+            for study, of_count, count in (
+                ("killed", killed, arguments.killed),
+                ("memory", memory, arguments.memory),
+            ):
+                found[study] = parts.get(
+                    f"{task.digest} {study} {count}", partial(of_count, task, count)
+                )
+        results[task.id] = found
         print(task.id, json.dumps(results[task.id], indent=1), flush=True)
     parts.finish(results)
 

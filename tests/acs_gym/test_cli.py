@@ -311,6 +311,8 @@ def test_a_stream_without_these_characters_gets_them_spelled() -> None:
 def test_ctrl_c_during_imports_ends_without_a_traceback(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import os, signal, sys\n"
+        # Whoever runs the tests in the background of a shell leaves them a SIGINT that is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Interrupting:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'numpy':\n"

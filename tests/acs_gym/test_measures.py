@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from acs_gym.simulation import measures
@@ -65,13 +65,19 @@ def test_modulus_margin_is_the_distance_on_a_dense_grid(
     )
 
 
+# It looks at forty points an interval of the sweep, and ten of these are a decade: between two points a
+# loop that falls with three poles is nearer to -1 by this at most.
+_BETWEEN = 3 * math.log(10) / 10 / 40 / 2
+
+
 @given(st.floats(20, 90), st.floats(3, 5), st.floats(6.5, 9))
+@example(82.0625, 3.0, 6.5)
 def test_modulus_margin_bounds_the_other_margins(db: float, p1: float, p2: float) -> None:
     y = loop(10 ** (db / 20), 10**p1, 10**p2, 10**p2 * 3)
     modulus, margin = measures.modulus_margin(F, y), measures.phase_margin(F, y)
     if not math.isnan(margin) and margin > 0:
-        assert modulus <= 2 * math.sin(math.radians(margin) / 2) + 2e-3
-    assert modulus <= abs(1 - 10 ** (-measures.gain_margin(F, y) / 20)) + 5e-3
+        assert modulus <= 2 * math.sin(math.radians(margin) / 2) + _BETWEEN
+    assert modulus <= abs(1 - 10 ** (-measures.gain_margin(F, y) / 20)) + _BETWEEN
 
 
 def test_the_worst_of_all_crossings_is_the_phase_margin() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import resumable
 
+import acs_gym
 from leaderboard.board.statistics import interquartile_mean
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +87,15 @@ def test_what_the_page_says_of_robustness():
 
 def _late(study: dict[str, Any]) -> int:
     return sum(study[part]["statuses"].get("timeout", 0) for part in ("random", "pathological"))
+
+
+def test_what_the_page_says_that_each_circuit_costs():
+    text, made = page("simulation"), result("cost")
+    assert made["command"] in text
+    assert made["milliseconds"].keys() == set(acs_gym.task_ids())
+    for name, cost in made["milliseconds"].items():
+        title = acs_gym.make_task(name).title
+        assert f"| {title} | {cost['near']:.0f} | {cost['random']:.0f} |" in text
 
 
 def test_what_the_page_says_of_robustness_of_circuits_held_out():

@@ -110,6 +110,12 @@ def test_what_the_page_says_of_robustness_of_circuits_held_out():
     assert _late(made["ACS-CCIA-v0"]) > late / 2
     designs = sizings + sum(s["pathological"]["designs"] for s in studies)
     assert f"{late} of all {designs:,} designs ran out of time steps" in text
+    fewer = result("robustness_classab")
+    class_ab = fewer["ACS-ClassAB-v0"]
+    assert fewer["command"] in text
+    sizings, strange = class_ab["random"]["sizings"], class_ab["pathological"]["designs"]
+    assert f"went through {sizings:,} and {strange:,}" in text
+    assert f"without a violation, {_late(class_ab)} of them out of time steps" in text
 
 
 def test_what_the_page_says_of_reading_and_recording():

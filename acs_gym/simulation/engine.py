@@ -90,9 +90,7 @@ class Engine:
         numbers = (*scope.values(), *order.mismatch.values())
         assert all(map(math.isfinite, numbers)), "non-finite value reached the engine"
         waves: Waveforms = {}
-        read: Waveforms | None = (
-            None  # What decides the metrics: of a dead circuit, what showed it.
-        )
+        read: Waveforms | None = None  # Of a dead circuit, what showed it: it decides the metrics.
         names = [m.name for m in program.metrics]
         try:
             with contextlib.closing(self._analyses(program, scope, order.mismatch)) as analyses:
@@ -159,9 +157,8 @@ class Engine:
                     sources.excite(analysis.excite)
                 yield analysis.name, self._run_analysis(analysis, analysis.vectors)
         except _Failed:
-            spoilt = (
-                True  # What a failed or halted analysis leaves in ngspice must not reach the next.
-            )
+            # What a failed or halted analysis leaves inside ngspice must not reach the next one.
+            spoilt = True
             raise
         finally:
             # After it had to step gmin or sources, the last bits of ngspice's next sweep are others.

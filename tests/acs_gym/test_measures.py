@@ -77,7 +77,7 @@ def test_modulus_margin_bounds_the_other_margins(db: float, p1: float, p2: float
     modulus, margin = measures.modulus_margin(F, y), measures.phase_margin(F, y)
     if not math.isnan(margin) and margin > 0:
         assert modulus <= 2 * math.sin(math.radians(margin) / 2) + _BETWEEN
-    assert modulus <= abs(1 - 10 ** (-measures.gain_margin(F, y) / 20)) + _BETWEEN
+    assert modulus <= abs(1 - 10 ** (-measures.gain_margin(F, y) / 20)) + 5e-3
 
 
 def test_the_worst_of_all_crossings_is_the_phase_margin() -> None:

@@ -45,7 +45,8 @@ class LlmConfig(BaseModel):
         api_key_env: the environment variable that holds the key; a local server needs none.
         api: `chat` for `/chat/completions`, which nearly every server has, or `responses` for OpenAI's
             `/responses`.
-        tool_format: `tools`, or `text` for a model or server without tool calling.
+        tool_format: `tools`, or `text` for a model or server without tool calling; `brief` has no tools
+            at all: a prompt of 350 tokens and replies of `name=value ...`, for small models.
         temperature, top_p: sent only when given; reasoning models refuse them.
         seeded: send the session's seed, where the server knows the field.
         reply_tokens: the longest reply, reasoning included.
@@ -64,7 +65,7 @@ class LlmConfig(BaseModel):
     base_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = "OPENAI_API_KEY"
     api: Literal["chat", "responses"] = "chat"
-    tool_format: Literal["tools", "text"] = "tools"
+    tool_format: Literal["tools", "text", "brief"] = "tools"
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     seeded: bool = False

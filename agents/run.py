@@ -50,7 +50,8 @@ def main(
         typer.Option(help="OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1."),
     ] = None,
     tool_format: Annotated[
-        str | None, typer.Option(help="tools, or text for models without tool calling.")
+        str | None,
+        typer.Option(help="tools, text for models without tool calling, or brief for small ones."),
     ] = None,
     temperature: Annotated[float | None, typer.Option(help="Sent only when given.")] = None,
     reply_tokens: Annotated[

@@ -69,12 +69,19 @@ class PolicyConfig(_Record):
 
 
 class SftConfig(_Record):
-    """The warm start from self-generated demonstrations."""
+    """The warm start: from demonstrations that are simulated for it, or from a bank.
+
+    Attributes:
+        banks: a folder of `tlgrpo.bank`, whose designs are labels in hindsight (the domain
+            `brief-circuits`); None simulates demonstrations.
+        batch_tokens: packed tokens of a step.
+    """
 
     episodes: Annotated[int, Field(ge=0)] = 2048
     epochs: PositiveInt = 3
     batch_tokens: PositiveInt = 1024
     learning_rate: PositiveFloat = 3e-3
+    banks: Path | None = None
 
 
 class TrainConfig(_Record):

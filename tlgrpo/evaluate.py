@@ -35,7 +35,8 @@ class Evaluated:
         solved_at: that share after 1, 2, ... turns.
         turns_to_solve: mean number of turns of those.
         invalid: share of the actions that were none.
-        scores: best score of each episode, in the order of the problems.
+        curves: best score of each episode after 1, 2, ... turns, in the order of the problems.
+        solved_in: in how many turns each was solved; None where it was not.
     """
 
     problems: int
@@ -45,7 +46,8 @@ class Evaluated:
     solved_at: tuple[float, ...]
     turns_to_solve: float | None
     invalid: float
-    scores: tuple[float, ...]
+    curves: tuple[tuple[float, ...], ...]
+    solved_in: tuple[int | None, ...]
 
 
 def evaluate(
@@ -87,7 +89,8 @@ def summarise(episodes: Sequence[Episode], turns: int) -> Evaluated:
         solved_at=tuple(sum(k <= t for k in solved) / len(episodes) for t in range(1, turns + 1)),
         turns_to_solve=float(np.mean(solved)) if solved else None,
         invalid=sum(not n.reaction.valid for n in nodes) / len(nodes),
-        scores=tuple(float(c[-1]) for c in curves),
+        curves=tuple(tuple(map(float, c)) for c in curves),
+        solved_in=tuple(len(e.turns) if e.solved else None for e in episodes),
     )
 
 

@@ -65,17 +65,15 @@ class Aim:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A bank as a problem's specs judge it.
+class Scored:
+    """A bank as some specs judge it.
 
     Attributes:
-        told: the problem.
         levels: shape (designs, parameters), in the problem's order.
-        margins: shape (designs, specs of the problem), in the order of `told.task.specs`.
+        margins: shape (designs, specs), in the order of the specs.
         worst, score: shape (designs,).
     """
 
-    told: Told
     bank: Bank
     levels: NDArray[np.int64]
     margins: NDArray[np.float64]
@@ -91,6 +89,13 @@ class Judged:
         good = np.flatnonzero(self.score >= min(wanted, float(self.score.max())) - 1e-12)
         away = np.abs(self.levels[good] - np.asarray(at)).sum(1)
         return int(good[away.argmin()])
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Scored):
+    """A bank as a problem's specs judge it; `told` is the problem."""
+
+    told: Told
 
     def reaction(self, place: int, best_before: float) -> Reaction:
         """What the policy would have been told of that design."""
@@ -125,14 +130,24 @@ def margins(specs: Sequence[Spec], metrics: NDArray[np.float64]) -> NDArray[np.f
 
 def judged(source: Source, told: Told) -> Judged:
     """The designs of a bank by the specs of a problem of the same circuit, PDK and conditions."""
-    bank, specs = source.bank, tuple(told.task.specs)
-    places = [source.task.specs.metrics.index(s.metric) for s in specs]
+    found = scored(source.task, source.bank, tuple(told.task.specs), list(told.parameters))
+    return Judged(found.bank, found.levels, found.margins, found.worst, found.score, told)
+
+
+def scored(
+    task: Task, bank: Bank, specs: Sequence[Spec], parameters: Sequence[int] | None = None
+) -> Scored:
+    """The designs of a task's bank by some of its specs, with targets of one's own.
+
+    `parameters`: places of the parameters in the task's space, in the order that levels are to have.
+    """
+    places = [task.specs.metrics.index(s.metric) for s in specs]
     every = margins(specs, bank.metrics[:, places])
     satisfied = np.where(every >= 0, 1.0, 1.0 / (1.0 - np.minimum(every, 0.0)))
     weights = np.array([s.weight for s in specs])
     score = satisfied @ weights / weights.sum()
-    levels = bank.levels[:, list(told.parameters)]
-    return Judged(told, bank, levels, every, every.min(1), score)
+    levels = bank.levels if parameters is None else bank.levels[:, list(parameters)]
+    return Scored(bank, levels, every, every.min(1), score)
 
 
 def drawn(source: Source, values: Values, rng: np.random.Generator, subset: float) -> Problem:
@@ -183,7 +198,7 @@ def episode(
     problem = drawn(source, values, rng, aim.subset)
     known = judged(source, told_of(problem.key))
     failing = np.flatnonzero(known.worst < 0)
-    in_order = _tried_in_order(known.bank, failing, turns - 1, rng)
+    in_order = tried_in_order(known.bank, failing, turns - 1, rng)
     made = Episode(problem, tuple(codec.prompt(problem.prompt)))
     state = State(problem)
     for turn in range(turns):
@@ -229,7 +244,7 @@ def _labelled(known: Judged, state: State, gain: float) -> tuple[list[int], int]
     return at, known.label(state.best, at if state.best else None, gain)
 
 
-def _tried_in_order(
+def tried_in_order(
     bank: Bank, failing: NDArray[np.intp], count: int, rng: np.random.Generator
 ) -> list[int]:
     """Designs of one trajectory that fail, in its order; none where none has as many, or by chance."""
@@ -241,7 +256,7 @@ def _tried_in_order(
     return [int(k) for k in np.sort(rng.choice(places, count, replace=False))]
 
 
-def likely(known: Judged, failing: NDArray[np.intp], label: int, rng: np.random.Generator) -> int:
+def likely(known: Scored, failing: NDArray[np.intp], label: int, rng: np.random.Generator) -> int:
     """One of the designs that fail: any, or one that a policy may well try on its way to the label."""
     kind = rng.random()
     if kind < 0.2:

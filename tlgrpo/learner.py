@@ -48,19 +48,23 @@ def token_log_probs(
     *,
     temperature: float = 1.0,
     with_entropy: bool = False,
+    entropy_trained: bool = False,
     answer: AnswerMask | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """(log-probability, entropy or None) of every trained token, shape (trained,), in float32.
 
-    Under `answer` whatever is no value came by itself.
+    Under `answer` whatever is no value came by itself. The entropy has a gradient where it is trained.
     """
+    # Of a large vocabulary the logits of tokens that predict nothing trained are dear.
+    kept, place = torch.unique(batch.source, return_inverse=True)
     output = model(
         input_ids=batch.ids,
         attention_mask=batch.mask,
         position_ids=batch.positions,
         use_cache=False,
+        logits_to_keep=kept,
     )
-    logits = output.logits[batch.row, batch.source].float() / temperature
+    logits = output.logits[batch.row, place].float() / temperature
     if answer is not None:
         values = torch.tensor(answer.values, device=logits.device)
         given = ~torch.isin(batch.target, values)
@@ -77,8 +81,9 @@ def token_log_probs(
         chosen = distribution.gather(1, batch.target[:, None])[:, 0]
     entropy = None
     if with_entropy:
-        entropy = -(distribution.exp() * distribution).sum(-1)
-        entropy = torch.where(given, torch.zeros_like(entropy), entropy)
+        with torch.set_grad_enabled(entropy_trained and torch.is_grad_enabled()):
+            entropy = -(distribution.exp() * distribution).sum(-1)
+            entropy = torch.where(given, torch.zeros_like(entropy), entropy)
     return chosen, entropy
 
 
@@ -113,6 +118,7 @@ def update(
                 batch,
                 temperature=config.temperature,
                 with_entropy=True,
+                entropy_trained=config.entropy_bonus > 0,
                 answer=answer,
             )
             if epoch == 0:

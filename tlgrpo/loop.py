@@ -13,7 +13,7 @@ import torch
 from tlgrpo import checkpoint, distributed
 from tlgrpo.alarms import alarms
 from tlgrpo.checkpoint import CheckpointError, Counters, Metrics
-from tlgrpo.config import TrainConfig
+from tlgrpo.config import ConfigError, TrainConfig
 from tlgrpo.credit import GroupStatistics, assign
 from tlgrpo.domain import Domain
 from tlgrpo.domains import build_domain
@@ -26,6 +26,7 @@ from tlgrpo.sft import demonstrate, train_sft
 from tlgrpo.tokens import mask_of
 from tlgrpo.tree import Episode, save_episodes, total_simulations
 
+_TOLD_EVERY = 50  # Steps of a warm start.
 WARM = "warm"  # The folder of the policy after the warm start.
 Say = Callable[[str], None]
 
@@ -193,18 +194,46 @@ class Trainer:
         if not config.sft.episodes:
             return policy
         rng = np.random.default_rng(demonstration_seed)
-        # Problems of the training split that training itself will meet later, if ever.
-        episodes = demonstrate(
-            self.domain, policy, config.sft.episodes, config.turns, rng, first=1_000_000
-        )
+        episodes = self._lessons(policy, rng)
         # Every process does the same, so that all start from the same weights.
-        losses = list(train_sft(policy, episodes, config.sft, rng))
+        losses: list[float] = []
+        for loss in train_sft(policy, episodes, config.sft, rng):
+            losses.append(loss)
+            if len(losses) % _TOLD_EVERY == 0:
+                recent = float(np.mean(losses[-_TOLD_EVERY:]))
+                self.say(f"warm start: step {len(losses)}, {recent:.3f} nats a token")
         self.say(f"warm start: {losses[0]:.3f} to {losses[-1]:.3f} nats a token")
         if distributed.rank() == 0:
             policy.save(kept.parent)
             torch.save(policy.weights(), kept)
         distributed.wait()
         return policy
+
+    def _lessons(self, policy: Policy, rng: np.random.Generator) -> list[Episode]:
+        """What a warm start learns from."""
+        sft, turns = self.config.sft, self.config.turns
+        # Problems of the training split that training itself will meet later, if ever.
+        first = 1_000_000
+        if sft.banks is None:
+            return demonstrate(self.domain, policy, sft.episodes, turns, rng, first=first)
+        from tlgrpo.brief_labels import hindsight
+        from tlgrpo.designs import BankError, read_bank
+        from tlgrpo.domains.brief_circuits import BriefCircuits
+
+        if not isinstance(self.domain, BriefCircuits):
+            raise ConfigError(
+                "sft.banks: labels from a bank are for the domain `brief-circuits`; "
+                "`sizing` has python -m tlgrpo.hindsight"
+            )
+        try:
+            banks = [read_bank(sft.banks, task) for task in self.domain.tasks.values()]
+        except BankError as error:
+            raise ConfigError(f"sft.banks: {error}") from None
+        self.say(
+            f"labels from {sum(map(len, banks))} designs, {sum(b.simulated for b in banks)} simulated "
+            "for them"
+        )
+        return hindsight(self.domain, banks, policy, sft.episodes, turns, rng, first=first)
 
 
 def _numbers(

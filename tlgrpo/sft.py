@@ -87,7 +87,19 @@ def _episode(policy: Policy, problem: Problem, turns: Sequence[tuple[str, Reacti
     for number, (text, reaction) in enumerate(turns):
         ids = (*written(policy, text), codec.end)
         episode.turns.append(
-            [Node(number, number, ids, (0.0,) * len(ids), text, reaction, best, on_main_line=True)]
+            [
+                Node(
+                    number,
+                    number,
+                    ids,
+                    (0.0,) * len(ids),
+                    text,
+                    reaction,
+                    best,
+                    on_main_line=True,
+                    advantage=1.0,
+                )
+            ]
         )
         best = max(best, reaction.score)
         if number + 1 < len(turns):
@@ -107,7 +119,8 @@ def written(policy: Policy, text: str) -> list[int]:
 def train_sft(
     policy: Policy, episodes: Sequence[Episode], config: SftConfig, rng: np.random.Generator
 ) -> Iterator[float]:
-    """Maximum likelihood of the demonstrations' actions. Yields each step's loss, in nats a token."""
+    """Maximum likelihood of the actions that have an advantage. Yields each step's loss, in nats a token
+    of them."""
     packed = [pack(e) for e in episodes]
     parts = micro_batches(packed, config.batch_tokens)
     steps = len(parts) * config.epochs
@@ -122,7 +135,7 @@ def train_sft(
                 [packed[i] for i in parts[k]], pad=policy.codec.pad, device=str(policy.device)
             )
             log_probs, _ = token_log_probs(policy.model, batch)
-            loss = -log_probs.mean()
+            loss = -(batch.advantage * log_probs).sum() / batch.advantage.sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)

@@ -44,12 +44,12 @@ def test_a_fault_of_the_server_is_tried_again(fault):
 
 @pytest.mark.parametrize("fault", faulty.ODDITIES, ids=lambda f: f.__name__)
 def test_what_servers_differ_in_is_understood(fault):
-    from agents.llm import _calls_of
+    from agents.tool_form import calls_of
 
     with FaultyServer(lambda m, t: SAYS, [fault]) as server:
         reply = ask(server)
     assert reply.attempts == 1
-    calls = _calls_of(reply)[1]
+    calls = calls_of(reply)[1]
     assert [(c.name, c.readable) for c in calls] == [("simulate", True)] and calls[0].id
 
 

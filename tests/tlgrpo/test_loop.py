@@ -129,7 +129,7 @@ def test_evaluation_is_of_held_out_problems_and_deterministic(policy, domain):
         return evaluate(domain, policy.codec, sampler, problems=10, turns=3)
 
     first = once()
-    assert first == once() and len(first.scores) == 10 and len(first.best_at) == 3
+    assert first == once() and len(first.curves) == 10 and len(first.best_at) == 3
     train = {domain.problem(k, "train").key.partition(" ")[2] for k in range(500)}
     held_out = {domain.problem(k, "held-out").key for k in range(500)}
     assert train and not {k for k in held_out if k.startswith("train")}

@@ -28,11 +28,11 @@ from acs_gym.task import Task
 from acs_gym.tools.answers import design_text
 from acs_gym.tools.definitions import SIMULATE, definitions
 from acs_gym.tools.toolbox import Toolbox
-from agents.llm import carry_out
 from agents.model import Reply, ToolCall
 from agents.prompts import BEGIN, system_prompt
 from agents.replies import read_reply
 from agents.text_format import write_calls
+from agents.tool_form import carry_out
 from tlgrpo.domain import Problem, Reaction, Split, State
 from tlgrpo.domains.circuits import Circuits
 from tlgrpo.tokens import CUT_OFF, write_conversation

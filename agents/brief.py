@@ -118,7 +118,7 @@ def read(task: Task, start: Mapping[str, float], text: str) -> Design | str:
         if name not in found:
             return f"bad: no parameter {name}"
         try:
-            number = parse(value)
+            number = parse(value.rstrip("."))
         except ValueError:
             number = math.nan
         if not math.isfinite(number):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -264,7 +265,9 @@ def _with_adapter(model: Any, config: PolicyConfig, seed: int) -> Any:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # peft asks transformers by a name that it is about to give up; a user can do nothing about it.
+        warnings.simplefilter("ignore", FutureWarning)
         torch.manual_seed(seed)
         # The adapter is in float32 whatever the model is in, so that small steps are not lost.
         return peft.get_peft_model(model, lora)

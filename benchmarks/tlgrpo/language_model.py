@@ -99,6 +99,7 @@ def run(wanted: Mapping[str, Any]) -> Row:
         "best": [[round(b, 5) for b in found_best] for found_best in found.curves],
         "solved_in": list(found.solved_in),
         "invalid": round(found.invalid, 4),
+        "updates": len(lines),
         "spent": lines[-1]["simulations"] if lines else 0,
         "seconds": round(seconds),
         "curve": curve(lines) if lines else [],
@@ -134,13 +135,21 @@ def without_model(wanted: Mapping[str, Any]) -> Row:
     return {"best": curves, "solved_in": solved_in, "designs": bank.counts}
 
 
-def anchors(task: str, problems: int) -> list[int]:
-    """That the held-out problems are drawn from."""
-    own = acs_gym.make_task(task)
-    return [
-        own.sampled_anchor(np.random.default_rng((SEEDS["held-out"], k)), "held-out")
-        for k in range(problems)
-    ]
+def clusters_of(row: Row) -> list[tuple[str, int]]:
+    """(circuit, anchor) that each held-out problem of a row is drawn from."""
+    own = acs_gym.make_task(row["task"])
+    rngs = [np.random.default_rng((SEEDS["held-out"], k)) for k in range(row["problems"])]
+    return [(row["task"], own.sampled_anchor(rng, "held-out")) for rng in rngs]
+
+
+def scores_of(row: Row, turns: int) -> list[float]:
+    """Best score of each problem after so many turns."""
+    return [best[turns - 1] for best in row["best"]]
+
+
+def solved_of(row: Row, turns: int) -> list[float]:
+    """1 for each problem that was solved in so many turns, else 0."""
+    return [float(number is not None and number <= turns) for number in row["solved_in"]]
 
 
 def table(rows: Sequence[Row]) -> list[str]:
@@ -150,14 +159,12 @@ def table(rows: Sequence[Row]) -> list[str]:
         "|---" * 8 + "|",
     ]
     for row in rows:
-        clusters = [(row["task"], a) for a in anchors(row["task"], row["problems"])]
+        clusters = clusters_of(row)
         cells = []
         for turns in (1, TURNS):
-            scores = [curve[turns - 1] for curve in row["best"]]
-            solved = [float(n is not None and n <= turns) for n in row["solved_in"]]
             for values, form in (
-                (scores, "{:.3f} [{:.3f}, {:.3f}]"),
-                (solved, "{:.0%} [{:.0%}, {:.0%}]"),
+                (scores_of(row, turns), "{:.3f} [{:.3f}, {:.3f}]"),
+                (solved_of(row, turns), "{:.0%} [{:.0%}, {:.0%}]"),
             ):
                 cells.append(form.format(np.mean(values), *clustered_interval(values, clusters)))
         invalid = f"{row['invalid']:.0%}" if "invalid" in row else ""

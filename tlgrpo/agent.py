@@ -10,6 +10,10 @@ design is the best so far; after one that is not, one of the answers. Being told
 simulation, and one order that misleads the policy does no harm.
 Where the policy moves from the best design so far, an episode after the first begins with the best one
 of all, as if it had been tried in its first turn.
+
+On a circuit that it was not trained on, a policy of that domain goes on from what needs no policy: the
+first designs are those that the training circuits suggest, parameter by parameter of the same role
+(`tlgrpo.memory.suggested`).
 """
 
 from __future__ import annotations
@@ -47,6 +51,8 @@ class TlgrpoAgent:
             package's own.
         turns: of an episode; None takes those of the training.
         tellings: of an episode in the domain `sizing`; 1 tries what is sampled.
+        suggestions: whether first designs are suggested on a circuit that it was not trained on, in
+            that domain.
 
     Attributes:
         replaced: designs of the last run that were drawn at random, the policy having none.
@@ -57,7 +63,12 @@ class TlgrpoAgent:
     track = "metrics"
 
     def __init__(
-        self, checkpoint: str, *, turns: int | None = None, tellings: int = _TELLINGS
+        self,
+        checkpoint: str,
+        *,
+        turns: int | None = None,
+        tellings: int = _TELLINGS,
+        suggestions: bool = True,
     ) -> None:
         self.folder = shipped() if checkpoint == NAME else Path(checkpoint)
         self.settings: TrainConfig = read_config(self.folder)
@@ -69,7 +80,9 @@ class TlgrpoAgent:
             )
         self.place = weights_file(self.folder)
         self.turns = turns or self.settings.turns
-        self.tellings = tellings if self.settings.domain.name == "sizing" else 1
+        sizing = self.settings.domain.name == "sizing"
+        self.tellings = tellings if sizing else 1
+        self.suggestions = suggestions and sizing
         self.replaced = 0
 
     @property
@@ -83,9 +96,15 @@ class TlgrpoAgent:
             "update": self.place.parent.name,
             "turns": self.turns,
             "tellings": self.tellings,
+            "suggestions": self.suggestions,
             "weights": digest,
-            "trained_on": list(self.settings.domain.arguments.get("tasks", ())),
+            "trained_on": list(self.trained_on),
         }
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Ids of the circuits."""
+        return tuple(self.settings.domain.arguments.get("tasks", ()))
 
     def run(self, session: Session, episodes: int | None = None) -> None:
         """Until the budget is used up, or for so many episodes.
@@ -176,6 +195,9 @@ class TlgrpoAgent:
         # One telling is in the order of the circuit's folder.
         orders = [None] if self.tellings == 1 else range(self.tellings)
         told = [_Telling(session.task, self.settings, codec, order) for order in orders]
+        first = []
+        if self.suggestions and session.task.id not in self.trained_on:
+            first = told[0].suggested()
         improving = True
         tried: set[bytes] = set()
         best: tuple[NDArray[np.int64], Evaluation] | None = None
@@ -186,11 +208,15 @@ class TlgrpoAgent:
             for _ in range(turns):
                 if not session.remaining:
                     return
-                answers = sampler.fill([t.history for t in told], 1, [t.form for t in told])
-                found = np.array([t.levels(a.ids) for t, [a] in zip(told, answers, strict=True)])
-                chosen = np.median(found, axis=0).astype(np.int64)
-                if not improving or chosen.tobytes() in tried:
-                    chosen = found[rng.integers(len(found))]
+                if first:
+                    chosen = first.pop(0)
+                else:
+                    answers = sampler.fill([t.history for t in told], 1, [t.form for t in told])
+                    pairs = zip(told, answers, strict=True)
+                    found = np.array([one.levels(answer.ids) for one, [answer] in pairs])
+                    chosen = np.median(found, axis=0).astype(np.int64)
+                    if not improving or chosen.tobytes() in tried:
+                        chosen = found[rng.integers(len(found))]
                 tried.add(chosen.tobytes())
                 evaluation = session.simulate(told[0].design(chosen))
                 if evaluation.feasible:
@@ -264,6 +290,12 @@ class _Telling:
         found = np.empty(len(read), dtype=np.int64)
         found[list(self._told.parameters)] = read
         return found.tolist()
+
+    def suggested(self) -> list[NDArray[np.int64]]:
+        """What the training circuits suggest, see `tlgrpo.memory`."""
+        from tlgrpo.memory import suggested
+
+        return suggested(self._told)
 
     def design(self, levels: NDArray[np.int64]) -> Design:
         return self._told.design(self._listed(levels))

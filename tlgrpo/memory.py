@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 import acs_gym
 from acs_gym import program
 from acs_gym.simulation.pool import WorkerPool
-from tlgrpo.designs import ANCHOR, BankError, path_of, read_bank
+from tlgrpo.designs import ANCHOR, BankError, anchors, path_of, read_bank
 from tlgrpo.domain import State
 from tlgrpo.domains.circuit_words import spec_words
 from tlgrpo.domains.conditions import OWN
@@ -81,6 +82,30 @@ def nearest_goal(known: Sequence[Source]) -> Pick:
         return _by_role(told, rows)
 
     return pick
+
+
+def suggested(told: Told) -> list[NDArray[np.int64]]:
+    """What the training circuits suggest for a circuit: by role, then by the nearest goal.
+
+    Of their anchors on its PDK; nothing where there are none.
+    """
+    known = training_anchors(told.task.pdk_name)
+    found = [pick(known)(told) for pick in (role_median, nearest_goal)] if known else []
+    return [levels for k, levels in enumerate(found) if not k or (levels != found[0]).any()]
+
+
+@lru_cache(maxsize=4)
+def training_anchors(pdk: str) -> tuple[Source, ...]:
+    """The anchors of every training circuit that has some on a PDK."""
+    found = []
+    for name in acs_gym.task_ids():
+        try:
+            task = acs_gym.make_task(name, pdk=pdk)
+            if task.circuit.file.split == "training" and len(bank := anchors(task)):
+                found.append(Source(task, OWN, bank))
+        except ValueError:  # It is not on this PDK.
+            continue
+    return tuple(found)
 
 
 def _size(words: Sequence[str]) -> float:

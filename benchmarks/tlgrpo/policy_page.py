@@ -209,18 +209,7 @@ def page() -> str:
         ]  # fmt: skip
         once = POLICY + sized.TOLD_ONCE
         if any(r["method"] == once for r in rows):
-            place = sized.BUDGETS.index(1)
-            scores = [
-                np.mean([r["best"][place] for r in rows if r["method"] == m])
-                for m in (POLICY, once)
-            ]
-            lines += [
-                "A design of the policy is the median of what it answers to the same episode in 15 "
-                "orders of parameters and specs, for as long as that improves, then one of the answers "
-                "(a rule that was chosen after always taking the median had scored less than one telling "
-                f"from the fifth simulation on); `{once}` tries what it samples in one. The "
-                f"first design scores {scores[0]:.3f} so, against {scores[1]:.3f}.", "",
-            ]  # fmt: skip
+            lines += [*_how_it_chooses(rows, once), ""]
         if any(r["method"] == "lookup" for r in rows):
             lines += [
                 "`lookup` takes the design of the policy's own banks that meets the targets best: one "
@@ -229,6 +218,28 @@ def page() -> str:
             ]  # fmt: skip
     lines += started_lines(read(STARTED)) if STARTED in results() else []
     return "\n".join(lines)
+
+
+def _how_it_chooses(rows: Sequence[Row], once: str) -> list[str]:
+    """Where the policy's designs come from, and what trying one answer comes to."""
+    if any(r["suggested"] for r in rows):
+        return [
+            "On a circuit that it was not trained on the policy goes on from two designs that need no "
+            "policy: those of `role median` and `nearest goal`, in that order. That was chosen on three "
+            f"problems of each of these circuits. `{once}` starts by itself, and tries what it samples "
+            "in one order of parameters and specs."
+        ]
+    first, plain = (
+        np.mean([r["best"][sized.BUDGETS.index(1)] for r in rows if r["method"] == m])
+        for m in (POLICY, once)
+    )
+    return [
+        "A design of the policy is the median of what it answers to the same episode in 15 orders of "
+        "parameters and specs, for as long as that improves, then one of the answers (a rule that was "
+        "chosen after always taking the median had scored less than one telling from the fifth "
+        f"simulation on); `{once}` tries what it samples in one. The first design scores {first:.3f} so, "
+        f"against {plain:.3f}."
+    ]
 
 
 def ratio(suite: str) -> tuple[float, float, float]:

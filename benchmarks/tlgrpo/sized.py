@@ -83,7 +83,7 @@ def agent(method: str) -> Any:
         return build(name)
     from tlgrpo.agent import TlgrpoAgent
 
-    return TlgrpoAgent(name.removeprefix("tlgrpo:"), tellings=1)
+    return TlgrpoAgent(name.removeprefix("tlgrpo:"), tellings=1, suggestions=False)
 
 
 def run_all(wanted: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -142,12 +142,24 @@ def by_circuit(rows: Sequence[Row], place: int) -> list[str]:
     return lines
 
 
+@lru_cache(maxsize=8)
+def _config(method: str) -> Mapping[str, Any]:
+    """What decides a policy's behaviour; nothing for another method."""
+    if not method.startswith("tlgrpo:"):
+        return {}
+    config: Mapping[str, Any] = agent(method).config
+    return config.get("policy", config)
+
+
 def weights_of(method: str) -> str:
     """The sha256 of a policy's weights, so that a run of another policy is not taken for this one."""
-    if not method.startswith("tlgrpo:"):
-        return ""
-    config = agent(method).config
-    return str(config.get("policy", config)["weights"])
+    return str(_config(method).get("weights", ""))
+
+
+def suggested(method: str, task: str) -> bool:
+    """Whether a policy's first designs there are suggested by other circuits (`tlgrpo.agent`)."""
+    config = _config(method)
+    return bool(config) and bool(config["suggestions"]) and task not in config["trained_on"]
 
 
 def main() -> None:
@@ -155,7 +167,7 @@ def main() -> None:
     parser.add_argument("--policy", required=True, help="tlgrpo:RUN or tlgrpo:RUN+METHOD")
     parser.add_argument(
         "--methods",
-        default="random,composite-ei,role median,nearest goal,lookup",
+        default="random,composite-ei,botorch-composite,scbo,llm-scripted,role median,nearest goal,lookup",
         help="with commas",
     )
     parser.add_argument("--told-once", action="store_true", help="the policy also without medians")
@@ -175,7 +187,7 @@ def main() -> None:
             "task": task, "pdk": options.pdk, "problem": number, "method": method, "repetition": 0,
             "banks": options.banks if method in MEMORY else None,
             "digest": acs_gym.make_task(task, pdk=options.pdk).digest[:16],
-            "weights": weights_of(method)[:16],
+            "weights": weights_of(method)[:16], "suggested": suggested(method, task),
         }
         for method in methods
         for number in range(options.problems)

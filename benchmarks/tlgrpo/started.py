@@ -101,6 +101,7 @@ def main() -> None:
         {
             "task": task, "pdk": options.pdk, "problem": number, "budget": options.budget,
             "method": method, "weights": sized.weights_of(method)[:16],
+            "suggested": sized.suggested(method, task),
             "digest": acs_gym.make_task(task, pdk=options.pdk).digest[:16],
         }
         for tasks in suites.values()

@@ -10,6 +10,7 @@ from leaderboard.agents.registry import build
 from leaderboard.contract import agent_config
 from leaderboard.errors import LeaderboardError
 from leaderboard.size import main
+from leaderboard.suites import suite_tasks
 from tests.leaderboard.tampering import invoke
 from tests.tlgrpo.conftest import SMALL
 from tlgrpo.agent import TlgrpoAgent
@@ -20,6 +21,7 @@ from tlgrpo.domains.circuits import read_design
 from tlgrpo.domains.sizing import tell
 from tlgrpo.evaluate import trained_policy
 from tlgrpo.loop import Trainer
+from tlgrpo.memory import nearest_goal, role_median, suggested, training_anchors
 from tlgrpo.pretrained import CARD, LARGEST, WEIGHTS, write
 from tlgrpo.samplers.hf import HfSampler
 
@@ -104,9 +106,42 @@ def test_a_policy_of_sizing_plays_a_circuit_that_it_was_not_trained_on(sizing_ru
     assert len(designs(agent)) == 3 and agent.replaced == 0
 
 
+@pytest.mark.parametrize("circuit", ["ACS-NMC-v0", "ACS-CommonSource-v0"])
+def test_on_such_a_circuit_it_goes_on_from_what_the_training_circuits_suggest(sizing_run, circuit):
+    task = acs_gym.make_task(circuit, pdk="generic")
+    told = tell(task)
+    with task.session(4, seed=1) as session:
+        TlgrpoAgent(str(sizing_run)).run(session)
+    first = [told.design([int(levels[k]) for k in told.parameters]) for levels in suggested(told)]
+    assert len(first) == 2 and [dict(e.design) for e in session.history[:2]] == first
+    with task.session(2, seed=1) as session:
+        TlgrpoAgent(str(sizing_run), suggestions=False).run(session)
+    assert [dict(e.design) for e in session.history] != first
+
+
+def test_on_its_own_circuits_nothing_is_suggested(sizing_run):
+    agents = [TlgrpoAgent(str(sizing_run), suggestions=s) for s in (True, False)]
+    own, plain = (designs(agent, 3, "ACS-OTA5T-v0") for agent in agents)
+    assert own == plain and [a.config["suggestions"] for a in agents] == [True, False]
+
+
+def test_what_is_suggested_is_of_other_circuits_and_known_designs():
+    """Medians of the same role, then the roles of the anchor whose goals are nearest."""
+    known = training_anchors("generic")
+    assert {s.task.id for s in known} == set(suite_tasks("training"))
+    told = tell(acs_gym.make_task("ACS-OTA5T-v0", pdk="generic"))
+    others = [s for s in known if s.task.id != "ACS-OTA5T-v0"]
+    found = suggested(told)
+    assert [list(x) for x in found] == [
+        list(pick(others)(told)) for pick in (role_median, nearest_goal)
+    ]
+    assert suggested(tell(acs_gym.make_task("ACS-NMC-v0", pdk="generic", tier="pvt")))
+
+
 def test_the_best_design_of_all_episodes_is_moved_from(tmp_path, monkeypatch):
     """An episode after the first begins with it as an action of its first turn, and what it had."""
-    agent = TlgrpoAgent(str(run_of_sizing(tmp_path, "moves")), tellings=1)
+    folder = str(run_of_sizing(tmp_path, "moves"))
+    agent = TlgrpoAgent(folder, tellings=1, suggestions=False)
     seen = []
     fill = HfSampler.fill
 
@@ -132,7 +167,8 @@ def test_the_best_design_of_all_episodes_is_moved_from(tmp_path, monkeypatch):
 def test_medians_of_answers_to_the_episode_told_in_other_orders_are_tried_while_they_improve(
     tmp_path, monkeypatch
 ):
-    agent = TlgrpoAgent(str(run_of_sizing(tmp_path, "moves")), tellings=5, turns=8)
+    folder = str(run_of_sizing(tmp_path, "moves"))
+    agent = TlgrpoAgent(folder, tellings=5, turns=8, suggestions=False)
     assert agent.config["tellings"] == 5
     policy = trained_policy(agent.place, agent.settings, build_domain(agent.settings.domain))
     task = acs_gym.make_task("ACS-CommonSource-v0", pdk="generic")

@@ -59,15 +59,17 @@ def evaluate(
     turns: int,
     split: Split = "held-out",
     seed: int = 0,
+    first: int = 0,
     batch: int = 64,
 ) -> Evaluated:
-    """Problems 0, 1, ... of a split, one episode each."""
+    """Problems `first`, `first + 1`, ... of a split, one episode each."""
     episodes: list[Episode] = []
     # `group` is the number of episodes of a problem here.
     plan = Plan(turns=turns, group=1, per_turn=False)
     rng = np.random.default_rng(seed)
     for start in range(0, problems, batch):
-        chosen = [domain.problem(k, split) for k in range(start, min(start + batch, problems))]
+        numbers = range(first + start, first + min(start + batch, problems))
+        chosen = [domain.problem(k, split) for k in numbers]
         episodes += roll_out(domain, codec, sampler, chosen, plan, rng=rng)
     return summarise(episodes, turns)
 

@@ -124,8 +124,8 @@ def tried(
 ) -> tuple[list[list[float]], list[list[int]]]:
     """(best scores, solved) after 1 and after all turns, of each problem of a split."""
     from tlgrpo.domains.sizing import Sizing
+    from tlgrpo.evaluate import evaluate
     from tlgrpo.policy import build_policy
-    from tlgrpo.rollout import Plan, roll_out
     from tlgrpo.samplers.hf import HfSampler
     from tlgrpo.tokens import mask_of
 
@@ -140,15 +140,11 @@ def tried(
         temperature=temperature, seed=seed, answer=mask_of(domain, codec),
     )  # fmt: skip
     first, many = (TUNING_FIRST, TUNING_PROBLEMS) if split == "train" else (0, count)
-    plan = Plan(turns=TURNS, group=1, per_turn=False)
-    rng = np.random.default_rng(seed)
-    best, solved = [], []
-    for start in range(0, many, 64):
-        chosen = [domain.problem(first + k, split) for k in range(start, min(start + 64, many))]
-        for episode in roll_out(domain, codec, sampler, chosen, plan, rng=rng):
-            line = [(n.reaction.score, n.reaction.solved) for n in episode.main_line]
-            best.append([round(line[0][0], 5), round(max(s for s, _ in line), 5)])
-            solved.append([int(line[0][1]), int(any(s for _, s in line))])
+    found = evaluate(
+        domain, codec, sampler, problems=many, turns=TURNS, split=split, seed=seed, first=first
+    )
+    best = [[round(curve[0], 5), round(curve[-1], 5)] for curve in found.curves]
+    solved = [[int(number == 1), int(number is not None)] for number in found.solved_in]
     return best, solved
 
 

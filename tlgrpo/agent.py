@@ -106,8 +106,16 @@ class TlgrpoAgent:
         """Ids of the circuits."""
         return tuple(self.settings.domain.arguments.get("tasks", ()))
 
-    def run(self, session: Session, episodes: int | None = None) -> None:
+    def run(
+        self,
+        session: Session,
+        episodes: int | None = None,
+        conditions: Sequence[str] | None = None,
+    ) -> None:
         """Until the budget is used up, or for so many episodes.
+
+        Args:
+            conditions: the name of one, at which alone designs are simulated; all by default.
 
         Raises CheckpointError for a task that the policy has no words for.
         """
@@ -137,9 +145,9 @@ class TlgrpoAgent:
         rounds: Iterable[int] = itertools.count() if episodes is None else range(episodes)
         try:
             if settings.domain.name == "sizing":
-                self._fill_forms(session, sampler, codec, rng, rounds)
+                self._fill_forms(session, sampler, codec, rng, rounds, conditions)
             else:
-                self._write_texts(session, sampler, policy, rng, rounds)
+                self._write_texts(session, sampler, policy, rng, rounds, conditions)
         except _Unreadable as error:
             raise CheckpointError(
                 f"{self.folder}: the policy cannot read {session.task.id}: {error}"
@@ -152,6 +160,7 @@ class TlgrpoAgent:
         policy: Any,
         rng: np.random.Generator,
         rounds: Iterable[int],
+        conditions: Sequence[str] | None,
     ) -> None:
         """Episodes of the domain `circuits`, whose actions are free text."""
         from tlgrpo.domains.circuits import circuit_problem, reaction_to, read_design
@@ -177,7 +186,7 @@ class TlgrpoAgent:
                     ids = (*written(policy, text), codec.end)
                     design = read_design(task, text)
                 assert design is not None
-                evaluation = session.simulate(design)
+                evaluation = _simulated(session, design, conditions)
                 if evaluation.feasible:
                     return
                 history += [*ids, *continued(codec, ids, reaction_to(task, evaluation).observation)]
@@ -189,6 +198,7 @@ class TlgrpoAgent:
         codec: Codec,
         rng: np.random.Generator,
         rounds: Iterable[int],
+        conditions: Sequence[str] | None,
     ) -> None:
         """Episodes of the domain `sizing`, told several times, whose actions are forms."""
         assert isinstance(codec, LineCodec)  # Of this domain, `mask_of` takes no other.
@@ -218,7 +228,7 @@ class TlgrpoAgent:
                     if not improving or chosen.tobytes() in tried:
                         chosen = found[rng.integers(len(found))]
                 tried.add(chosen.tobytes())
-                evaluation = session.simulate(told[0].design(chosen))
+                evaluation = _simulated(session, told[0].design(chosen), conditions)
                 if evaluation.feasible:
                     return
                 improving = best is None or evaluation.score > best[1].score
@@ -226,6 +236,14 @@ class TlgrpoAgent:
                     best = chosen, evaluation
                 for one in told:
                     one.add(chosen, evaluation)
+
+
+def _simulated(session: Session, design: Design, conditions: Sequence[str] | None) -> Evaluation:
+    """Of one condition, as if that were all there is."""
+    found = session.simulate(design, conditions=conditions)
+    if conditions is None or (at := found.by_condition.get(conditions[0])) is None:
+        return found
+    return Evaluation.judged(found.design, at.status, at.metrics, session.task.specs)
 
 
 class _Unreadable(ValueError):

@@ -7,6 +7,8 @@ The sampler keeps torch's: its numbers are those of training in float32 but for 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -58,3 +60,17 @@ def use_plain_attention(model: Any) -> None:
     ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
     ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
     model.set_attn_implementation(NAME)
+
+
+@contextmanager
+def plain_attention(model: Any) -> Iterator[None]:
+    """Let it attend so in a training step, where it is on a CPU."""
+    before = model.config._attn_implementation
+    if before == NAME or next(model.parameters()).device.type != "cpu":
+        yield
+        return
+    use_plain_attention(model)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)

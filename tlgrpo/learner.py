@@ -64,7 +64,9 @@ def token_log_probs(
         use_cache=False,
         logits_to_keep=kept,
     )
-    logits = output.logits[batch.row, place].float() / temperature
+    logits = output.logits[batch.row, place].float()
+    if temperature != 1.0:
+        logits = logits / temperature
     if answer is not None:
         values = torch.tensor(answer.values, device=logits.device)
         given = ~torch.isin(batch.target, values)

@@ -12,6 +12,7 @@ import torch
 
 from tlgrpo import checkpoint, distributed
 from tlgrpo.alarms import alarms
+from tlgrpo.attention import plain_attention
 from tlgrpo.checkpoint import CheckpointError, Counters, Metrics
 from tlgrpo.config import ConfigError, TrainConfig
 from tlgrpo.credit import GroupStatistics, assign
@@ -134,15 +135,16 @@ class Trainer:
             groups = assign(episodes, config)
         sampled = time.perf_counter()
         self.policy.model.train()
-        learnt = update(
-            self.policy.model,
-            self.optimizer,
-            useful,
-            config,
-            pad=self.policy.codec.pad,
-            reference=self.reference,
-            answer=self.answer,
-        )
+        with plain_attention(self.policy.model):
+            learnt = update(
+                self.policy.model,
+                self.optimizer,
+                useful,
+                config,
+                pad=self.policy.codec.pad,
+                reference=self.reference,
+                answer=self.answer,
+            )
         self.schedule.step()
         counters.update += 1
         spent = distributed.sum_numbers([total_simulations(episodes)])
@@ -197,11 +199,12 @@ class Trainer:
         episodes = self._lessons(policy, rng)
         # Every process does the same, so that all start from the same weights.
         losses: list[float] = []
-        for loss in train_sft(policy, episodes, config.sft, rng):
-            losses.append(loss)
-            if len(losses) % _TOLD_EVERY == 0:
-                recent = float(np.mean(losses[-_TOLD_EVERY:]))
-                self.say(f"warm start: step {len(losses)}, {recent:.3f} nats a token")
+        with plain_attention(policy.model):
+            for loss in train_sft(policy, episodes, config.sft, rng):
+                losses.append(loss)
+                if len(losses) % _TOLD_EVERY == 0:
+                    recent = float(np.mean(losses[-_TOLD_EVERY:]))
+                    self.say(f"warm start: step {len(losses)}, {recent:.3f} nats a token")
         self.say(f"warm start: {losses[0]:.3f} to {losses[-1]:.3f} nats a token")
         if distributed.rank() == 0:
             policy.save(kept.parent)

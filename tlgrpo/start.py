@@ -1,16 +1,26 @@
-"""A policy plays one episode, then an optimiser goes on from what it tried: `tlgrpo:RUN+METHOD`."""
+"""A policy plays one episode, then an optimiser goes on from what it tried: `tlgrpo:RUN+METHOD`.
+
+With `corner-aware` (or `corner-aware:METHOD`) the episode is at the nominal condition alone, where a
+design costs one simulation, and sign-off over all conditions begins with what it tried.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from acs_gym.design import Design
 from acs_gym.session import Session
 from acs_gym.task import Task
-from baselines.agent import spend
+from baselines.agent import BuildsMethod, spend
+from baselines.corner_aware import CornerAwareAgent
 from baselines.initial import split_seed
+from baselines.protocol import Optimizer, Track
 from baselines.registry import get_method
 from tlgrpo.agent import TlgrpoAgent
+
+CORNERS, AROUND = "corner-aware", "composite-ei"
 
 
 class PolicyStart:
@@ -18,7 +28,7 @@ class PolicyStart:
 
     Args:
         run: of the policy, as of `TlgrpoAgent`.
-        method: of `baselines`.
+        method: of `baselines`, or `corner-aware` around one.
 
     Raises CheckpointError where there is no policy, KeyError for an unknown method.
     """
@@ -26,13 +36,17 @@ class PolicyStart:
     track = "metrics"
 
     def __init__(self, run: str, method: str) -> None:
-        self.policy, self.method = TlgrpoAgent(run), get_method(method)
+        kind, _, around = method.partition(":")
+        self.corners = kind == CORNERS
+        self.policy = TlgrpoAgent(run)
+        self.method = get_method((around or AROUND) if self.corners else method)
         self.method.require()
 
     @property
     def config(self) -> Mapping[str, Any]:
         """What decides the agent's behaviour beside the seed."""
-        return {"policy": dict(self.policy.config), "method": self.method.name}
+        own = {"policy": dict(self.policy.config), "method": self.method.name}
+        return own | (dict(CornerAwareAgent(self.method).config) if self.corners else {})
 
     def check(self, task: Task) -> None:
         """Raises ValueError where the method is not for this task."""
@@ -40,9 +54,40 @@ class PolicyStart:
 
     def run(self, session: Session) -> None:
         """Raises what policy and method raise."""
-        self.policy.run(session, episodes=1)
+        tier = session.task.conditions
+        at_corners = self.corners and session.task.cost > 1
+        nominal = [tier.conditions[tier.nominal].name] if at_corners else None
+        self.policy.run(session, episodes=1, conditions=nominal)
         tried = [dict(e.design) for e in session.history]
+        if at_corners:
+            CornerAwareAgent(_Begun(self.method, tried)).run(session)
+            return
         seed = split_seed(session.seed).method
         method = self.method.for_task(session.task, seed=seed, initial=tried)
         method.tell(session.history)
         spend(session, method)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A method whose initial designs are given."""
+
+    method: BuildsMethod
+    designs: Sequence[Design]
+
+    @property
+    def name(self) -> str:
+        return self.method.name
+
+    @property
+    def track(self) -> Track:
+        return self.method.track
+
+    def check(self, task: Task) -> None:
+        self.method.check(task)
+
+    def initial(self, task: Task, size: int, seed: int) -> list[Design]:
+        return list(self.designs)
+
+    def for_task(self, task: Task, *, seed: int, initial: Sequence[Design]) -> Optimizer:
+        return self.method.for_task(task, seed=seed, initial=initial)

@@ -1,11 +1,14 @@
 """How many simulations until every spec is met: an optimiser alone, and from what a policy tried first.
 
     python benchmarks/tlgrpo/started.py --policy tlgrpo:runs/sizing --problems 5
+    python benchmarks/tlgrpo/started.py --policy tlgrpo:runs/sizing --problems 3 --tier pvt \
+      --method corner-aware --budget 1000
 
-Circuits, targets and seeds are those of `sized.py`. A run ends where every spec is met; one that uses up
-`--budget` is counted as that many, so medians hold as long as they lie below it. What is compared are
-circuits: of each, the median over its problems with the policy's designs over that without; the interval
-of the mean ratio (geometric) resamples circuits.
+Circuits, targets and seeds are those of `sized.py`; in another tier than `tt`, for which no targets are
+drawn, the circuit's own, and a simulation is a design at one condition. A run ends where every spec is
+met; one that uses up `--budget` is counted as that many, so medians hold as long as they lie below it.
+What is compared are circuits: of each, the median over its problems with the policy's designs over that
+without; the interval of the mean ratio (geometric) resamples circuits.
 
 Finished runs are appended to `--runs`, and the same command goes on with those that are missing.
 """
@@ -26,6 +29,7 @@ import resumable
 import sized
 
 import acs_gym
+from acs_gym.session import Call
 from leaderboard.agents.registry import build
 from leaderboard.suites import suite_tasks
 
@@ -34,12 +38,23 @@ _RESAMPLED = 2_000
 
 
 def run(wanted: Mapping[str, Any]) -> Row:
-    """The number of the first simulation that met every spec; None where none did."""
-    task, _, anchor = sized.problem_task(wanted["task"], wanted["pdk"], wanted["problem"])
-    with task.session(wanted["budget"], seed=wanted["problem"]) as session:
+    """How many simulations until every spec was met; None where it was not."""
+    name, pdk, number, tier = (wanted[k] for k in ("task", "pdk", "problem", "tier"))
+    anchor: int | None = None
+    if tier == "tt":
+        task, _, anchor = sized.problem_task(name, pdk, number)
+    else:
+        task = acs_gym.make_task(name, pdk=pdk, tier=tier)
+    met: list[float] = []
+
+    def on_call(call: Call) -> None:
+        if call.evaluation.complete and call.evaluation.feasible:
+            met.append(session.meter.used)
+
+    with task.session(wanted["budget"], seed=number, workers=1) as session:
+        session.on_call = on_call
         build(f"enough:{wanted['method']}").run(session)
-    met = next((k for k, e in enumerate(session.history, start=1) if e.feasible), None)
-    return {**wanted, "anchor": anchor, "met": met}
+    return {**wanted, "anchor": anchor, "met": int(min(met)) if met else None}
 
 
 def run_all(wanted: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -90,6 +105,7 @@ def main() -> None:
     parser.add_argument("--method", default="composite-ei", help="of baselines")
     parser.add_argument("--suites", default="training,held-out", help="circuits")
     parser.add_argument("--pdk", default="sky130")
+    parser.add_argument("--tier", default="tt", help="conditions to meet the specs at")
     parser.add_argument("--problems", type=int, default=5, help="of each circuit")
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=1)
@@ -100,9 +116,9 @@ def main() -> None:
     wanted = [
         {
             "task": task, "pdk": options.pdk, "problem": number, "budget": options.budget,
-            "method": method, "weights": sized.weights_of(method)[:16],
+            "tier": options.tier, "method": method, "weights": sized.weights_of(method)[:16],
             "suggested": sized.suggested(method, task),
-            "digest": acs_gym.make_task(task, pdk=options.pdk).digest[:16],
+            "digest": acs_gym.make_task(task, pdk=options.pdk, tier=options.tier).digest[:16],
         }
         for tasks in suites.values()
         for task in tasks

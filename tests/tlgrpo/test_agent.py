@@ -239,9 +239,12 @@ def test_the_policy_of_the_package_sizes_circuits_that_it_was_and_was_not_traine
     assert designs(build("tlgrpo:pretrained"), 2, circuit) == first
 
 
-def test_an_optimiser_starts_from_the_policy_of_the_package(tmp_path):
-    done = invoke(main, "ota5t", "--pdk", "generic", "--start-from", "policy", "--agent", "sobol",
-                  "--budget", 6, "--out", tmp_path / "out")  # fmt: skip
+@pytest.mark.parametrize(("tier", "budget"), [("tt", 6), ("pvt", 60)])
+def test_an_optimiser_starts_from_the_policy_of_the_package(tmp_path, tier, budget):
+    """`corner-aware` does where there are corners."""
+    agent = ("--agent", "sobol") if tier == "tt" else ()
+    done = invoke(main, "ota5t", "--pdk", "generic", "--tier", tier, "--start-from", "policy", *agent,
+                  "--budget", budget, "--out", tmp_path / "out")  # fmt: skip
     assert done.exit_code in (0, 1) and (tmp_path / "out/sizing.toml").exists()
 
 
@@ -279,3 +282,27 @@ def test_which_policy_has_to_be_said():
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(Exception, match="of a training run"):
         build(f"tlgrpo:{tmp_path}")
+
+
+@pytest.mark.parametrize("method", ["corner-aware", "corner-aware:sobol"])
+def test_over_corners_the_policy_plays_at_the_nominal_condition_and_sign_off_goes_on(method):
+    task = acs_gym.make_task("ACS-CommonSource-v0", pdk="generic", tier="pvt")
+    with task.session(60, seed=1, workers=1) as session:
+        agent = build(f"tlgrpo:pretrained+{method}")
+        agent.run(session)
+    nominal = task.conditions.conditions[task.conditions.nominal].name
+    played = [e for e in session.history if set(e.by_condition) == {nominal}]
+    assert len(played) >= agent.policy.turns or any(
+        e.by_condition[nominal].feasible for e in played
+    )
+    assert 0 < session.meter.used <= 60
+    inner = agent.config["method"]
+    assert inner == ("sobol" if ":" in method else "composite-ei")
+
+
+def test_where_there_is_one_condition_corners_change_nothing():
+    histories = [
+        designs(build(f"tlgrpo:pretrained+{name}"), 7, "ACS-OTA5T-v0")
+        for name in ("corner-aware:sobol", "sobol")
+    ]
+    assert histories[0] == histories[1]

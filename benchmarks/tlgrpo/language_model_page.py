@@ -74,9 +74,9 @@ def compared(one: Row, other: Row) -> str:
 
 
 def reading(rows: Mapping[str, Row]) -> list[str]:
-    tl, grpo = (rows[name] for name in TRAINED)
-    pairs = [(tl, rows[WARM]), (grpo, rows[WARM]), (tl, grpo), (tl, rows["composite-ei"])]
-    pairs += [(tl, rows["lookup"])]
+    tl, *others = (rows[name] for name in TRAINED if name in rows)
+    pairs = [(tl, rows[WARM]), *((other, rows[WARM]) for other in others)]
+    pairs += [(tl, other) for other in (*others, rows["composite-ei"], rows["lookup"])]
     apart = [
         f"`{one['method']}` from `{other['method']}`"
         for one, other in pairs
@@ -93,22 +93,28 @@ def page() -> str:
     found = read()
     rows = {row["method"]: row for row in found["runs"]}
     config = TrainConfig.read(language_model.CONFIG)
-    warm, tl, grpo = rows[WARM], *(rows[name] for name in TRAINED)
+    warm = rows[WARM]
+    trained = [rows[name] for name in TRAINED if name in rows]
+    names = [f"`{row['method']}`" for row in trained]
+    missing = [name for name in TRAINED if name not in rows]
     counts = rows["lookup"]["designs"]
     simulated = sum(counts.values()) - counts["anchor"]
-    updates = {name: rows[name]["updates"] for name in TRAINED}
     lines = [
         "<!-- Made by `python benchmarks/tlgrpo/language_model_page.py`. -->",
         "# A real language model learns to size",
         "",
         "SmolLM2-135M-Instruct ([its report](https://arxiv.org/abs/2502.02737), Apache-2.0) is a small "
         f"chat model. Here a low-rank adapter of it (rank {config.policy.lora_rank}) learns to size "
-        f"`{warm['task']}` on SKY130: first labels in hindsight, then by turn-level GRPO, and beside "
-        "that by trajectory-level GRPO from the same warm start. **This is a reduced run**: one circuit, "
-        "one seed, on a core of a CPU in bfloat16, one learning rate that was not tuned. It shows that "
-        "the way from trainer to leaderboard works with a real model. It does not say which algorithm is "
-        "better; [the study of objectives](tlgrpo-objectives.md) asks that.",
+        f"`{warm['task']}` on SKY130: first labels in hindsight, then from that warm start by "
+        f"{' and by '.join(names)}. **This is a reduced run**: one "
+        "circuit, one seed, on a core of a CPU in bfloat16, one learning rate that was not tuned. It "
+        "shows that the way from trainer to leaderboard works with a real model. It does not say which "
+        "algorithm is better; [the study of objectives](tlgrpo-objectives.md) asks that.",
         "",
+        *(
+            f"`{name}` was not run to its end; the same command goes on with it.\n"
+            for name in missing
+        ),
         f"`{found['command']}`",
         "",
         *language_model.table(list(rows.values())),
@@ -129,9 +135,10 @@ def page() -> str:
         f"`targets.json`. From it came {config.sft.episodes} episodes with a label a turn, read "
         f"{'once' if config.sft.epochs == 1 else f'{config.sft.epochs} times'} at a rate of "
         f"{config.sft.learning_rate:g}: {warm['seconds']} seconds. Then "
-        + " and ".join(f"{updates[name]} updates of `{name}`" for name in TRAINED)
-        + f" at a rate of {config.learning_rate:g}. In all {simulated + tl['spent'] + grpo['spent']} "
-        "simulations, the anchors' own not counted. The settings are in "
+        + " and ".join(f"{row['updates']} updates of `{row['method']}`" for row in trained)
+        + f" at a rate of {config.learning_rate:g}. In all "
+        f"{simulated + sum(row['spent'] for row in trained)} simulations, the anchors' own not counted. "
+        "The settings are in "
         "`examples/tlgrpo/language_model.toml`.",
         "",
         "## How to serve it",

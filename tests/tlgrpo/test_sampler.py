@@ -68,3 +68,20 @@ def test_what_is_kept_of_a_history_changes_nothing_and_goes_when_a_weight_change
         next(policy.model.parameters()).mul_(1.0)
     kept.sample([[3, 4]], 1)
     assert kept._begun(longer) is None
+
+
+def test_memory_that_grows_by_blocks_holds_the_same_bits(policy, monkeypatch):
+    """Longer than a block, with rows that are repeated and chosen on the way."""
+    from transformers import DynamicCache
+
+    longer = [[*h, 5, 6] for h in HISTORIES]
+
+    def drawn():
+        sampler = sampler_of(policy, seed=3)
+        sampler.end, sampler.action_tokens = -1, 150  # No action ends earlier.
+        return [sampler.sample(HISTORIES, 2), sampler.sample(longer, 3)]
+
+    ours = drawn()
+    monkeypatch.setattr("tlgrpo.samplers.cache.growing_cache", lambda c: DynamicCache(config=c))
+    assert drawn() == ours
+    assert {len(a.ids) for groups in ours for group in groups for a in group} == {150}

@@ -184,7 +184,7 @@ class HfSampler:
 
     def _read(self, histories: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor, Any]:
         """(logits after each history, their mask, a cache of them), from what is kept if it can be."""
-        from transformers import DynamicCache
+        from tlgrpo.samplers.cache import growing_cache
 
         # Every change in place counts one up, an optimiser's and a checkpoint's alike.
         weights = tuple(p._version for p in self.model.parameters())
@@ -193,7 +193,7 @@ class HfSampler:
             self._prefixes.clear()
         found = self._begun(histories)
         if found is None:
-            cache = DynamicCache(config=self.model.config)
+            cache = growing_cache(self.model.config)
             given, mask = self._padded(histories, device)
             logits = self._forward(given, mask, (mask.cumsum(-1) - 1).clamp(min=0), cache)
         else:

@@ -77,14 +77,13 @@ def run(wanted: Mapping[str, Any]) -> Row:
             changes["sft.banks"] = wanted["banks"]
         else:
             changes |= {"start_from": str(warm), **TRAINED[method]}
-            folder = Path(wanted["folder"]) / method.replace(" ", "-")
+            folder = folder_of(wanted["folder"], method)
         config = TrainConfig.read(CONFIG, changes)
         trainer = Trainer(config, folder, say=lambda text: print(text, flush=True))
         if method != WARM:
             for line in trainer.run():
                 print(json.dumps(line), flush=True)
-            kept = (folder / "metrics.jsonl").read_text().splitlines()
-            lines = [json.loads(line) for line in kept]
+            lines = resumable.lines(folder / "metrics.jsonl")
         domain, policy = trainer.domain, trainer.policy
     seconds = time.perf_counter() - start
     sampler = HfSampler(
@@ -104,6 +103,20 @@ def run(wanted: Mapping[str, Any]) -> Row:
         "seconds": round(seconds),
         "curve": curve(lines) if lines else [],
     }
+
+
+def folder_of(root: str | Path, method: str) -> Path:
+    return Path(root) / method.replace(" ", "-")
+
+
+def begun(root: Path, methods: Sequence[str]) -> dict[str, list[dict[str, float]]]:
+    """How far the training of each algorithm is that is not asked for."""
+    found = {}
+    for name in TRAINED:
+        lines = resumable.lines(folder_of(root, name) / "metrics.jsonl")
+        if name not in methods and lines:
+            found[name] = curve(lines)
+    return found
 
 
 def without_model(wanted: Mapping[str, Any]) -> Row:
@@ -169,7 +182,7 @@ def table(rows: Sequence[Row]) -> list[str]:
                 cells.append(form.format(np.mean(values), *clustered_interval(values, clusters)))
         invalid = f"{row['invalid']:.0%}" if "invalid" in row else ""
         spent = str(row["spent"]) if row.get("spent") else ""
-        seconds = str(row["seconds"]) if row.get("seconds") else ""
+        seconds = str(row["seconds"]) if row["method"] in (WARM, *TRAINED) else ""
         lines.append(
             f"| `{row['method']}` | {' | '.join(cells)} | {invalid} | {spent} | {seconds} |"
         )
@@ -209,7 +222,7 @@ def main() -> None:
     rows = resumable.run_groups(options.runs / "rows.jsonl", wanted, run_all, ("method",), 1)
     print("\n".join(table(rows)))
     if options.json:
-        resumable.write(options.json, {"runs": rows})
+        resumable.write(options.json, {"begun": begun(options.runs, methods), "runs": rows})
 
 
 if __name__ == "__main__":

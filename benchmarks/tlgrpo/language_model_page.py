@@ -74,9 +74,10 @@ def compared(one: Row, other: Row) -> str:
 
 
 def reading(rows: Mapping[str, Row]) -> list[str]:
-    tl, *others = (rows[name] for name in TRAINED if name in rows)
-    pairs = [(tl, rows[WARM]), *((other, rows[WARM]) for other in others)]
-    pairs += [(tl, other) for other in (*others, rows["composite-ei"], rows["lookup"])]
+    warm, trained = rows[WARM], [rows[name] for name in TRAINED if name in rows]
+    pairs = [(row, warm) for row in trained]
+    pairs += [(trained[0], other) for other in trained[1:]]
+    pairs += [(row, rows[m]) for row in (warm, *trained[:1]) for m in ("composite-ei", "lookup")]
     apart = [
         f"`{one['method']}` from `{other['method']}`"
         for one, other in pairs
@@ -87,6 +88,20 @@ def reading(rows: Mapping[str, Row]) -> list[str]:
         "",
         f"Told apart in score (95 %): {', '.join(apart) or 'none'}.",
     ]
+
+
+def not_finished(name: str, begun: Sequence[Mapping[str, float]]) -> str:
+    """What is known of a training that was not run to its end."""
+    if not begun:
+        return f"`{name}` was not run."
+    last = begun[-1]
+    seconds = np.mean([point["sample_seconds"] + point["learn_seconds"] for point in begun])
+    each = begun[0]["simulations"]
+    return (
+        f"`{name}` was not run to its end: an update of {each:g} simulations takes {seconds:.0f} s on a "
+        f"core that is shared with other work. It is at {last['simulations']:g} simulations, whose "
+        f"episodes reach {last['best_of_episode']:.3f}; the same command goes on with it."
+    )
 
 
 def page() -> str:
@@ -105,16 +120,14 @@ def page() -> str:
         "",
         "SmolLM2-135M-Instruct ([its report](https://arxiv.org/abs/2502.02737), Apache-2.0) is a small "
         f"chat model. Here a low-rank adapter of it (rank {config.policy.lora_rank}) learns to size "
-        f"`{warm['task']}` on SKY130: first labels in hindsight, then from that warm start by "
-        f"{' and by '.join(names)}. **This is a reduced run**: one "
+        f"`{warm['task']}` on SKY130, from labels in hindsight"
+        f"{''.join(f', then by {name}' for name in names[:1])}"
+        f"{''.join(f' or by {name}' for name in names[1:])}. **This is a reduced run**: one "
         "circuit, one seed, on a core of a CPU in bfloat16, one learning rate that was not tuned. It "
         "shows that the way from trainer to leaderboard works with a real model. It does not say which "
         "algorithm is better; [the study of objectives](tlgrpo-objectives.md) asks that.",
         "",
-        *(
-            f"`{name}` was not run to its end; the same command goes on with it.\n"
-            for name in missing
-        ),
+        *(f"{not_finished(name, found['begun'].get(name, []))}\n" for name in missing),
         f"`{found['command']}`",
         "",
         *language_model.table(list(rows.values())),
@@ -127,17 +140,18 @@ def page() -> str:
         "",
         *reading(rows),
         "",
-        f"![Training over simulations](images/{CURVES})",
-        "",
+        *((f"![Training over simulations](images/{CURVES})", "") if trained else ()),
         "## What it was shown",
         "",
         f"The bank has {simulated} simulated designs and {counts['anchor']} training anchors of "
         f"`targets.json`. From it came {config.sft.episodes} episodes with a label a turn, read "
         f"{'once' if config.sft.epochs == 1 else f'{config.sft.epochs} times'} at a rate of "
-        f"{config.sft.learning_rate:g}: {warm['seconds']} seconds. Then "
+        f"{config.sft.learning_rate:g}: {warm['seconds']} seconds. "
+        + ("Then " if trained else "")
         + " and ".join(f"{row['updates']} updates of `{row['method']}`" for row in trained)
-        + f" at a rate of {config.learning_rate:g}. In all "
-        f"{simulated + sum(row['spent'] for row in trained)} simulations, the anchors' own not counted. "
+        + (f" at a rate of {config.learning_rate:g}. " if trained else "")
+        + f"In all {simulated + sum(row['spent'] for row in trained)} simulations, the anchors' own not "
+        "counted. "
         "The settings are in "
         "`examples/tlgrpo/language_model.toml`.",
         "",
@@ -169,7 +183,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--docs", type=Path, default=DOCS)
     options = parser.parse_args()
-    draw(read()["runs"], options.docs / "images" / CURVES)
+    rows = read()["runs"]
+    if any(row["method"] in TRAINED for row in rows):
+        draw(rows, options.docs / "images" / CURVES)
     (options.docs / PAGE).write_text(page())
     print(options.docs / PAGE)
 

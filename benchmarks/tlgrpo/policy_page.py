@@ -299,7 +299,24 @@ def started_lines(begun: dict[str, Any]) -> list[str]:
             f"{title}. Median simulations until every spec is met, `{method}` alone and from one "
             "episode of the policy:", "", *started.table(rows, POLICY, method), "",
         ]  # fmt: skip
+        if any(r["method"] == f"{started.SUGGESTED}+{method}" for r in rows):
+            lines += [
+                "*From the suggestions*: the two designs that the policy goes on from there, then three "
+                f"of `{method}`'s own initial ones, and no policy. {_what_the_policy_adds(rows, method)}",
+                "",
+            ]
     return lines
+
+
+def _what_the_policy_adds(rows: Sequence[Row], method: str) -> str:
+    """To what it goes on from: the mean ratio of both starts, circuit by circuit."""
+    control = started.medians(rows, f"{started.SUGGESTED}+{method}")
+    policy = started.medians(rows, f"{POLICY}+{method}")
+    ratio, low, high = started.mean_ratio([policy[name] / control[name] for name in policy])
+    return (
+        f"Of what that takes, the policy's start takes {ratio:.2f} [{low:.2f}, {high:.2f}], mean over "
+        "the circuits."
+    )
 
 
 def main() -> None:

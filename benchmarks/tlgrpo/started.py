@@ -29,11 +29,20 @@ import resumable
 import sized
 
 import acs_gym
-from acs_gym.session import Call
+from acs_gym.session import Call, Session
+from baselines.agent import spend
+from baselines.initial import split_seed
+from baselines.registry import Method, get_method
+from leaderboard.agents.enough import Enough
 from leaderboard.agents.registry import build
+from leaderboard.contract import Agent
 from leaderboard.suites import suite_tasks
+from tlgrpo.domains.sizing import tell
+from tlgrpo.memory import suggested
 
 Row = dict[str, Any]
+SUGGESTED = "suggested"
+EPISODE = 5
 _RESAMPLED = 2_000
 
 
@@ -53,13 +62,49 @@ def run(wanted: Mapping[str, Any]) -> Row:
 
     with task.session(wanted["budget"], seed=number, workers=1) as session:
         session.on_call = on_call
-        build(f"enough:{wanted['method']}").run(session)
+        Enough(agent(wanted["method"])).run(session)
     return {**wanted, "anchor": anchor, "met": int(min(met)) if met else None}
+
+
+def agent(method: str) -> Agent:
+    """Of the leaderboard, or what starts from suggestions and no policy."""
+    kind, plus, alone = method.partition("+")
+    if plus and kind == SUGGESTED:
+        return FromSuggestions(get_method(alone))
+    found: Agent = build(method)
+    return found
+
+
+class FromSuggestions:
+    """The control of a policy's start on circuits that it never saw: what it goes on from, and no policy.
+
+    As many initial designs as a policy's episode has: those suggested, then the method's own.
+    """
+
+    track = "metrics"
+    config: Mapping[str, Any] = {}
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+
+    def run(self, session: Session) -> None:
+        task, seeds = session.task, split_seed(session.seed)
+        told = tell(task)
+        first = [
+            told.design([int(levels[k]) for k in told.parameters]) for levels in suggested(told)
+        ]
+        own = self.method.initial(task, EPISODE - len(first), seeds.initial)
+        spend(session, self.method.for_task(task, seed=seeds.method, initial=[*first, *own]))
 
 
 def run_all(wanted: Sequence[Mapping[str, Any]]) -> list[Row]:
     """The problems of one circuit and method."""
     return [run(w) for w in wanted]
+
+
+def controlled(task: str, tier: str) -> bool:
+    """Whether a policy's start is set beside that from suggestions alone."""
+    return tier == "tt" and task not in suite_tasks("training")
 
 
 def medians(rows: Sequence[Row], method: str) -> dict[str, float]:
@@ -81,21 +126,31 @@ def mean_ratio(ratios: Sequence[float]) -> tuple[float, float, float]:
 
 
 def table(rows: Sequence[Row], policy: str, method: str) -> list[str]:
-    """A line a circuit: median simulations and runs that met the specs, cold and started; the ratio."""
-    cold, started = medians(rows, method), medians(rows, f"{policy}+{method}")
-    lines = ["| circuit | cold | met | from the policy | met | ratio |", "|---" * 6 + "|"]
-    for name, alone in cold.items():
-        met = {
-            m: [r["met"] is not None for r in rows if (r["task"], r["method"]) == (name, m)]
-            for m in (method, f"{policy}+{method}")
-        }
-        shares = [f"{sum(x)} of {len(x)}" for x in met.values()]
-        both = started[name]
-        lines.append(
-            f"| {name} | {alone:g} | {shares[0]} | {both:g} | {shares[1]} | {both / alone:.2f} |"
-        )
-    ratio, low, high = mean_ratio([started[name] / alone for name, alone in cold.items()])
-    lines.append(f"| mean ratio | | | | | {ratio:.2f} [{low:.2f}, {high:.2f}] |")
+    """A line a circuit: median simulations and runs that met the specs, and the ratio to those alone."""
+    control = f"{SUGGESTED}+{method}"
+    kinds = {
+        "cold": method,
+        **({"from the suggestions": control} if any(r["method"] == control for r in rows) else {}),
+        "from the policy": f"{policy}+{method}",
+    }
+    cold = medians(rows, method)
+    lines = [
+        "| circuit | " + " | ".join(f"{kind} | met" for kind in kinds) + " | ratio |",
+        "|---" * (2 + 2 * len(kinds)) + "|",
+    ]
+    for name in cold:
+        cells = []
+        for m in kinds.values():
+            met = [r["met"] is not None for r in rows if (r["task"], r["method"]) == (name, m)]
+            cells += [f"{medians(rows, m)[name]:g}", f"{sum(met)} of {len(met)}"]
+        ratio = medians(rows, kinds["from the policy"])[name] / cold[name]
+        lines.append(f"| {name} | {' | '.join(cells)} | {ratio:.2f} |")
+    cells = []
+    for kind, m in kinds.items():
+        found = medians(rows, m)
+        ratio, low, high = mean_ratio([found[name] / alone for name, alone in cold.items()])
+        cells += ["" if kind == "cold" else f"{ratio:.2f} [{low:.2f}, {high:.2f}]", ""]
+    lines.append(f"| mean ratio | {' | '.join(cells)} | |")
     return lines
 
 
@@ -122,7 +177,11 @@ def main() -> None:
         }
         for tasks in suites.values()
         for task in tasks
-        for method in (options.method, f"{options.policy}+{options.method}")
+        for method in (
+            options.method,
+            *((f"{SUGGESTED}+{options.method}",) if controlled(task, options.tier) else ()),
+            f"{options.policy}+{options.method}",
+        )
         for number in range(options.problems)
     ]  # fmt: skip
     rows = resumable.run_groups(options.runs, wanted, run_all, ("task", "method"), options.jobs)

@@ -29,8 +29,8 @@ def test_the_page_is_made_from_the_committed_results():
 def test_both_algorithms_spent_the_same_from_the_same_start():
     rows = {r["method"]: r for r in language_model_page.read()["runs"]}
     trained = [rows[name] for name in language_model.TRAINED if name in rows]
-    assert trained and all(r["simulations"] >= 2_000 for r in trained)
-    assert len({r["simulations"] for r in trained}) == 1
+    assert all(r["simulations"] >= 2_000 for r in trained)
+    assert len({r["simulations"] for r in rows.values()}) == 1
     # An update is not cut short: the last one may go over by its own size.
     config = TrainConfig.read(language_model.CONFIG)
     largest = config.problems * config.turns * config.group
@@ -50,5 +50,6 @@ def test_a_difference_is_of_the_same_problems_and_after_all_turns():
     one, other = row("a", [1, 5, None, None], 0.8), row("b", [5, None, None, None], 0.6)
     found = language_model_page.ahead(one, other)
     assert found["score"][0] == pytest.approx(0.2) and found["solved"][0] == pytest.approx(0.25)
-    assert found["score"][1] <= 0.2 <= found["score"][2]
+    assert found["score"][1:] == pytest.approx((0.2, 0.2))
+    assert found["solved"][1] < 0.25 < found["solved"][2]
     assert language_model.solved_of(one, 1) == [1.0, 0.0, 0.0, 0.0]

@@ -20,10 +20,10 @@ same code.
     sft                     its warm start, from demonstrations
     designs, bank           designs of training circuits, simulated and kept; what makes them
     aimed                   designs that a surrogate aims at targets
-    labels                  what a policy should have done, known in hindsight
+    labels, brief_labels    what a policy should have done, known in hindsight; the same of a chat model
     hindsight               a warm start from banks, for the domain `sizing`
     onpolicy                histories that the policy makes for it
-    memory                  rivals that only remember, and clustered intervals
+    memory                  what training circuits suggest, rivals that only remember, clustered intervals
     attention               attention written out, quicker on a CPU
     learner                 log-probabilities of packed trees, and an update
     loop                    a run, from problems to updates, until the simulations are spent
@@ -34,6 +34,7 @@ same code.
     train, evaluate         the two commands
     agent                   a trained policy as an agent of the leaderboard
     pretrained              a policy as three files, and the package's own
+    smollm, merged          a small language model from PyPI; a trained one as a folder for any server
     start                   a policy first, then an optimiser
     entry                   its factory, which imports no torch
 

@@ -6,7 +6,7 @@
     replies, refusals               what a server answers, and what it refuses, in whatever form
     config, limits                  settings; hard caps on tokens, money and time
     dialogue, transcript            one conversation, and its record: shown, replayed
-    form, tool_form, brief          how a conversation is led: with tools, or in few words (as in training)
+    form, tool_form, brief          how a conversation is led: with tools, or in few words
     llm, loops, scripted            the agents: one conversation; OPRO, LEDRO, ADO-LLM; no model at all
     mcp                             the same tools for any MCP client
     run                             `python -m agents.run`

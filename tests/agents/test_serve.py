@@ -144,7 +144,8 @@ def test_a_small_model_is_trained_served_and_ranked(tmp_path):
     write_bank(tmp_path / "banks", task, anchors(task))
     changes = {
         "domain.arguments.pdk": "generic", "policy.path": str(SMALL), "turns": 2, "group": 4,
-        "problems": 1, "simulations": 8, "sft.banks": str(tmp_path / "banks"), "sft.episodes": 24,
+        "problems": 1, "simulations": 8, "temperature": 0.5,
+        "sft.banks": str(tmp_path / "banks"), "sft.episodes": 40, "sft.batch_tokens": 1000,
     }  # fmt: skip
     run = tmp_path / "run"
     (numbers,) = Trainer(TrainConfig.read(EXAMPLE, changes), run).run()

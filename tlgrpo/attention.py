@@ -64,9 +64,12 @@ def use_plain_attention(model: Any) -> None:
 
 @contextmanager
 def plain_attention(model: Any) -> Iterator[None]:
-    """Let it attend so in a training step, where it is on a CPU."""
+    """Let a model with torch's kernel attend so in a training step, where it is on a CPU.
+
+    One with another has that for a reason: a cap or sinks, which are not written out here.
+    """
     before = model.config._attn_implementation
-    if before == NAME or next(model.parameters()).device.type != "cpu":
+    if before != "sdpa" or next(model.parameters()).device.type != "cpu":
         yield
         return
     use_plain_attention(model)

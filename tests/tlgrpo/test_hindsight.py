@@ -10,7 +10,7 @@ import acs_gym
 from acs_gym.simulation.pool import InProcessSimulator
 from tests.tlgrpo.conftest import settings
 from tlgrpo.aimed import fitted
-from tlgrpo.attention import NAME, use_plain_attention
+from tlgrpo.attention import NAME, plain_attention, use_plain_attention
 from tlgrpo.bank import aimed, grown, simulated_again, trajectory
 from tlgrpo.config import ConfigError, PolicyConfig
 from tlgrpo.designs import (
@@ -236,3 +236,12 @@ def test_problems_of_one_anchor_count_as_one_in_an_interval():
     few = clustered_interval(values, [("a", k // 50) for k in range(100)])
     many = clustered_interval(values, [("a", k) for k in range(100)])
     assert few[1] - few[0] > 3 * (many[1] - many[0])
+
+
+@pytest.mark.parametrize(("own", "during"), [("sdpa", NAME), ("eager", "eager")])
+def test_a_training_step_attends_plainly_only_in_place_of_torchs_kernel(own, during):
+    model = build_policy(TINY, grammar(), 0).model
+    model.set_attn_implementation(own)
+    with plain_attention(model):
+        assert model.config._attn_implementation == during
+    assert model.config._attn_implementation == own

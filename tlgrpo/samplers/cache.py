@@ -1,7 +1,7 @@
 """Keys and values of sampled tokens, in memory that grows by blocks.
 
-What `transformers` keeps by default is copied whole for every token. With many rows of a language model
-that takes a quarter of the time.
+What `transformers` keeps by default is copied whole for every token, which many rows of a language model
+wait for.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tlgrpo import distributed
 from tlgrpo.config import TrainConfig
+from tlgrpo.likelihood import log_likelihood
 from tlgrpo.loss import grpo_loss
 from tlgrpo.packing import Batch, Packed, collate, micro_batches, pack
 from tlgrpo.tokens import AnswerMask
@@ -47,13 +48,11 @@ def token_log_probs(
     batch: Batch,
     *,
     temperature: float = 1.0,
-    with_entropy: bool = False,
-    entropy_trained: bool = False,
     answer: AnswerMask | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """(log-probability, entropy or None) of every trained token, shape (trained,), in float32.
+) -> tuple[Tensor, Tensor]:
+    """(log-probability, entropy) of every trained token, shape (trained,), in float32.
 
-    Under `answer` whatever is no value came by itself. The entropy has a gradient where it is trained.
+    Under `answer` whatever is no value came by itself.
     """
     # Of a large vocabulary the logits of tokens that predict nothing trained are dear.
     kept, place = torch.unique(batch.source, return_inverse=True)
@@ -64,28 +63,19 @@ def token_log_probs(
         use_cache=False,
         logits_to_keep=kept,
     )
-    logits = output.logits[batch.row, place].float()
-    if temperature != 1.0:
-        logits = logits / temperature
+    logits = output.logits[batch.row, place]
+    target, given = batch.target, torch.zeros_like(batch.target, dtype=torch.bool)
     if answer is not None:
         values = torch.tensor(answer.values, device=logits.device)
         given = ~torch.isin(batch.target, values)
         # Of the values alone: a log-probability of minus infinity times 0 is no number.
-        distribution = torch.log_softmax(logits[:, values], dim=-1)
         place = torch.zeros(logits.shape[-1], dtype=torch.long, device=logits.device)
         place[values] = torch.arange(len(answer.values), device=logits.device)
-        value = torch.where(given, values[0], batch.target)
-        chosen = distribution.gather(1, place[value][:, None])[:, 0]
-        chosen = torch.where(given, torch.zeros_like(chosen), chosen)
-    else:
-        given = torch.zeros_like(batch.target, dtype=torch.bool)
-        distribution = torch.log_softmax(logits, dim=-1)
-        chosen = distribution.gather(1, batch.target[:, None])[:, 0]
-    entropy = None
-    if with_entropy:
-        with torch.set_grad_enabled(entropy_trained and torch.is_grad_enabled()):
-            entropy = -(distribution.exp() * distribution).sum(-1)
-            entropy = torch.where(given, torch.zeros_like(entropy), entropy)
+        target = place[torch.where(given, values[0], batch.target)]
+        logits = logits[:, values]
+    chosen, entropy = log_likelihood(logits, target, temperature)
+    chosen = torch.where(given, torch.zeros_like(chosen), chosen)
+    entropy = torch.where(given, torch.zeros_like(entropy), entropy)
     return chosen, entropy
 
 
@@ -116,12 +106,7 @@ def update(
         for part in parts:
             batch = collate([packed[k] for k in part], pad=pad, device=device)
             log_probs, entropy = token_log_probs(
-                model,
-                batch,
-                temperature=config.temperature,
-                with_entropy=True,
-                entropy_trained=config.entropy_bonus > 0,
-                answer=answer,
+                model, batch, temperature=config.temperature, answer=answer
             )
             if epoch == 0:
                 mismatch = float((log_probs.detach() - batch.sampled).abs().max())

@@ -65,7 +65,9 @@ def _train(settings: TrainConfig, folder: Path, say: Any) -> int:
     except ImportError as error:
         raise ImportError(f"{error}; training needs pip install 'acs-gym[train]'") from None
     from tlgrpo import distributed
+    from tlgrpo.allocation import keep_memory
 
+    keep_memory()
     distributed.start("nccl" if settings.policy.device.startswith("cuda") else "gloo")
     if distributed.rank():
 

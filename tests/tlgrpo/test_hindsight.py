@@ -10,7 +10,6 @@ import acs_gym
 from acs_gym.simulation.pool import InProcessSimulator
 from tests.tlgrpo.conftest import settings
 from tlgrpo.aimed import fitted
-from tlgrpo.attention import NAME, plain_attention, use_plain_attention
 from tlgrpo.bank import aimed, grown, simulated_again, trajectory
 from tlgrpo.config import ConfigError, PolicyConfig
 from tlgrpo.designs import (
@@ -31,10 +30,8 @@ from tlgrpo.domains.sizing import (
 )
 from tlgrpo.hindsight import Schedule, WarmStart
 from tlgrpo.labels import Source, episode, judged, relabelled
-from tlgrpo.learner import token_log_probs
 from tlgrpo.memory import clustered_interval, lookup, nearest_goal, role_median
 from tlgrpo.onpolicy import Recorded, extended, histories
-from tlgrpo.packing import collate, pack
 from tlgrpo.policy import build_policy
 from tlgrpo.samplers.hf import HfSampler
 from tlgrpo.tokens import mask_of
@@ -178,19 +175,6 @@ def test_the_policys_own_episodes_are_charged_kept_and_labelled(policy, source, 
             assert kept.ids == tried.ids and kept.advantage == 0 and label.advantage == 1
 
 
-def test_plain_attention_gives_the_log_probabilities_of_torchs_own(source):
-    policy = build_policy(TINY, grammar(), 0)  # Two heads that share keys.
-    made = [episode(source, policy.codec, "moves", 3, np.random.default_rng(0)) for _ in range(2)]
-    batch = collate([pack(e) for e in made], pad=policy.codec.pad)
-    answer = mask_of(domain_of("moves"), policy.codec)
-    with torch.no_grad():
-        own, _ = token_log_probs(policy.model, batch, answer=answer)
-        use_plain_attention(policy.model)
-        plain, _ = token_log_probs(policy.model, batch, answer=answer)
-    assert policy.model.config._attn_implementation == NAME
-    assert float((own - plain).abs().max()) < 1e-4
-
-
 def test_a_warm_start_plays_and_goes_on_where_it_stopped(tmp_path, source):
     write_bank(tmp_path / "banks", OTA, source.bank)
     domain = {"tasks": ["ACS-OTA5T-v0"], "pdks": ["generic"], "values": "moves", "workers": 1}
@@ -236,12 +220,3 @@ def test_problems_of_one_anchor_count_as_one_in_an_interval():
     few = clustered_interval(values, [("a", k // 50) for k in range(100)])
     many = clustered_interval(values, [("a", k) for k in range(100)])
     assert few[1] - few[0] > 3 * (many[1] - many[0])
-
-
-@pytest.mark.parametrize(("own", "during"), [("sdpa", NAME), ("eager", "eager")])
-def test_a_training_step_attends_plainly_only_in_place_of_torchs_kernel(own, during):
-    model = build_policy(TINY, grammar(), 0).model
-    model.set_attn_implementation(own)
-    with plain_attention(model):
-        assert model.config._attn_implementation == during
-    assert model.config._attn_implementation == own

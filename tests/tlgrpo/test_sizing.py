@@ -224,9 +224,7 @@ def test_what_is_sampled_under_the_mask_is_valid_and_the_learner_agrees(policy, 
         episodes.append(Episode(problem, prompt, [nodes]))
     batch = collate([pack(e) for e in episodes], pad=codec.pad)
     with torch.no_grad():
-        found, entropy = token_log_probs(
-            policy.model, batch, temperature=0.7, with_entropy=True, answer=answer
-        )
+        found, entropy = token_log_probs(policy.model, batch, temperature=0.7, answer=answer)
     assert float((found - batch.sampled).abs().max()) < 1e-3
     assert float(entropy[batch.target == codec.end].abs().max()) == 0.0
     assert int((entropy > 0).sum()) == 3 * sum(map(len, forms)), "values alone are chosen"

@@ -102,6 +102,16 @@ def worst_conditions(by_condition: Mapping[str, AtCondition]) -> dict[str, str]:
     }
 
 
+def hardest_condition(by_condition: Mapping[str, AtCondition]) -> str:
+    """The condition with the least margin of all specs; the first of equals.
+
+    Raises ValueError where there is no condition or no spec.
+    """
+    return min(
+        by_condition, key=lambda name: min(map(_badness, by_condition[name].margins.values()))
+    )
+
+
 def yield_bound(passed: int, draws: int, confidence: float = 0.95) -> float:
     """The yield that is exceeded with this confidence where so many of the draws pass.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from acs_gym.design import Design, DesignSpace, Parameter
 from acs_gym.evaluation import Status
 from acs_gym.simulation.engine import Outcome
-from acs_gym.simulation.pool import Job, Simulator
+from acs_gym.simulation.pool import Simulator
 from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.specs import Judgement
 from acs_gym.task import Task
@@ -85,16 +85,22 @@ class Conflict:
 
 
 def sensitivities(
-    task: Task, design: Mapping[str, float], simulator: Simulator | None = None
+    task: Task,
+    design: Mapping[str, float],
+    simulator: Simulator | None = None,
+    *,
+    condition: int = 0,
 ) -> tuple[Sensitivity, ...]:
-    """Of every parameter, at nominal conditions and at the task's targets. Charged to nobody.
+    """Of every parameter, at one condition of the task's tier and at its targets. Charged to nobody.
+
+    condition: its number in the tier; the first is nominal.
 
     Raises InvalidDesign, SimulatorNotFound.
     """
     canonical = task.space.canonicalize(design)
     pairs = {p.name: _neighbours(task.space, canonical, p) for p in task.space}
     ends = [end for pair in pairs.values() for end in pair]
-    outcomes = iter(simulate_uncharged([Job(task.program, end) for end in ends], simulator))
+    outcomes = iter(simulate_uncharged([task.job(end, condition) for end in ends], simulator))
     found = []
     for parameter in task.space:
         low, high = pairs[parameter.name]

@@ -168,8 +168,8 @@ def _tell(terminal: Console, run: Run, cell: PlannedCell) -> bool:
     for suggestion in found.suggestions:
         terminal.print(
             Text(
-                f"worth touching: {suggestion.parameter} {suggestion.step}, least margin "
-                f"{suggestion.before:+.3f} to about {suggestion.after:+.3f}"
+                f"worth touching: {suggestion.parameter} {suggestion.step}, least margin at "
+                f"{found.touched_at} {suggestion.before:+.3f} to about {suggestion.after:+.3f}"
             )
         )
     terminal.print(Text(f"{verdict(found)} after {found.spent} simulations.", style="bold"))

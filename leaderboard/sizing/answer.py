@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from acs_gym.design import Design
-from acs_gym.evaluation import Evaluation, worst_conditions
+from acs_gym.evaluation import Evaluation, hardest_condition, worst_conditions
 from acs_gym.sensitivity import Sensitivity, Suggestion, sensitivities, suggestions
 from acs_gym.simulation.deck import device_areas
 from acs_gym.simulation.noise_split import NoiseShare, noise_program, read_noise
@@ -34,7 +34,7 @@ class Answer:
         points: operating points at nominal.
         areas: device -> m², largest first.
         noise: of the output, by device, largest first; empty without a noise analysis.
-        sensitivities, suggestions: at nominal.
+        sensitivities, suggestions: at the condition with the least margin, `touched_at`.
         waveforms: of its curves at nominal.
     """
 
@@ -51,6 +51,7 @@ class Answer:
     noise: tuple[NoiseShare, ...]
     sensitivities: tuple[Sensitivity, ...]
     suggestions: tuple[Suggestion, ...]
+    touched_at: str
     waveforms: WaveformsRecord
 
     @property
@@ -73,7 +74,8 @@ def answer(
     finished: bool,
     verified: bool,
 ) -> Answer:
-    """Look at the best design of a trace: 2 n + 3 simulations at nominal, charged to nobody.
+    """Look at the best design of a trace: 2 n + 3 simulations, charged to nobody. All are at nominal but
+    the 2 n of what each size does.
 
     Raises ValueError where `best` is no evaluation of this task.
     """
@@ -87,7 +89,15 @@ def answer(
     if split is not None:
         (by_device,) = simulate_uncharged([Job(split, design, waveforms=True)], simulator)
         noise = read_noise(split, by_device.waveforms)
-    found = sensitivities(nominal, design, simulator)
+    touched_at, margins = "nominal", nominal.judge(design, drawn).margins
+    if evaluation.by_condition:
+        # Where the design is nearest to failing; what nominal has to spare helps nobody there.
+        touched_at = hardest_condition(evaluation.by_condition)
+        margins = evaluation.by_condition[touched_at].margins
+        number = [c.name for c in task.conditions.conditions].index(touched_at)
+        found = sensitivities(task, design, simulator, condition=number)
+    else:
+        found = sensitivities(nominal, design, simulator)
     areas = {
         name: float(area(design)) for name, area in device_areas(task.circuit, task.pdk).items()
     }
@@ -113,7 +123,8 @@ def answer(
         areas=dict(sorted(areas.items(), key=lambda item: -item[1])),
         noise=noise,
         sensitivities=found,
-        suggestions=suggestions(nominal.judge(design, drawn).margins, found),
+        suggestions=suggestions(margins, found),
+        touched_at=touched_at,
         waveforms=waveforms.record(cell.key, nominal, job, drawn),
     )
 

@@ -7,6 +7,7 @@ import math
 import pytest
 
 import acs_gym
+from acs_gym.evaluation import hardest_condition
 from acs_gym.sensitivity import Sensitivity, conflicts, sensitivities, suggestions
 
 TASK = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic")
@@ -74,3 +75,17 @@ def test_a_count_weighs_as_a_width_does(found):
 def test_power_fights_bandwidth_in_an_ota(found):
     fights = {frozenset(c.metrics): c for c in conflicts(list(found.values()), least=0.0)}
     assert fights[frozenset(("power", "ugbw"))].parameter in ("i_bias", "m_tail")
+
+
+def test_what_a_size_does_is_told_of_the_condition_asked_for(found, in_process):
+    task = acs_gym.make_task("ACS-OTA5T-v0", pdk="generic", tier="pvt")
+    names = [c.name for c in task.conditions.conditions]
+    with task.session(len(names), simulator=in_process) as session:
+        at = session.simulate(task.reference).by_condition
+    number = names.index(hardest_condition(at))
+    there = {
+        s.parameter: s for s in sensitivities(task, TASK.reference, in_process, condition=number)
+    }
+    assert there != found
+    least = {name: min(one.margins.values()) for name, one in at.items()}
+    assert least[names[number]] == min(least.values()) < least[names[0]]

@@ -60,8 +60,13 @@ def attend(
 
     Returns the result, shape (rows, length, heads, size), and no weights.
     """
-    blocks = _blocks_of(attention_mask, query.dtype)
-    found: Tensor = _Blockwise.apply(query * scaling, key, value, blocks)  # type: ignore[no-untyped-call]
+    kind = query.device.type
+    mixed = torch.is_autocast_enabled(kind)
+    dtype = torch.get_autocast_dtype(kind) if mixed else query.dtype
+    query, key, value = (x.to(dtype) for x in (query * scaling, key, value))
+    # The gradient is made outside of it: both ways have to be of one precision.
+    with torch.autocast(kind, enabled=False):
+        found: Tensor = _Blockwise.apply(query, key, value, _blocks_of(attention_mask, dtype))  # type: ignore[no-untyped-call]
     return found.transpose(1, 2).contiguous(), None
 
 

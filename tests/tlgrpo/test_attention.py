@@ -108,6 +108,20 @@ def test_keys_that_many_blocks_see_have_the_gradient_of_the_precision_asked_for(
         assert error < (0.02 if dtype == torch.bfloat16 else 1e-5)
 
 
+@pytest.mark.usefixtures("small_blocks")
+def test_in_mixed_precision_both_ways_are_in_the_lower_one():
+    mask = mask_of(([[6] * 8] * 3, [2] * 3, 30))
+    query, key, value = (x.detach().requires_grad_() for x in drawn(mask, torch.float32))
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = attend(None, query, key, value.bfloat16(), mask, SIZE**-0.5)
+    assert found.dtype == torch.bfloat16
+    gradients = torch.autograd.grad(found.float().sum(), (query, key, value))
+    wanted = torch.autograd.grad(of_torch(query, key, value, mask).sum(), (query, key, value))
+    for own, torchs in zip(gradients, wanted, strict=True):
+        assert own.dtype == torch.float32
+        assert (own - torchs).norm() < 0.02 * torchs.norm() + 1e-3
+
+
 def test_without_a_mask_every_token_sees_every_other():
     states = drawn(torch.ones(2, 1, 5, 5))
     found, _ = attend(None, *states, None, SIZE**-0.5)

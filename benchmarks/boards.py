@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "runs" / "boards"
 RESULT = ROOT / "benchmarks" / "results" / "boards.json"
 PAGE = ROOT / "docs" / "boards.md"
-# An ask of a method in both is some tenths of a second at most, so that ten seeds are a matter of hours.
+# An ask of a method takes some tenths of a second, so that five seeds are a matter of hours.
 AGENTS = {
     "tt": (
         "random", "sobol", "de", "cma-es", "optuna-tpe", "skopt-gp", "skopt-forest", "composite-ei",
@@ -42,7 +42,7 @@ AGENTS = {
     ),
     "pvt": ("random", "composite-ei", "corner-aware", "corner-aware:transfer"),
 }  # fmt: skip
-BUDGETS = {"tt": 100, "pvt": 1000}
+BUDGETS = {"tt": 40, "pvt": 250}
 SPLITS = ("training", "held-out")
 
 
@@ -169,7 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     steps = parser.add_subparsers(dest="step", required=True)
     running = steps.add_parser("run", help="run and verify every board")
-    running.add_argument("--seeds", type=int, default=10)
+    running.add_argument("--seeds", type=int, default=5)
     running.add_argument("--jobs", type=int, default=2)
     running.add_argument("--dry-run", action="store_true", help="print the commands alone")
     making = steps.add_parser("summarise", help="keep what the page shows, as JSON")

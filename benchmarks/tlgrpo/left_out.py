@@ -1,0 +1,125 @@
+"""One training circuit left out: a policy warm-started on the other seven, asked for the eighth.
+
+    python -m tlgrpo.bank --tasks training --simulations 500 --trajectories 6 \
+      --optimizers composite-ei,de --out runs/left_out_banks
+    python benchmarks/tlgrpo/left_out.py --banks runs/left_out_banks \
+      --json benchmarks/results/tlgrpo_left_out.json
+
+Eight small warm starts in hindsight, of one recipe that is no circuit's own, each asked for held-out
+targets of the circuit that it was not shown. It is played as the agent does (`tlgrpo.agent`: first two
+designs that need no policy), and told once without them, which is the policy by itself. What it is
+compared with are the rows of `sized.py`, on the same targets: `role median` and `nearest goal` know the
+same seven circuits, random and `composite-ei` know none.
+
+Training goes on from what is kept in `--out`, finished circuits are appended to `--runs`: the same
+command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import resumable
+import sized
+from sized import TOLD_ONCE, TRAINING, Row
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "examples/tlgrpo/sizing.toml"
+BESIDE = ROOT / "benchmarks/results/tlgrpo_policy.json"
+PDK = "sky130"
+POLICY = "left out"
+RIVALS = ("random", "composite-ei", "role median", "nearest goal")
+
+
+def train(wanted: Mapping[str, Any]) -> tuple[Path, float]:
+    """(the run of a policy that was shown every training circuit but one, its last loss)."""
+    from tlgrpo.checkpoint import begin
+    from tlgrpo.config import TrainConfig
+    from tlgrpo.hindsight import Schedule, WarmStart
+
+    others = [task for task in TRAINING if task != wanted["task"]]
+    settings = TrainConfig.read(CONFIG, {"domain.arguments.tasks": others})
+    folder = Path(wanted["folder"]) / wanted["task"]
+    begin(folder, settings)
+    plan = Schedule(wanted["steps"], wanted["batch"], 2e-3, bfloat16=wanted["bfloat16"])
+    WarmStart(settings, Path(wanted["banks"]), folder, plan).run()
+    last = resumable.lines(folder / "warm" / "metrics.jsonl")[-1]
+    return folder, float(last["loss"])
+
+
+def run_all(wanted: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Of one circuit: its policy, then both ways to play it on every problem."""
+    found = []
+    for one in wanted:
+        folder, loss = train(one)
+        for name in (POLICY, POLICY + TOLD_ONCE):
+            method = f"tlgrpo:{folder}" + name.removeprefix(POLICY)
+            for number in range(one["problems"]):
+                asked = {"task": one["task"], "pdk": PDK, "problem": number, "repetition": 0}
+                row = sized.run({**asked, "method": method, "banks": None})
+                found.append({**row, **one, "method": name, "loss": loss})
+    return found
+
+
+def beside(tasks: Sequence[str], problems: int) -> list[Row]:
+    """What needs no policy, on the same problems."""
+    known = json.loads(BESIDE.read_text())["runs"]
+    return [
+        r for r in known
+        if r["method"] in RIVALS and r["task"] in tasks and r["problem"] < problems
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--banks", type=Path, required=True, help="folder of tlgrpo.bank")
+    parser.add_argument("--steps", type=int, default=1_000, help="of each warm start")
+    parser.add_argument("--batch", type=int, default=12, help="episodes of a step")
+    parser.add_argument("--bfloat16", action="store_true", help="matrix products in it")
+    parser.add_argument("--problems", type=int, default=8, help="of each circuit")
+    parser.add_argument(
+        "--circuits", default=",".join(TRAINING), help="to be left out, one a policy"
+    )
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("runs/left_out"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/tlgrpo_left_out.jsonl"))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    wanted = [
+        {
+            "task": task, "banks": str(options.banks), "folder": str(options.out),
+            "steps": options.steps, "batch": options.batch, "bfloat16": options.bfloat16,
+            "problems": options.problems,
+        }
+        for task in options.circuits.split(",")
+    ]  # fmt: skip
+    if unknown := [w["task"] for w in wanted if w["task"] not in TRAINING]:
+        sys.exit(f"{unknown[0]!r} is no training circuit; there are: {', '.join(TRAINING)}")
+    known = [
+        d for w in wanted for d in resumable.lines(options.runs) if w.items() <= d.items()
+    ]  # fmt: skip
+    done = {d["task"] for d in known}
+    rows = known
+    missing = [w for w in wanted if w["task"] not in done]
+    for found in resumable.run_each(run_all, [[w] for w in missing], options.jobs):
+        for row in found:
+            resumable.append(options.runs, row)
+        rows += found
+    rows.sort(key=lambda r: (r["method"], TRAINING.index(r["task"]), r["problem"]))
+    compared = [*rows, *beside([w["task"] for w in wanted], options.problems)]
+    print("\n".join(sized.table(compared, TRAINING)))
+    print("\n".join(sized.by_circuit(compared, sized.BUDGETS.index(5))))
+    if options.json:
+        resumable.write(options.json, {"runs": rows})
+
+
+if __name__ == "__main__":
+    main()

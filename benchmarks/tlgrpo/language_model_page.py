@@ -55,11 +55,11 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     pictures.save(figure, path)
 
 
-def ahead(one: Row, other: Row) -> dict[str, tuple[float, float, float]]:
-    """What one method is above another by after all turns on the same problems, with its interval."""
+def ahead(one: Row, other: Row, turns: int) -> dict[str, tuple[float, float, float]]:
+    """What one method is above another by after so many turns on the same problems, with its interval."""
     found = {}
     for name, values_of in (("score", scores_of), ("solved", solved_of)):
-        values = np.subtract(values_of(one, TURNS), values_of(other, TURNS))
+        values = np.subtract(values_of(one, turns), values_of(other, turns))
         interval = clustered_interval(values.tolist(), clusters_of(one))
         found[name] = (float(values.mean()), *interval)
     return found
@@ -67,10 +67,13 @@ def ahead(one: Row, other: Row) -> dict[str, tuple[float, float, float]]:
 
 def compared(one: Row, other: Row) -> str:
     """In words."""
-    difference = ahead(one, other)
-    score = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*difference["score"])
-    solved = "{:+.0f} points [{:+.0f}, {:+.0f}]".format(*(100 * x for x in difference["solved"]))
-    return f"`{one['method']}` less `{other['method']}`: score {score}, solved {solved}"
+    form = "{:+.3f} [{:+.3f}, {:+.3f}]"
+    first, last = (ahead(one, other, turns) for turns in (1, TURNS))
+    solved = "{:+.0f} points [{:+.0f}, {:+.0f}]".format(*(100 * x for x in last["solved"]))
+    return (
+        f"`{one['method']}` less `{other['method']}`: score after 1 {form.format(*first['score'])}, "
+        f"after {TURNS} {form.format(*last['score'])}, solved {solved}"
+    )
 
 
 def reading(rows: Mapping[str, Row]) -> list[str]:
@@ -81,12 +84,12 @@ def reading(rows: Mapping[str, Row]) -> list[str]:
     apart = [
         f"`{one['method']}` from `{other['method']}`"
         for one, other in pairs
-        if (found := ahead(one, other)["score"]) and (found[1] > 0 or found[2] < 0)
+        if (found := ahead(one, other, TURNS)["score"]) and (found[1] > 0 or found[2] < 0)
     ]
     return [
         *(f"* {compared(one, other)}" for one, other in pairs),
         "",
-        f"Told apart in score (95 %): {', '.join(apart) or 'none'}.",
+        f"Told apart in score after {TURNS} (95 %): {', '.join(apart) or 'none'}.",
     ]
 
 

@@ -46,10 +46,15 @@ def test_an_algorithm_changes_credit_and_nothing_else(name):
     assert differing <= {"algorithm", "turn_reward", "episode_reward"}
 
 
-def test_a_difference_is_of_the_same_problems_and_after_all_turns():
+def test_a_difference_is_of_the_same_problems_and_after_as_many_turns():
     one, other = row("a", [1, 5, None, None], 0.8), row("b", [5, None, None, None], 0.6)
-    found = language_model_page.ahead(one, other)
+    found = language_model_page.ahead(one, other, language_model.TURNS)
     assert found["score"][0] == pytest.approx(0.2) and found["solved"][0] == pytest.approx(0.25)
     assert found["score"][1:] == pytest.approx((0.2, 0.2))
     assert found["solved"][1] < 0.25 < found["solved"][2]
+    first = language_model_page.ahead(one, other, 1)
+    assert first["score"][0] == pytest.approx(0.1) and first["solved"][0] == pytest.approx(0.25)
+    assert "score after 1 +0.100 [+0.100, +0.100], after 5 +0.200" in language_model_page.compared(
+        one, other
+    )
     assert language_model.solved_of(one, 1) == [1.0, 0.0, 0.0, 0.0]

@@ -135,9 +135,8 @@ class _Blockwise(torch.autograd.Function):
         kept = key.shape[1]
         # Every block adds to them: in the precision of a model they would lose the small parts.
         of_query = torch.empty_like(query)
-        of_key, of_value = (torch.zeros(x.shape, device=x.device) for x in (key, value))
-        if query.dtype == torch.float64:
-            of_key, of_value = of_key.double(), of_value.double()
+        wide = torch.promote_types(key.dtype, torch.float32)
+        of_key, of_value = (torch.zeros_like(x, dtype=wide) for x in (key, value))
         for block in ctx.blocks:
             asked, seen = _stacked(query, block, kept), _of(key, block)
             shares = _shares(asked, seen, block, query.shape[1])

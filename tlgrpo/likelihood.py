@@ -82,8 +82,7 @@ def _parts(logits: Tensor, tokens: Tensor) -> zip[tuple[Tensor, Tensor]]:
 
 
 def _heights(logits: Tensor, temperature: float) -> Tensor:
-    wide = logits.dtype if logits.dtype == torch.float64 else torch.float32
-    heights = logits.to(wide)
+    heights = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return heights if temperature == 1.0 else heights / temperature
 
 

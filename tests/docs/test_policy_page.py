@@ -54,3 +54,14 @@ def test_a_run_that_met_nothing_counts_as_the_whole_budget():
 def test_the_mean_ratio_is_geometric():
     mean, low, high = policy_page.started.mean_ratio([0.5, 2.0])
     assert mean == pytest.approx(1.0) and low == pytest.approx(0.5) and high == pytest.approx(2.0)
+
+
+def test_a_rival_that_finds_more_is_named_and_one_that_finds_less_is_not():
+    def row(method, score):
+        return {"method": method, "best": [0.0, score, score, score]}
+
+    rows = [row(policy_page.POLICY, 0.8), row("quick", 0.9), row("slow", 0.7), row("lookup", 1.0)]
+    (sentence, _) = policy_page.better(rows, 5)
+    assert "(0.800)" in sentence and "`quick` (0.900)" in sentence
+    assert "slow" not in sentence and "lookup" not in sentence
+    assert policy_page.better(rows[:1], 5) == []

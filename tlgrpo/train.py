@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from acs_gym import program
+from tlgrpo.allocation import keep_memory
 from tlgrpo.checkpoint import CheckpointError
 from tlgrpo.config import ConfigError, TrainConfig
 
@@ -65,9 +66,7 @@ def _train(settings: TrainConfig, folder: Path, say: Any) -> int:
     except ImportError as error:
         raise ImportError(f"{error}; training needs pip install 'acs-gym[train]'") from None
     from tlgrpo import distributed
-    from tlgrpo.allocation import keep_memory
 
-    keep_memory()
     distributed.start("nccl" if settings.policy.device.startswith("cuda") else "gloo")
     if distributed.rank():
 
@@ -110,4 +109,5 @@ def _parsed(changes: list[str]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     program.start()
+    keep_memory()
     app()

@@ -116,9 +116,9 @@ def test_a_cell_whose_task_changed_since_the_plan_is_not_run(store):
 def test_what_a_cell_held_at_most_is_recorded_and_not_what_was_held_before_it(finish):
     forget_peak()
     before = peak_memory_mib()
-    held = b"1" * (64 << 20)
+    held = b"1" * (256 << 20)  # More than a cell imports.
     after = peak_memory_mib()
-    assert before is not None and after is not None and after > before + 50
+    assert before is not None and after is not None and after > before + 200
     del held
     most = finish("random").timing.peak_memory_mib
     assert most is not None and most < after

@@ -31,6 +31,8 @@ import resumable
 import sized
 from sized import TOLD_ONCE, TRAINING, Row
 
+import acs_gym
+
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "examples/tlgrpo/sizing.toml"
 BESIDE = ROOT / "benchmarks/results/tlgrpo_policy.json"
@@ -56,16 +58,14 @@ def train(wanted: Mapping[str, Any]) -> tuple[Path, float]:
 
 
 def run_all(wanted: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Of one circuit: its policy, then both ways to play it on every problem."""
+    """Of one circuit: its policy, then what is asked of it."""
+    folder, loss = train(wanted[0])
     found = []
     for one in wanted:
-        folder, loss = train(one)
-        for name in (POLICY, POLICY + TOLD_ONCE):
-            method = f"tlgrpo:{folder}" + name.removeprefix(POLICY)
-            for number in range(one["problems"]):
-                asked = {"task": one["task"], "pdk": PDK, "problem": number, "repetition": 0}
-                row = sized.run({**asked, "method": method, "banks": None})
-                found.append({**row, **one, "method": name, "loss": loss})
+        method = f"tlgrpo:{folder}" + one["method"].removeprefix(POLICY)
+        asked = {"task": one["task"], "pdk": PDK, "problem": one["problem"], "repetition": 0}
+        row = sized.run({**asked, "method": method, "banks": None})
+        found.append({**row, **one, "loss": loss})
     return found
 
 
@@ -93,28 +93,22 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/tlgrpo_left_out.jsonl"))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    circuits = options.circuits.split(",")
+    if unknown := [task for task in circuits if task not in TRAINING]:
+        sys.exit(f"{unknown[0]!r} is no training circuit; there are: {', '.join(TRAINING)}")
     wanted = [
         {
-            "task": task, "banks": str(options.banks), "folder": str(options.out),
-            "steps": options.steps, "batch": options.batch, "bfloat16": options.bfloat16,
-            "problems": options.problems,
+            "task": task, "digest": acs_gym.make_task(task, pdk=PDK).digest[:16],
+            "banks": str(options.banks), "folder": str(options.out), "steps": options.steps,
+            "batch": options.batch, "bfloat16": options.bfloat16, "method": method,
+            "problem": number,
         }
-        for task in options.circuits.split(",")
+        for method in (POLICY, POLICY + TOLD_ONCE)
+        for task in circuits
+        for number in range(options.problems)
     ]  # fmt: skip
-    if unknown := [w["task"] for w in wanted if w["task"] not in TRAINING]:
-        sys.exit(f"{unknown[0]!r} is no training circuit; there are: {', '.join(TRAINING)}")
-    known = [
-        d for w in wanted for d in resumable.lines(options.runs) if w.items() <= d.items()
-    ]  # fmt: skip
-    done = {d["task"] for d in known}
-    rows = known
-    missing = [w for w in wanted if w["task"] not in done]
-    for found in resumable.run_each(run_all, [[w] for w in missing], options.jobs):
-        for row in found:
-            resumable.append(options.runs, row)
-        rows += found
-    rows.sort(key=lambda r: (r["method"], TRAINING.index(r["task"]), r["problem"]))
-    compared = [*rows, *beside([w["task"] for w in wanted], options.problems)]
+    rows = resumable.run_groups(options.runs, wanted, run_all, ("task",), options.jobs)
+    compared = [*rows, *beside(circuits, options.problems)]
     print("\n".join(sized.table(compared, TRAINING)))
     print("\n".join(sized.by_circuit(compared, sized.BUDGETS.index(5))))
     if options.json:

@@ -69,12 +69,12 @@ class Board:
 
 
 def boards() -> list[Board]:
-    """Held-out targets beside the fixed ones, cheap conditions before dear ones."""
+    """Held-out targets before the fixed ones, cheap conditions before dear ones."""
     return [
         Board(suite, tier, targets)
         for tier in BUDGETS
+        for targets in (HELD_OUT, FIXED)
         for suite in SPLITS
-        for targets in (FIXED, HELD_OUT)
     ]
 
 

@@ -9,7 +9,7 @@ Eight small warm starts in hindsight, of one recipe that is no circuit's own, ea
 targets of the circuit that it was not shown. It is played as the agent does (`tlgrpo.agent`: first two
 designs that need no policy), and told once without them, which is the policy by itself. What it is
 compared with are the rows of `sized.py`, on the same targets: `role median` and `nearest goal` know the
-same seven circuits, random and `composite-ei` know none.
+same seven circuits, optimisers know none, and `llm-scripted` has a plan written by hand for each of them.
 
 Training goes on from what is kept in `--out`, finished circuits are appended to `--runs`: the same
 command goes on where it was stopped.
@@ -38,11 +38,13 @@ CONFIG = ROOT / "examples/tlgrpo/sizing.toml"
 BESIDE = ROOT / "benchmarks/results/tlgrpo_policy.json"
 PDK = "sky130"
 POLICY = "left out"
-RIVALS = ("random", "composite-ei", "role median", "nearest goal")
+ENDS = ("loss", "simulated", "designs")
+NEEDS_NO_OTHER = ("random", "composite-ei", "botorch-composite", "scbo", "llm-scripted")
+SAME_SEVEN = ("role median", "nearest goal")
 
 
-def train(wanted: Mapping[str, Any]) -> tuple[Path, float]:
-    """(the run of a policy that was shown every training circuit but one, its last loss)."""
+def train(wanted: Mapping[str, Any]) -> tuple[Path, Row]:
+    """(the run of a policy that was shown every training circuit but one, the end of its curve)."""
     from tlgrpo.checkpoint import begin
     from tlgrpo.config import TrainConfig
     from tlgrpo.hindsight import Schedule, WarmStart
@@ -54,27 +56,28 @@ def train(wanted: Mapping[str, Any]) -> tuple[Path, float]:
     plan = Schedule(wanted["steps"], wanted["batch"], 2e-3, bfloat16=wanted["bfloat16"])
     WarmStart(settings, Path(wanted["banks"]), folder, plan).run()
     last = resumable.lines(folder / "warm" / "metrics.jsonl")[-1]
-    return folder, float(last["loss"])
+    return folder, {name: last[name] for name in ENDS}
 
 
 def run_all(wanted: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Of one circuit: its policy, then what is asked of it."""
-    folder, loss = train(wanted[0])
+    folder, end = train(wanted[0])
     found = []
     for one in wanted:
         method = f"tlgrpo:{folder}" + one["method"].removeprefix(POLICY)
         asked = {"task": one["task"], "pdk": PDK, "problem": one["problem"], "repetition": 0}
         row = sized.run({**asked, "method": method, "banks": None})
-        found.append({**row, **one, "loss": loss})
+        found.append({**row, **one, **end})
     return found
 
 
 def beside(tasks: Sequence[str], problems: int) -> list[Row]:
     """What needs no policy, on the same problems."""
     known = json.loads(BESIDE.read_text())["runs"]
+    rivals = {*NEEDS_NO_OTHER, *SAME_SEVEN}
     return [
         r for r in known
-        if r["method"] in RIVALS and r["task"] in tasks and r["problem"] < problems
+        if r["method"] in rivals and r["task"] in tasks and r["problem"] < problems
     ]  # fmt: skip
 
 

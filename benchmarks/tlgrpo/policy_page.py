@@ -136,17 +136,21 @@ def iqms(rows: Sequence[Row], method: str, place: int) -> dict[str, float]:
     return {name: float(trim_mean(scores, 0.25)) for name, scores in found.items()}
 
 
-def against(rows: Sequence[Row], budget: int) -> list[str]:
-    """On how many circuits the policy's IQM is above each method's at that budget."""
+def above(rows: Sequence[Row], budget: int, policy: str) -> list[tuple[str, int, int]]:
+    """(method, circuits on which the policy's IQM is above its, circuits of both) at that budget."""
     place = sized.BUDGETS.index(budget)
-    ours = iqms(rows, POLICY, place)
+    ours = iqms(rows, policy, place)
     found = []
-    for method in dict.fromkeys(r["method"] for r in rows if r["method"] != POLICY):
+    for method in dict.fromkeys(r["method"] for r in rows if r["method"] != policy):
         theirs = iqms(rows, method, place)
         both = [name for name in ours if name in theirs]
-        above = sum(ours[name] > theirs[name] for name in both)
-        found.append(f"`{method}` on {above} of {len(both)}")
+        found.append((method, sum(ours[name] > theirs[name] for name in both), len(both)))
     return found
+
+
+def against(rows: Sequence[Row], budget: int) -> list[str]:
+    """On how many circuits the policy's IQM is above each method's at that budget."""
+    return [f"`{method}` on {n} of {of}" for method, n, of in above(rows, budget, POLICY)]
 
 
 def solved(rows: Sequence[Row], method: str, budget: int) -> float:

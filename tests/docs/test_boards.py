@@ -28,8 +28,8 @@ def test_both_splits_and_both_kinds_of_targets_are_run_in_both_tiers():
     assert planned == [
         (tier, suite, targets)
         for tier in ("tt", "pvt")
+        for targets in ("held-out", "fixed")
         for suite in ("training", "held-out")
-        for targets in ("fixed", "held-out")
     ]
     assert all(suite_tasks(suite) for _, suite, _ in planned)
 

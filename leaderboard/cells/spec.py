@@ -100,13 +100,16 @@ def grid(
     suite_seed: int,
     targets: str = FIXED,
 ) -> list[CellSpec]:
-    """Every cell, repetitions outermost: an interrupted run has all agents at a few seeds."""
+    """Every cell, repetitions outermost: an interrupted run has all agents at a few seeds.
+
+    Then agents: a process that runs cells serves one of them, and loads its libraries once.
+    """
     return [
         CellSpec(
             task=task, pdk=pdk, tier=tier, agent=agent, repetition=repetition,
             budget=budget, suite_seed=suite_seed, targets=targets,
         )
         for repetition in range(repetitions)
-        for task in tasks
         for agent in agents
+        for task in tasks
     ]  # fmt: skip

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from typing import ClassVar
+
+from acs_gym.design import DesignSpace
 
 
 class Gated:
@@ -23,3 +26,16 @@ class Gated:
             time.sleep(0.05)
         while session.remaining:
             session.simulate(session.task.space.sample(session.rng))
+
+
+class Hog:
+    """Never lets go of 300 MiB, and makes every design of its process the same one."""
+
+    held: ClassVar[list[bytearray]] = []
+
+    def run(self, session):
+        self.held.append(bytearray(b"\1") * (300 << 20))
+        middle = session.task.space.sample(session.rng)
+        DesignSpace.sample = lambda _self, _rng: middle
+        while session.remaining:
+            session.simulate(middle)

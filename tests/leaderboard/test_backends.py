@@ -97,6 +97,20 @@ def interrupt_after(cells):
     return on_advanced
 
 
+def test_what_an_agent_does_to_its_process_is_done_to_no_other_agents_cells(tmp_path):
+    apart, beside = store_in(tmp_path / "apart"), store_in(tmp_path / "beside")
+    (alone,) = plan("random")
+    find_backend("local")(apart, 1, Heard()).run([alone])
+    hog, after = plan(f"{AGENTS}:Hog", "random")
+    find_backend("local")(beside, 1, Heard()).run([hog, after])
+    mine = {
+        path: kept for path, kept in comparable(beside.folder).items() if path.startswith(after.key)
+    }
+    assert mine == comparable(apart.folder)
+    held, then = (beside.result(c.key).timing.peak_memory_mib for c in (hog, after))
+    assert held is None or then < held - 200
+
+
 def test_an_array_does_what_processes_of_this_machine_do(tmp_path):
     # A command relative to the working directory, and a process that dies.
     agents = ["sobol", "stdio:sh examples/third_party/random_agent.sh"]

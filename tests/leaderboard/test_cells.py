@@ -68,8 +68,10 @@ def test_the_seed_of_a_cell_is_fixed_for_good():
 
 
 def test_every_agent_runs_at_the_first_seed_before_the_second_begins():
-    cells = grid(["T"], ["a", "b"], repetitions=2, pdk="p", tier="tt", budget=1, suite_seed=0)
-    assert [(c.repetition, c.agent) for c in cells] == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
+    cells = grid(["T", "U"], ["a", "b"], repetitions=2, pdk="p", tier="tt", budget=1, suite_seed=0)
+    assert [(c.repetition, c.agent, c.task) for c in cells] == [
+        (repetition, agent, task) for repetition in (0, 1) for agent in "ab" for task in "TU"
+    ]
 
 
 @pytest.mark.parametrize("change", [{"budget": 0}, {"repetition": -1}, {"budget": "10"}, {"x": 1}])

@@ -1,4 +1,7 @@
-"""This machine: one process a job slot, and what happens when one dies.
+"""This machine: a process of its own for each job slot and agent, and what happens when one dies.
+
+A process runs the cells of one agent, on task after task: its libraries are loaded once, what it held
+in memory is its own, and what one agent does to its process is done to no other's cells.
 
 A cell process leads a process group of its own: a terminal's Ctrl-C reaches this process only,
 which then ends the groups in order, so a result that is being written is written and nothing an
@@ -38,11 +41,13 @@ class _CellProcess:
 
     process: subprocess.Popen[bytes]
     events: int
+    agent: str
     cell: PlannedCell | None = None
     pending: bytes = field(default=b"")
+    closed: bool = False
 
     @classmethod
-    def start(cls, out: Path) -> _CellProcess:
+    def start(cls, out: Path, agent: str) -> _CellProcess:
         read, write = os.pipe()
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; "
@@ -57,7 +62,7 @@ class _CellProcess:
             start_new_session=True,
         )
         os.close(write)
-        return cls(process, read)
+        return cls(process, read, agent)
 
     def send(self, cell: PlannedCell) -> None:
         self.cell = cell
@@ -92,6 +97,7 @@ class _CellProcess:
 
     def close(self) -> None:
         """No more cells; the process gives up the one it has and ends."""
+        self.closed = True
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
             self.process.stdin.close()
@@ -140,15 +146,28 @@ class LocalBackend:
         return any(p.cell is not None for p in self._processes)
 
     def _hand_out(self) -> None:
-        idle = [p for p in self._processes if p.cell is None]
-        while self._waiting and (idle or len(self._processes) < self._jobs):
-            process = idle.pop() if idle else self._start()
+        while self._waiting and (process := self._process_for(self._waiting[0].spec.agent)):
             cell = self._waiting.popleft()
             process.send(cell)
             self._observer.started(cell)
 
-    def _start(self) -> _CellProcess:
-        process = _CellProcess.start(self._store.folder)
+    def _process_for(self, agent: str) -> _CellProcess | None:
+        """One that waits for a cell of this agent, a new one where a slot is free, or None."""
+        open_ones = [p for p in self._processes if not p.closed]
+        idle = [p for p in open_ones if p.cell is None]
+        for process in idle:
+            if process.agent == agent:
+                return process
+        if len(open_ones) < self._jobs:
+            return self._start(agent)
+        if idle:
+            # It ends by itself, beside its successor: the end of its events buries it.
+            idle[0].close()
+            return self._start(agent)
+        return None
+
+    def _start(self, agent: str) -> _CellProcess:
+        process = _CellProcess.start(self._store.folder, agent)
         self._processes.append(process)
         self._selector.register(process.events, selectors.EVENT_READ, process)
         return process

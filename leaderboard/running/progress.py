@@ -55,8 +55,8 @@ def time_left(
     durations: Durations,
     jobs: int,
     now: float,
-) -> float | None:
-    """Seconds until all cells are done, `jobs` at a time; None until every one can be judged.
+) -> tuple[float, bool]:
+    """(seconds until all cells that can be judged are done, `jobs` at a time; whether those are all).
 
     By finished cells of the same agent on the same task; else by the pace of one that runs; else by
     the same agent on other tasks.
@@ -71,10 +71,16 @@ def time_left(
         whole = durations.same(spec)
         if whole is None:
             whole = paces.get((spec.agent, spec.task), durations.same_agent(spec))
-        if whole is None:
-            return None
-        left.append(whole * share)
-    return max(sum(left) / jobs, *left, 0.0)
+        if whole is not None:
+            left.append(whole * share)
+    return max(sum(left) / jobs, *left, 0.0), len(left) == len(shares)
+
+
+def left_text(seconds: float, every: bool) -> str:
+    """`12 min left`, `more than 12 min left` while some cannot be judged, `? left` while none can."""
+    if every:
+        return f"{duration_text(seconds)} left"
+    return f"more than {duration_text(seconds)} left" if seconds else "? left"
 
 
 def duration_text(seconds: float | None) -> str:
@@ -161,7 +167,7 @@ class CellProgress:
 
     def tick(self) -> None:
         if self._console.is_terminal:
-            self._bar.update(self._task, left=f"{duration_text(self._left())} left")
+            self._bar.update(self._task, left=left_text(*self._left()))
             self._live.update(Group(self._bar, self._running_table()))
         elif self._running and self._clock() - self._last_line >= _SIGN_OF_LIFE_S:
             parts = ", ".join(
@@ -178,11 +184,11 @@ class CellProgress:
         ):
             return
         self._said, self._last_line = True, now
-        left = "" if self._done == self._total else f", {duration_text(self._left())} left"
+        left = "" if self._done == self._total else f", {left_text(*self._left())}"
         text = f"{text} ({duration_text(now - self._start)}{left})"
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _left(self) -> float | None:
+    def _left(self) -> tuple[float, bool]:
         jobs = self._jobs or max(1, len(self._running))
         waiting, running = list(self._waiting.values()), self._running.values()
         return time_left(waiting, running, self._durations, jobs, self._clock())

@@ -16,7 +16,13 @@ from acs_gym.registry import BUNDLED
 from leaderboard.board.standings import standings
 from leaderboard.reporting.summary import ranking_table
 from leaderboard.running.plan import Durations
-from leaderboard.running.progress import CellProgress, RunningCell, duration_text, time_left
+from leaderboard.running.progress import (
+    CellProgress,
+    RunningCell,
+    duration_text,
+    left_text,
+    time_left,
+)
 from tests.leaderboard.boards import grid
 from tests.leaderboard.conftest import AGENTS, plan, results, run, small, start
 
@@ -245,16 +251,22 @@ def test_the_lists_name_agents_and_tasks():
 def test_time_left_is_unknown_until_there_is_something_to_go_by():
     one, two = plan("random", budget=8)[0], plan("sobol", budget=8)[0]
     running = RunningCell(one, since=0.0)
-    assert time_left([two], [running], Durations(), 1, now=100.0) is None
+    assert time_left([two], [running], Durations(), 1, now=100.0) == (0.0, False)
     running.simulations = 4
-    assert time_left([], [running], Durations(), 1, now=8.0) == pytest.approx(8.0)
-    assert time_left([two], [running], Durations(), 1, now=8.0) is None
+    assert time_left([], [running], Durations(), 1, now=8.0) == (pytest.approx(8.0), True)
+    assert time_left([two], [running], Durations(), 1, now=8.0) == (pytest.approx(8.0), False)
     finished = Durations()
     finished.add(two.spec, 30.0)
-    assert time_left([two], [running], finished, 1, now=8.0) == pytest.approx(38.0)
-    assert time_left([two], [running], finished, 2, now=8.0) == pytest.approx(30.0)
+    assert time_left([two], [running], finished, 1, now=8.0) == (pytest.approx(38.0), True)
+    assert time_left([two], [running], finished, 2, now=8.0) == (pytest.approx(30.0), True)
     finished.add(one.spec, 4.0)  # A finished cell says more than the pace of one that runs.
-    assert time_left([], [running], finished, 1, now=8.0) == pytest.approx(2.0)
+    assert time_left([], [running], finished, 1, now=8.0) == (pytest.approx(2.0), True)
+
+
+def test_what_cannot_be_judged_yet_is_said_to_come_on_top():
+    assert left_text(0.0, every=False) == "? left"
+    assert left_text(90.0, every=False) == "more than 90 s left"
+    assert left_text(90.0, every=True) == "90 s left"
 
 
 def test_what_an_earlier_attempt_had_is_no_pace():

@@ -19,3 +19,16 @@ def keep_memory() -> bool:
         return False
     # No block in a mapping of its own, and nothing given back from the end of the heap.
     return bool(tell(_MMAP_MAX, 0)) and bool(tell(_TRIM_THRESHOLD, -1))
+
+
+def give_back() -> bool:
+    """Give the system every page that nothing uses now. False where there is no glibc.
+
+    Kept memory falls to pieces: what one size of batch leaves is not what the next asks for, and a
+    process grows from update to update. Once an update it can afford to fault its pages anew.
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(trim(0))

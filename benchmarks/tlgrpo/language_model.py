@@ -88,6 +88,8 @@ def run(wanted: Mapping[str, Any]) -> Row:
             lines = resumable.lines(folder / "metrics.jsonl")
         domain, policy = trainer.domain, trainer.policy
     seconds = time.perf_counter() - start
+    if lines:  # Those of a run that was interrupted too.
+        seconds = sum(line["sample_seconds"] + line["learn_seconds"] for line in lines)
     sampler = HfSampler(
         policy.model, end=policy.codec.end, pad=policy.codec.pad,
         action_tokens=config.action_tokens, temperature=wanted["temperature"], seed=wanted["seed"],

@@ -37,8 +37,9 @@ from tlgrpo.pretrained import NAME, SHIPPED
 RESULTS = Path(__file__).parents[1] / "results"
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, CURVE = "tlgrpo-policy.md", "tlgrpo-policy.svg"
-TRAINING, PLAYED, STARTED = (
+TRAINING, PLAYED, STARTED, IN_CORNERS = (
     "tlgrpo_policy_training.json", "tlgrpo_policy.json", "tlgrpo_started.json",
+    "tlgrpo_started_pvt.json",
 )  # fmt: skip
 POLICY = f"tlgrpo:{NAME}"
 SUITES = {"training": "Circuits that it was trained on, at other targets",
@@ -57,7 +58,7 @@ def read(name: str) -> dict[str, Any]:
 
 def results() -> list[str]:
     """Of the studies of the policy, those that were made."""
-    return [name for name in (PLAYED, STARTED) if (RESULTS / name).exists()]
+    return [name for name in (PLAYED, STARTED, IN_CORNERS) if (RESULTS / name).exists()]
 
 
 def take_over(run: Path, *, went_on: bool) -> None:
@@ -221,7 +222,10 @@ def page() -> str:
                 f"simulation, {solved(rows, 'lookup', 1):.0%} solved. What a policy is good for on "
                 "circuits that it knows is what it does after its first try.", "",
             ]  # fmt: skip
-    lines += started_lines(read(STARTED)) if STARTED in results() else []
+    if STARTED in results():
+        lines += started_lines("As a start of an optimiser", read(STARTED))
+    if IN_CORNERS in results():
+        lines += started_lines("As a start in every corner", read(IN_CORNERS), _of_the_corners())
     return "\n".join(lines)
 
 
@@ -315,8 +319,8 @@ def _reinforced(training: dict[str, Any]) -> str:
     )
 
 
-def started_lines(begun: dict[str, Any]) -> list[str]:
-    lines = ["## As a start of an optimiser", "", f"`{begun['command']}`", ""]
+def started_lines(title: str, begun: dict[str, Any], more: Sequence[str] = ()) -> list[str]:
+    lines = [f"## {title}", "", f"`{begun['command']}`", "", *more]
     methods = dict.fromkeys(r["method"] for r in begun["runs"])
     method = next(m for m in methods if not m.startswith("tlgrpo:"))
     for suite, title in SUITES.items():
@@ -332,6 +336,15 @@ def started_lines(begun: dict[str, Any]) -> list[str]:
                 "",
             ]
     return lines
+
+
+def _of_the_corners() -> list[str]:
+    return [
+        "Here a simulation is a design at one condition, and a run ends where every spec is met at all "
+        "of them. No targets are drawn in `pvt`: those of the circuit are asked for, and the runs of a "
+        "circuit differ in their seed. The policy was trained at nominal conditions, and is asked there.",
+        "",
+    ]
 
 
 def _what_the_policy_adds(rows: Sequence[Row], method: str) -> str:

@@ -10,12 +10,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import boards
+import pytest
 
 import leaderboard.run
 from leaderboard.board.standings import standings
 from leaderboard.cells.runner import run_cell
 from leaderboard.cells.store import Store
+from leaderboard.running.evaluate import Request
 from leaderboard.suites import suite_tasks
+from leaderboard.trust.perturbations import PUBLIC
 from tests.leaderboard.boards import cell, grid
 from tests.leaderboard.conftest import plan
 
@@ -23,15 +26,25 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks/boards.py"
 
 
-def test_both_splits_and_both_kinds_of_targets_are_run_in_both_tiers():
-    planned = [(b.tier, b.suite, b.targets) for b in boards.boards()]
+def test_both_splits_are_run_in_both_tiers_and_wherever_targets_are_held_out():
+    planned = [(b.tier, b.targets, b.suite) for b in boards.boards()]
+    kinds = {"tt": ("held-out", "fixed"), "pvt": ("fixed",)}
     assert planned == [
-        (tier, suite, targets)
-        for tier in ("tt", "pvt")
-        for targets in ("held-out", "fixed")
+        (tier, targets, suite)
+        for tier in kinds
+        for targets in kinds[tier]
         for suite in ("training", "held-out")
     ]
-    assert all(suite_tasks(suite) for _, suite, _ in planned)
+
+
+@pytest.mark.parametrize("board", boards.boards(), ids=str)
+def test_what_a_board_asks_for_can_be_run(board):
+    salt = PUBLIC if board.targets == "held-out" else None
+    cells = Request(
+        tasks=board.tasks, agents=boards.AGENTS[board.tier], budget=boards.BUDGETS[board.tier], seeds=5,
+        out=board.folder, tier=board.tier, salt=salt,
+    ).plan()  # fmt: skip
+    assert len(cells) == len(board.tasks) * len(boards.AGENTS[board.tier]) * 5
 
 
 def test_the_commands_are_those_that_the_leaderboard_understands():
@@ -43,6 +56,7 @@ def test_the_commands_are_those_that_the_leaderboard_understands():
         pairs = dict(zip(given[::2], given[1::2], strict=True))
         assert {name.removeprefix("--") for name in pairs} <= set(options)
         assert {agent.partition(":")[0] for agent in pairs["--agents"].split(",")} <= installed
+        assert set(pairs["--tasks"].split(",")) <= set(suite_tasks(board.suite))
 
 
 def test_a_page_says_what_its_boards_say():

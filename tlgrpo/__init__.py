@@ -26,7 +26,6 @@ same code.
     memory                  what training circuits suggest, rivals that only remember, clustered intervals
     attention               attention by blocks of queries, quicker on a CPU
     likelihood              log-probabilities under a large vocabulary, a few rows at a time
-    allocation              memory that a process keeps
     learner                 log-probabilities of packed trees, and an update
     loop                    a run, from problems to updates, until the simulations are spent
     alarms                  what says early that a run goes wrong

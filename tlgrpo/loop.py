@@ -12,7 +12,6 @@ import torch
 
 from tlgrpo import checkpoint, distributed
 from tlgrpo.alarms import alarms
-from tlgrpo.allocation import give_back
 from tlgrpo.attention import plain_attention
 from tlgrpo.checkpoint import CheckpointError, Counters, Metrics
 from tlgrpo.config import ConfigError, TrainConfig
@@ -147,7 +146,6 @@ class Trainer:
                 answer=self.answer,
             )
         self.schedule.step()
-        give_back()
         counters.update += 1
         spent = distributed.sum_numbers([total_simulations(episodes)])
         counters.simulations += int(spent[0])

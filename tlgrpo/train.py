@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from acs_gym import program
-from tlgrpo.allocation import keep_memory
 from tlgrpo.checkpoint import CheckpointError
 from tlgrpo.config import ConfigError, TrainConfig
 
@@ -109,5 +108,4 @@ def _parsed(changes: list[str]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     program.start()
-    keep_memory()
     app()

@@ -52,11 +52,9 @@ def run(wanted: Mapping[str, Any]) -> Row:
     method = wanted["method"]
     if method in WITHOUT:
         return {**wanted, **without_model(wanted)}
-    from tlgrpo.allocation import keep_memory
     from tlgrpo.evaluate import evaluate
     from tlgrpo.samplers.hf import HfSampler
 
-    keep_memory()
     start = time.perf_counter()
     lines: list[dict[str, Any]] = []
     warm = Path(wanted["folder"]) / "warm"

@@ -9,7 +9,6 @@ prompt of 352 tokens, 5 turns of 8 replies of 62 tokens. Loss and gradient, in o
 whole    torch's attention, and distributions over the vocabulary as whole tensors
 blocks   attention by blocks (`tlgrpo.attention`)
 parts    also a few distributions at a time (`tlgrpo.likelihood`)
-kept     also memory that is not given back (`tlgrpo.allocation`)
 
 Each in a process of its own, in turns, `--rounds` times: the median of the later steps, and peak memory.
 """
@@ -30,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-CASES = ("whole", "blocks", "parts", "kept")
+CASES = ("whole", "blocks", "parts")
 STEPS = 4
 PROMPT, TURNS, GROUP, REPLY, OBSERVATION = 352, 5, 8, 62, 40
 VOCABULARY = 49_152
@@ -94,14 +93,11 @@ def measured(case: str) -> dict[str, float]:
     """Seconds of a step, and the most memory in MiB."""
     import torch
 
-    from tlgrpo.allocation import keep_memory
     from tlgrpo.attention import plain_attention
     from tlgrpo.learner import token_log_probs
     from tlgrpo.packing import collate, pack
 
     torch.set_num_threads(1)
-    if case == "kept":
-        keep_memory()
     policy, batch = model(), collate([pack(episode())], pad=0)
     of: Callable[..., Any] = whole if case in ("whole", "blocks") else token_log_probs
     seconds = []

@@ -229,3 +229,12 @@ def test_what_takes_minutes_of_make_bench_goes_on_where_it_stopped(study):
     assert study in studies
     source = (ROOT / f"benchmarks/{study}.py").read_text()
     assert "parts.get(" in source and "parts.finish(" in source
+
+
+def test_what_a_training_step_on_a_cpu_costs_without_blocks_and_parts():
+    step = result("tlgrpo_step")
+    memory = step["peak_mib"]["whole"] / step["peak_mib"]["parts"]
+    assert (
+        f"it takes {step['whole_over']['parts']:.1f} times as long and {memory:.1f} times the memory"
+        in page("tlgrpo")
+    )

@@ -266,7 +266,7 @@ def main() -> None:
         "--rewards", default="score,worst", help="of the domain `sizing`, with commas"
     )
     parser.add_argument("--rates", default="1e-4,3e-4,1e-3", help="tried for each algorithm")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", default="5", help="of every reward, or of each, with commas")
     parser.add_argument("--simulations", type=int, default=8_000)
     parser.add_argument("--tuning-simulations", type=int, default=4_000)
     parser.add_argument("--problems", type=int, default=128, help="held out, over all circuits")
@@ -278,6 +278,10 @@ def main() -> None:
     names = options.objectives.split(",")
     if unknown := [n for n in names if n not in OBJECTIVES]:
         sys.exit(f"no objective {unknown[0]!r}; there are: {', '.join(OBJECTIVES)}")
+    rewards = options.rewards.split(",")
+    seeds = [int(count) for count in options.seeds.split(",")]
+    if len(seeds) not in (1, len(rewards)):
+        sys.exit(f"--seeds {options.seeds}: give one number, or one for each of {options.rewards}")
     if options.json is not None and not options.runs.exists():
         for row in resumable.document(options.json):
             resumable.append(options.runs, row)
@@ -304,8 +308,8 @@ def main() -> None:
             "rate": rates[str(OBJECTIVES[name]["algorithm"])] if name != NONE else 0.0,
             "simulations": options.simulations if name != NONE else 0, "problems": options.problems,
         }
-        for reward in options.rewards.split(",")
-        for seed in range(options.seeds)
+        for reward, count in zip(rewards, seeds * (len(rewards) // len(seeds)), strict=True)
+        for seed in range(count)
         for name in ([NONE] if reward == "score" else []) + names
     ]  # fmt: skip
     rows = resumable.run_groups(options.runs, wanted, run_all, by, options.jobs)

@@ -102,3 +102,12 @@ def test_every_run_spent_what_the_others_did():
     # An update is not cut short: the last one may go over by its own size.
     largest = 5 * 8 * TrainConfig.read(objectives.CONFIG).problems
     assert all(0 <= r["spent"] - r["simulations"] < largest for r in trained)
+
+
+def test_the_worst_spec_as_reward_is_set_beside_the_score_of_the_same_objective_and_seed():
+    rows = [row("a", seed, 0.25) for seed in range(5)]
+    assert objectives_page.worst_spec(rows) == []
+    rows += [row("a", seed, 0.75, reward="worst") for seed in range(2)]
+    said, _ = objectives_page.worst_spec(rows)
+    assert "1 objectives and 2 runs beside 2 " in said
+    assert "solved +50.0% [+" in said

@@ -146,14 +146,28 @@ def page(made: Mapping[str, Any]) -> str:
         f"design simulated again. `{made['command']}` made the boards; "
         "[boards.json](../benchmarks/results/boards.json) holds what is shown.",
     ]
+    run = {(b["suite"], b["tier"], b["held_out"]) for b in made["boards"]}
+    missing = [
+        _title(b.suite, b.tier, held_out=b.targets == HELD_OUT)
+        for b in boards()
+        if (b.suite, b.tier, b.targets == HELD_OUT) not in run
+    ]
+    if missing:
+        lines += ["", f"Not run yet: {'; '.join(missing)}. The same command goes on with them."]
     for board in made["boards"]:
         lines += ["", *_section(board)]
     return "\n".join(lines) + "\n"
 
 
+def _title(suite: str, tier: str, *, held_out: bool) -> str:
+    split = {"training": "Training circuits", "held-out": "Held-out circuits"}.get(
+        suite, "Circuits"
+    )
+    return f"{split}, {tier}, {'held-out' if held_out else 'fixed'} targets"
+
+
 def _section(board: Mapping[str, Any]) -> Iterator[str]:
-    targets = "held-out targets" if board["held_out"] else "fixed targets"
-    yield f"## {board['suite'].capitalize()}, {board['tier']}, {targets}"
+    yield f"## {_title(board['suite'], board['tier'], held_out=board['held_out'])}"
     yield ""
     yield f"{', '.join(board['tasks'].values())} ({', '.join(board['simulators'])})."
     whole = suite_tasks(board["suite"]) if board["suite"] in SPLITS else board["tasks"]

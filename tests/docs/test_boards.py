@@ -67,12 +67,22 @@ def test_a_page_says_what_its_boards_say():
         "boards": [boards.summary(standings(hidden)), boards.summary(open_board)],
     }
     text = boards.page(json.loads(json.dumps(made)))
-    first, second = text.index("tt, held-out targets"), text.index("tt, fixed targets")
+    first, second = (
+        text.index(f"## Circuits, tt, {kind} targets") for kind in ("held-out", "fixed")
+    )
     assert first < second
     assert "* good is first, with a score of 1.0000 of 1" in text[second:]
     assert "| `bad` | 4 | 2.00 | 1.00 | 100 | 3 |" in text[second:]
     assert "so no design is shown" in text[first:second]
     assert made["boards"][1]["ranking"].strip() in text
+    assert "Not run yet: Training circuits, tt, held-out targets; Held-out circuits, tt" in text
+
+
+def test_a_board_that_was_run_is_not_said_to_be_missing():
+    made = boards.summary(standings(grid({"good": {"ACS-OTA5T-v0": [1.0] * 3}})))
+    before, _, _ = boards.page({"command": "x", "boards": [made]}).partition("\n## ")
+    assert "Training circuits, tt, held-out targets" in before
+    assert "Training circuits, tt, fixed targets" not in before
 
 
 def test_a_folder_becomes_a_page(tmp_path):

@@ -238,6 +238,12 @@ def test_foreign_text_is_escaped(sobol, waves, static):
     assert html.unescape(page).count(evil) > 5
 
 
+def test_the_name_of_an_agent_breaks_between_its_parts(sobol, waves):
+    spec = sobol.result.spec.model_copy(update={"agent": "tlgrpo:pretrained+composite-ei"})
+    page = render(standings([cell_with(sobol, spec=spec)]), waves, static=True)
+    assert "tlgrpo:<wbr>pretrained+<wbr>composite-ei</span>" in page
+
+
 def test_headings_captions_and_labels_are_there_for_a_screen_reader(either):
     tables = re.findall(r"<table.*?</table>", either, flags=re.DOTALL)
     assert len(tables) > 5 and all(t.count("<caption>") == 1 for t in tables)

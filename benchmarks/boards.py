@@ -145,6 +145,11 @@ def page(made: Mapping[str, Any]) -> str:
         "Every built-in agent that needs no paid model, at the same simulations, with every winning "
         f"design simulated again. `{made['command']}` made the boards; "
         "[boards.json](../benchmarks/results/boards.json) holds what is shown.",
+        "",
+        "Not all of them begin with nothing. `transfer` and `corner-aware:transfer` start from the "
+        "circuit's designs in another process, `llm-scripted` has a plan for each training circuit, and "
+        "`tlgrpo:pretrained` was trained on the training circuits at other targets. The others know the "
+        "ranges of a task and no more.",
     ]
     run = {(b["suite"], b["tier"], b["held_out"]) for b in made["boards"]}
     missing = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 from typing import ClassVar
@@ -39,3 +40,14 @@ class Hog:
         DesignSpace.sample = lambda _self, _rng: middle
         while session.remaining:
             session.simulate(middle)
+
+
+class EndsSlowly:
+    """Simulates what it may; its process says in a file `ended`, half a second after its last word."""
+
+    def keep_files_in(self, folder):
+        atexit.register(lambda: (time.sleep(0.5), (folder / "ended").touch()))
+
+    def run(self, session):
+        while session.remaining:
+            session.simulate(session.task.space.sample(session.rng))

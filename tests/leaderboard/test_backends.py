@@ -111,6 +111,14 @@ def test_what_an_agent_does_to_its_process_is_done_to_no_other_agents_cells(tmp_
     assert held is None or then < held - 200
 
 
+def test_a_process_whose_agent_is_done_ends_in_its_own_time_while_the_next_one_runs(tmp_path):
+    store = store_in(tmp_path / "runs")
+    slow, after = plan(f"{AGENTS}:EndsSlowly", "random")
+    find_backend("local")(store, 1, heard := Heard()).run([slow, after])
+    assert (store.cell(slow.key) / "ended").exists()
+    assert heard.keys("finished") == [slow.key, after.key] and heard.notes == []
+
+
 def test_an_array_does_what_processes_of_this_machine_do(tmp_path):
     # A command relative to the working directory, and a process that dies.
     agents = ["sobol", "stdio:sh examples/third_party/random_agent.sh"]

@@ -138,6 +138,7 @@ class LocalBackend:
                 self._hand_out()
                 for ready, _ in self._selector.select(timeout=0.2):
                     self._take(ready.data)
+                self._reap()
                 self._observer.tick()
         finally:
             self._stop()
@@ -161,7 +162,7 @@ class LocalBackend:
         if len(open_ones) < self._jobs:
             return self._start(agent)
         if idle:
-            # It ends by itself, beside its successor: the end of its events buries it.
+            # It ends by itself, beside its successor.
             idle[0].close()
             return self._start(agent)
         return None
@@ -175,7 +176,10 @@ class LocalBackend:
     def _take(self, process: _CellProcess) -> None:
         events = process.receive()
         if events is None:
-            self._bury(process)
+            self._selector.unregister(process.events)
+            # One that was told to end still closes its simulators and removes their folders.
+            if not process.closed:
+                self._bury(process)
             return
         for event in events:
             cell = process.cell
@@ -189,9 +193,15 @@ class LocalBackend:
                 self._fail(cell, str(event["message"]))
             self._observer.finished(cell)
 
+    def _reap(self) -> None:
+        """Forget the processes that were told to end and have."""
+        heard = self._selector.get_map()
+        for process in [p for p in self._processes if p.closed and p.events not in heard]:
+            if process.ended():
+                self._bury(process)
+
     def _bury(self, process: _CellProcess) -> None:
         """A process that ended by itself: try its cell once more, then record that it crashed."""
-        self._selector.unregister(process.events)
         self._processes.remove(process)
         how = process.kill()
         cell = process.cell
@@ -237,7 +247,7 @@ class LocalBackend:
 
     def _drain(self, deadline: float) -> None:
         """Read until the end of everybody's events."""
-        open_ends = len(self._processes)
+        open_ends = len(self._selector.get_map())
         while open_ends and (left := deadline - time.monotonic()) > 0:
             for ready, _ in self._selector.select(timeout=left):
                 if ready.data.receive() is None:

@@ -90,8 +90,9 @@ def boards() -> list[Board]:
 def run(seeds: int, jobs: int, dry_run: bool) -> None:
     """Every board to its end, then verified. Exits with the status of the first command that fails."""
     commands = [board.command(seeds, jobs) for board in boards()]
+    # Not replayed: asking every agent again takes as long as the boards, which this user has just run.
     commands += [
-        [sys.executable, "-m", "leaderboard.verify", str(folder.relative_to(ROOT))]
+        [sys.executable, "-m", "leaderboard.verify", "--no-replay", str(folder.relative_to(ROOT))]
         for folder in dict.fromkeys(board.folder for board in boards())
     ]
     for command in commands:

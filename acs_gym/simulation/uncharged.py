@@ -26,6 +26,7 @@ def simulate_uncharged(jobs: Sequence[Job], simulator: Simulator | None = None) 
       a task is in them, and every agent may look them up.
     * `acs-gym doctor`: whether the installation gives the numbers it should.
     * `acs_gym.vacask.opinion`: the same design in a second simulator, after the run.
+    * `leaderboard.verify`, where it asks an agent again: the operating points that it looked at.
     * `leaderboard.verify --robust`: a winner at perturbed conditions, after the agent has ended.
     * `tlgrpo.bank`: designs to learn from, of training circuits only, what optimisers try for training
       targets among them; the bank counts them.

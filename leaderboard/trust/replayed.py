@@ -1,7 +1,8 @@
 """A deterministic agent of this package, asked again: does it want the designs that its trace holds?
 
-It is answered from the trace and nothing is simulated, so whoever says that a trace is of `random` or of
-`composite-ei` is held to it from the first design on. Python, libraries and processor decide the last
+It is answered from the trace, so whoever says that a trace is of `random` or of `composite-ei` is held to
+it from the first design on. Nothing is simulated but the operating points that the agent looks at, of
+designs that it had: a trace does not hold them. Python, libraries and processor decide the last
 digits of what a model fits; where they are others, a trace that is genuine may part in its later lines,
 and the finding says what differs.
 
@@ -22,7 +23,9 @@ from pathlib import Path
 from acs_gym.registry import register_circuit, registered_by_hand
 from acs_gym.session import Call, Session
 from acs_gym.simulation.engine import Outcome
-from acs_gym.simulation.pool import Job, Simulator
+from acs_gym.simulation.operating_point import operating_point_program
+from acs_gym.simulation.pool import Job, Simulator, shared_pool
+from acs_gym.task import Task
 from leaderboard.agents.registry import build, is_ours
 from leaderboard.cells.environment import environment
 from leaderboard.cells.fingerprint import fingerprint
@@ -99,14 +102,18 @@ def main(runs: str, key: str, folder: str | None) -> None:
     )
 
 
-class _Nobody(Simulator):
-    """Has no answers: what the trace does not hold was not asked for."""
+class _Looks(Simulator):
+    """Answers what is not charged; what is charged and not in the trace was not asked for."""
 
-    def __init__(self, asked: _Compared) -> None:
+    def __init__(self, task: Task, asked: _Compared) -> None:
+        self._operating_point = operating_point_program(task.program)
         self._asked = asked
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        raise _Parted(self._asked.next, self._asked.line_text(), f"{_text(jobs[0].design)}")
+        for job in jobs:
+            if job.program != self._operating_point:
+                raise _Parted(self._asked.next, self._asked.line_text(), f"{_text(job.design)}")
+        return shared_pool(1).run(jobs)
 
 
 class _Compared:
@@ -146,8 +153,8 @@ def _parts(cell: StoredCell) -> _Parted | None:
     compared = _Compared(cell)
     try:
         with Session(
-            task, spec.budget, seed=session_seed(spec), simulator=_Nobody(compared), on_call=compared,
-            recall=recall(task.specs, cell.trace),
+            task, spec.budget, seed=session_seed(spec), simulator=_Looks(task, compared),
+            on_call=compared, recall=recall(task.specs, cell.trace),
         ) as session:  # fmt: skip
             agent = build(spec.agent)
             with contextlib.suppress(Exception):  # However it ended in the cell.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from acs_gym.task import make_task
+from agents.llm import TRANSCRIPT
 from baselines.initial import default_size
 from leaderboard.board.chosen import choose
 from leaderboard.cells.runner import run_cell
@@ -123,6 +124,17 @@ def test_verification_adds_to_what_a_run_signed_for(copy):
 def test_an_agent_of_this_package_asked_again_wants_the_designs_of_its_trace(runs):
     key = runs.finished()[0]
     played = replay(runs, runs.load(key))
+    assert played.agrees and played.finding is None
+
+
+def test_an_agent_that_looks_at_operating_points_is_shown_them_when_it_is_asked_again(
+    store, finish
+):
+    """A trace does not hold them: they are not charged."""
+    result = finish("llm-scripted", budget=8)
+    transcript = (store.cell(result.key) / TRANSCRIPT).read_text()
+    assert "operating" in transcript, "it has looked at none"
+    played = replay(store, store.load(result.key))
     assert played.agrees and played.finding is None
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from acs_gym.task import make_task
-from agents.llm import TRANSCRIPT
 from baselines.initial import default_size
 from leaderboard.board.chosen import choose
 from leaderboard.cells.runner import run_cell

@@ -25,6 +25,7 @@ from acs_gym.session import Call, Session
 from acs_gym.simulation.engine import Outcome
 from acs_gym.simulation.operating_point import operating_point_program
 from acs_gym.simulation.pool import Job, Simulator, shared_pool
+from acs_gym.simulation.uncharged import simulate_uncharged
 from acs_gym.task import Task
 from leaderboard.agents.registry import build, is_ours
 from leaderboard.cells.environment import environment
@@ -113,7 +114,7 @@ class _Looks(Simulator):
         for job in jobs:
             if job.program != self._operating_point:
                 raise _Parted(self._asked.next, self._asked.line_text(), f"{_text(job.design)}")
-        return shared_pool(1).run(jobs)
+        return simulate_uncharged(jobs, shared_pool())
 
 
 class _Compared:

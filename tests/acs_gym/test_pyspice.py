@@ -52,9 +52,9 @@ def run(simulator: Simulator, task: acs_gym.Task, designs: list[dict[str, float]
 
 
 def run_python(code: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
-    )
+    # PySpice has escapes that Python 3.12 and later warn of.
+    command = [sys.executable, "-W", "ignore::SyntaxWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     return done.stdout + done.stderr
 
 

@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,7 @@ class Board:
     @property
     def tasks(self) -> tuple[str, ...]:
         """Of its suite, those with a sizing that is known to meet the tier."""
-        named = suite_tasks(self.suite)
-        return tuple(t for t in named if acs_gym.make_task(t, tier=self.tier).reference is not None)
+        return proved(self.suite, self.tier)
 
     def command(self, seeds: int, jobs: int) -> list[str]:
         return [
@@ -75,6 +75,13 @@ class Board:
             "--budget", str(BUDGETS[self.tier]), "--seeds", str(seeds), "--jobs", str(jobs),
             "--out", str(self.folder.relative_to(ROOT)),
         ]  # fmt: skip
+
+
+@lru_cache
+def proved(suite: str, tier: str) -> tuple[str, ...]:
+    """Tasks of a suite with a sizing that is known to meet the tier."""
+    named = suite_tasks(suite)
+    return tuple(t for t in named if acs_gym.make_task(t, tier=tier).reference is not None)
 
 
 def boards() -> list[Board]:

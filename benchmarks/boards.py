@@ -20,17 +20,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import acs_gym
 from leaderboard.board.chosen import choose
 from leaderboard.board.standings import Standings
 from leaderboard.cells.spec import FIXED, HELD_OUT
 from leaderboard.reporting.conclusions import conclusions
 from leaderboard.reporting.export import to_markdown
-from leaderboard.suites import suite_tasks
+from leaderboard.suites import proved_tasks, suite_tasks
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "runs" / "boards"
@@ -66,7 +64,7 @@ class Board:
     @property
     def tasks(self) -> tuple[str, ...]:
         """Of its suite, those with a sizing that is known to meet the tier."""
-        return proved(self.suite, self.tier)
+        return proved_tasks(self.suite, tier=self.tier)
 
     def command(self, seeds: int, jobs: int) -> list[str]:
         return [
@@ -75,13 +73,6 @@ class Board:
             "--budget", str(BUDGETS[self.tier]), "--seeds", str(seeds), "--jobs", str(jobs),
             "--out", str(self.folder.relative_to(ROOT)),
         ]  # fmt: skip
-
-
-@lru_cache
-def proved(suite: str, tier: str) -> tuple[str, ...]:
-    """Tasks of a suite with a sizing that is known to meet the tier."""
-    named = suite_tasks(suite)
-    return tuple(t for t in named if acs_gym.make_task(t, tier=tier).reference is not None)
 
 
 def boards() -> list[Board]:

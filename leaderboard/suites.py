@@ -7,7 +7,7 @@ from pathlib import Path
 
 from acs_gym.circuit import CircuitError, CircuitSplit
 from acs_gym.registry import BUNDLED, circuit_folders, id_or_folder
-from acs_gym.task import task_ids
+from acs_gym.task import make_task, task_ids
 from leaderboard.errors import LeaderboardError, unknown
 
 # Of the season: the one that everybody's cells share, so that nobody chooses among seeds.
@@ -37,6 +37,12 @@ def suite_tasks(name: str) -> tuple[str, ...]:
     if name == "core":
         return _bundled("training") + _bundled("held-out")
     raise unknown("suite", name, SUITES)
+
+
+def proved_tasks(name: str, *, pdk: str = "sky130", tier: str = "tt") -> tuple[str, ...]:
+    """Of a suite, the tasks with a sizing that is known to meet every spec in a tier."""
+    tasks = suite_tasks(name)
+    return tuple(t for t in tasks if make_task(t, pdk=pdk, tier=tier).reference is not None)
 
 
 def suite_of(tasks: Collection[str]) -> str:

@@ -36,7 +36,7 @@ from baselines.registry import Method, get_method
 from leaderboard.agents.enough import Enough
 from leaderboard.agents.registry import build
 from leaderboard.contract import Agent
-from leaderboard.suites import suite_tasks
+from leaderboard.suites import proved_tasks, suite_tasks
 from tlgrpo.domains.sizing import tell
 from tlgrpo.memory import suggested
 
@@ -107,12 +107,6 @@ def controlled(task: str, tier: str) -> bool:
     return tier == "tt" and task not in suite_tasks("training")
 
 
-def proved(suite: str, pdk: str, tier: str) -> list[str]:
-    """Of a suite, the tasks with a sizing that is known to meet the tier."""
-    named = suite_tasks(suite)
-    return [t for t in named if acs_gym.make_task(t, pdk=pdk, tier=tier).reference is not None]
-
-
 def medians(rows: Sequence[Row], method: str) -> dict[str, float]:
     """Of each circuit, over its problems; the budget stands for what was not met."""
     found: dict[str, list[int]] = defaultdict(list)
@@ -173,7 +167,9 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/tlgrpo_started.jsonl"))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    suites = {s: proved(s, options.pdk, options.tier) for s in options.suites.split(",")}
+    suites = {
+        s: proved_tasks(s, pdk=options.pdk, tier=options.tier) for s in options.suites.split(",")
+    }
     wanted = [
         {
             "task": task, "pdk": options.pdk, "problem": number, "budget": options.budget,

@@ -17,7 +17,7 @@ from leaderboard.board.standings import standings
 from leaderboard.cells.runner import run_cell
 from leaderboard.cells.store import Store
 from leaderboard.running.evaluate import Request
-from leaderboard.suites import suite_tasks
+from leaderboard.suites import proved_tasks, suite_tasks
 from leaderboard.trust.perturbations import PUBLIC
 from tests.leaderboard.boards import cell, grid
 from tests.leaderboard.conftest import plan
@@ -35,6 +35,12 @@ def test_both_splits_are_run_in_both_tiers_and_wherever_targets_are_held_out():
         for targets in kinds[tier]
         for suite in ("training", "held-out")
     ]
+
+
+@pytest.mark.parametrize(("tier", "left_out"), [("tt", set()), ("pvt", {"ClassAB", "VCO"})])
+def test_what_is_asked_for_has_a_sizing_that_is_known_to_meet_the_tier(tier, left_out):
+    missing = set(suite_tasks("held-out")) - set(proved_tasks("held-out", tier=tier))
+    assert missing == {f"ACS-{name}-v0" for name in left_out}
 
 
 @pytest.mark.parametrize("board", boards.boards(), ids=str)

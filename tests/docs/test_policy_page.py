@@ -65,10 +65,3 @@ def test_a_rival_that_finds_more_is_named_and_one_that_finds_less_is_not():
     assert "(0.800)" in sentence and "`quick` (0.900)" in sentence
     assert "slow" not in sentence and "lookup" not in sentence
     assert policy_page.better(rows[:1], 5) == []
-
-
-@pytest.mark.parametrize(("tier", "left_out"), [("tt", set()), ("pvt", {"ClassAB", "VCO"})])
-def test_a_start_is_asked_for_where_a_sizing_is_known_to_meet_the_tier(tier, left_out):
-    named = policy_page.suite_tasks("held-out")
-    asked = policy_page.started.proved("held-out", "sky130", tier)
-    assert set(named) - set(asked) == {f"ACS-{name}-v0" for name in left_out}

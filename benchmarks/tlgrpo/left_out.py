@@ -29,34 +29,23 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import resumable
 import sized
-from sized import TOLD_ONCE, TRAINING, Row
+import warmed
+from sized import PDK, TOLD_ONCE, TRAINING, Row
 
 import acs_gym
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "examples/tlgrpo/sizing.toml"
 BESIDE = ROOT / "benchmarks/results/tlgrpo_policy.json"
-PDK = "sky130"
 POLICY = "left out"
-ENDS = ("loss", "simulated", "designs")
 NEEDS_NO_OTHER = ("random", "composite-ei", "botorch-composite", "scbo", "llm-scripted")
 SAME_SEVEN = ("role median", "nearest goal")
 
 
 def train(wanted: Mapping[str, Any]) -> tuple[Path, Row]:
     """(the run of a policy that was shown every training circuit but one, the end of its curve)."""
-    from tlgrpo.checkpoint import begin
-    from tlgrpo.config import TrainConfig
-    from tlgrpo.hindsight import Schedule, WarmStart
-
     others = [task for task in TRAINING if task != wanted["task"]]
-    settings = TrainConfig.read(CONFIG, {"domain.arguments.tasks": others})
     folder = Path(wanted["folder"]) / wanted["task"]
-    begin(folder, settings)
-    plan = Schedule(wanted["steps"], wanted["batch"], 2e-3, bfloat16=wanted["bfloat16"])
-    WarmStart(settings, Path(wanted["banks"]), folder, plan).run()
-    last = resumable.lines(folder / "warm" / "metrics.jsonl")[-1]
-    return folder, {name: last[name] for name in ENDS}
+    return folder, warmed.train(folder, {"domain.arguments.tasks": others}, wanted)
 
 
 def run_all(wanted: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -1,6 +1,6 @@
 """The page of the study of objectives, from its committed results; trains nothing.
 
-    python benchmarks/tlgrpo/objectives_page.py     # writes docs/tlgrpo-objectives.md and its picture
+    python benchmarks/tlgrpo/objectives_page.py     # writes docs/tlgrpo-objectives.md and its pictures
 
 Every number in the page's text is computed here, so that it cannot disagree with the results.
 """
@@ -27,14 +27,16 @@ import objectives
 import pictures
 from objectives import NONE, PLAIN, Row, arms_of, grid, interval
 
-RESULT = Path(__file__).parents[1] / "results" / "tlgrpo_objectives.json"
+RESULTS = Path(__file__).parents[1] / "results"
+ALL, LONG = "tlgrpo_objectives.json", "tlgrpo_objectives_long.json"
 DOCS = Path(__file__).parents[2] / "docs"
 PLAIN_REWARD = "score"
 PAGE, CURVES = "tlgrpo-objectives.md", "tlgrpo-objectives.svg"
+LONG_CURVES = "tlgrpo-objectives-long.svg"
 
 
-def read() -> dict[str, Any]:
-    return dict(json.loads(RESULT.read_text()))
+def read(name: str = ALL) -> dict[str, Any]:
+    return dict(json.loads((RESULTS / name).read_text()))
 
 
 def parts(runs: Sequence[Row]) -> tuple[list[Row], list[Row]]:
@@ -128,6 +130,37 @@ def worst_spec(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def longer(found: dict[str, Any]) -> list[str]:
+    """Where runs of two arms end that are several times as long, and whether they still rise."""
+    _, rows = parts(found["runs"])
+    trained = [r for r in rows if r["objective"] != NONE]
+    thirds = []
+    for name, mine in arms_of(trained).items():
+        points = [[p["solved"] for p in r["curve"]] for r in mine]
+        shares = [np.mean([np.mean(part) for part in split]) for split in _thirds(points)]
+        thirds.append(f"`{name}` {', '.join(f'{share:.0%}' for share in shares)}")
+    return [
+        "## Do the curves flatten?",
+        "",
+        f"`{found['command']}`",
+        "",
+        f"From the same start, {trained[0]['simulations']} simulations an arm, seeds: "
+        f"{_seeds(trained, PLAIN_REWARD)}. Share of its training episodes that an arm solved in the "
+        f"first, second and last third of a run: {'; '.join(thirds)}.",
+        "",
+        *objectives.table(rows),
+        "",
+        f"![Share of training episodes solved over simulations, longer runs](images/{LONG_CURVES})",
+        "",
+    ]
+
+
+def _thirds(curves: Sequence[Sequence[float]]) -> list[list[Any]]:
+    """Of each third, the part of every curve that lies in it."""
+    split = [np.array_split(np.array(c), 3) for c in curves]
+    return [[parts[k] for parts in split] for k in range(3)]
+
+
 def page() -> str:
     found = read()
     tuning, rows = parts(found["runs"])
@@ -173,6 +206,7 @@ def page() -> str:
         f"{' and '.join(map(str, objectives.TEMPERATURES))} at which its runs solve more of the same "
         "training problems.",
         "",
+        *(longer(read(LONG)) if (RESULTS / LONG).exists() else []),
         "## What this does not say",
         "",
         f"Runs of {trained[0]['simulations']} simulations are {_updates(trained)} updates: this is how "
@@ -196,7 +230,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--docs", type=Path, default=DOCS)
     options = parser.parse_args()
-    draw(parts(read()["runs"])[1], options.docs / "images" / CURVES)
+    for name, picture in ((ALL, CURVES), (LONG, LONG_CURVES)):
+        if (RESULTS / name).exists():
+            draw(parts(read(name)["runs"])[1], options.docs / "images" / picture)
     (options.docs / PAGE).write_text(page())
     print(options.docs / PAGE)
 

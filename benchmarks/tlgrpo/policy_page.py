@@ -29,6 +29,7 @@ import numpy as np
 import pictures
 import sized
 import started
+import width
 from scipy.stats import trim_mean
 
 from leaderboard.suites import suite_tasks
@@ -37,9 +38,9 @@ from tlgrpo.pretrained import NAME, SHIPPED
 RESULTS = Path(__file__).parents[1] / "results"
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, CURVE = "tlgrpo-policy.md", "tlgrpo-policy.svg"
-TRAINING, PLAYED, STARTED, IN_CORNERS = (
-    "tlgrpo_policy_training.json", "tlgrpo_policy.json", "tlgrpo_started.json",
-    "tlgrpo_started_pvt.json",
+TRAINING, PLAYED, ELSEWHERE, STARTED, IN_CORNERS, WIDTHS = (
+    "tlgrpo_policy_training.json", "tlgrpo_policy.json", "tlgrpo_policy_gf180mcu.json",
+    "tlgrpo_started.json", "tlgrpo_started_pvt.json", "tlgrpo_width.json",
 )  # fmt: skip
 POLICY = f"tlgrpo:{NAME}"
 SUITES = {"training": "Circuits that it was trained on, at other targets",
@@ -57,8 +58,8 @@ def read(name: str) -> dict[str, Any]:
 
 
 def results() -> list[str]:
-    """Of the studies of the policy, those that were made."""
-    return [name for name in (PLAYED, STARTED, IN_CORNERS) if (RESULTS / name).exists()]
+    """Of the studies of the policy that is shipped, those that were made."""
+    return [name for name in (PLAYED, ELSEWHERE, STARTED, IN_CORNERS) if (RESULTS / name).exists()]
 
 
 def take_over(run: Path, *, went_on: bool) -> None:
@@ -222,11 +223,37 @@ def page() -> str:
                 f"simulation, {solved(rows, 'lookup', 1):.0%} solved. What a policy is good for on "
                 "circuits that it knows is what it does after its first try.", "",
             ]  # fmt: skip
+    if ELSEWHERE in results():
+        lines += elsewhere_lines(read(ELSEWHERE), played["runs"])
     if STARTED in results():
         lines += started_lines("As a start of an optimiser", read(STARTED))
     if IN_CORNERS in results():
         lines += started_lines("As a start in every corner", read(IN_CORNERS), _of_the_corners())
+    if (RESULTS / WIDTHS).exists():
+        lines += width.section(read(WIDTHS), SUITES, steps)
     return "\n".join(lines)
+
+
+def elsewhere_lines(found: dict[str, Any], at_home: Sequence[Row]) -> list[str]:
+    """The circuits that it was trained on, with the devices of a PDK that it was not."""
+    rows = found["runs"]
+    tasks = list(dict.fromkeys(r["task"] for r in rows))
+    known = [r for r in at_home if r["task"] in tasks]
+    scores = {
+        name: np.mean([r["best"][sized.BUDGETS.index(5)] for r in part if r["method"] == POLICY])
+        for name, part in (("here", rows), ("home", known))
+    }
+    return [
+        "## On a PDK that it never saw", "", f"`{found['command']}`", "",
+        f"The circuits that it was trained on, with the devices and supply of {rows[0]['pdk']}, at "
+        f"held-out targets that are drawn there. After 5 simulations it scores {scores['here']:.3f} and "
+        f"solves {solved(rows, POLICY, 5):.0%}; on {at_home[0]['pdk']} {scores['home']:.3f} and "
+        f"{solved(known, POLICY, 5):.0%}.", "",
+        *sized.table(rows, tasks), "",
+        f"Its interquartile mean is above, after 5: {'; '.join(against(rows, 5))}. After 20: "
+        f"{'; '.join(against(rows, 20))}.", "",
+        *better(rows, 5),
+    ]  # fmt: skip
 
 
 def better(rows: Sequence[Row], budget: int) -> list[str]:

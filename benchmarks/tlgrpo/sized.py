@@ -38,6 +38,7 @@ from tlgrpo.memory import Pick, clustered_interval, lookup, nearest_goal, role_m
 
 BUDGETS = (1, 5, 10, 20)
 MEMORY = {"lookup": lookup, "role median": role_median, "nearest goal": nearest_goal}
+PDK = "sky130"
 TOLD_ONCE = ", told once"
 TRAINING = suite_tasks("training")
 Row = dict[str, Any]
@@ -172,7 +173,7 @@ def main() -> None:
     )
     parser.add_argument("--told-once", action="store_true", help="the policy also without medians")
     parser.add_argument("--suites", default="training,held-out", help="circuits")
-    parser.add_argument("--pdk", default="sky130")
+    parser.add_argument("--pdk", default=PDK)
     parser.add_argument("--problems", type=int, default=8, help="of each circuit")
     parser.add_argument("--banks", help="designs that memory knows beside the training anchors")
     parser.add_argument("--jobs", type=int, default=1)

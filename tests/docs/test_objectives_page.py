@@ -111,3 +111,15 @@ def test_the_worst_spec_as_reward_is_set_beside_the_score_of_the_same_objective_
     said, _ = objectives_page.worst_spec(rows)
     assert "1 objectives and 2 runs beside 2 " in said
     assert "solved +50.0% [+" in said
+
+
+def test_longer_runs_say_whether_they_still_rise():
+    def risen(name, *shares):
+        curve = [{"simulations": 10.0 * k, "solved": share} for k, share in enumerate(shares)]
+        return row(name, 0, simulations=900, curve=curve)
+
+    rows = [risen("tl-grpo improvement", 0.1, 0.3, 0.5, 0.5, 0.6, 0.8), row("none", 0, curve=[])]
+    lines = objectives_page.longer({"runs": rows, "command": "x"})
+    (said,) = (line for line in lines if "third" in line)
+    assert "900 simulations an arm, seeds: 1" in said
+    assert said.endswith("of a run: `tl-grpo improvement` 20%, 50%, 70%.")

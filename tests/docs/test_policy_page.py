@@ -65,3 +65,34 @@ def test_a_rival_that_finds_more_is_named_and_one_that_finds_less_is_not():
     assert "(0.800)" in sentence and "`quick` (0.900)" in sentence
     assert "slow" not in sentence and "lookup" not in sentence
     assert policy_page.better(rows[:1], 5) == []
+
+
+def wide_row(width, task, number, score):
+    return {
+        "width": width, "task": task, "problem": number, "anchor": number, "best": [score] * 4,
+        "solved": [False] * 4, "method": policy_page.width.method_of(width), "parameters": 1000 * width,
+        "loss": 3.0, "agent_seconds": 1.0, "steps": 10, "batch": 2, "simulated": 99,
+    }  # fmt: skip
+
+
+def test_a_wider_policy_is_compared_with_the_narrow_one_on_the_same_problems():
+    tasks = [policy_page.suite_tasks(suite)[0] for suite in policy_page.SUITES]
+    rows = [
+        wide_row(width, task, number, 0.1 * number + gain)
+        for width, better in ((128, 0.0), (256, 0.25))
+        for task, gain in zip(tasks, (better, -better), strict=True)
+        for number in range(3)
+    ]
+    said = policy_page.width.section({"runs": rows, "command": "x"}, policy_page.SUITES, 5)
+    text = "\n".join(said)
+    shown, new = (line for line in said if line.startswith("Score after 5"))
+    assert "width 256 less width 128: +0.250 [+0.250, +0.250], above it" in shown
+    assert "width 256 less width 128: -0.250 [-0.250, -0.250], below it" in new
+    assert "| width 256 | 0.26 million | 3.00 | 1.0 |" in text
+
+
+def test_the_rate_falls_as_the_width_grows():
+    narrow, wide = policy_page.width.WIDTHS
+    assert policy_page.width.rate_of(wide) == pytest.approx(
+        policy_page.width.rate_of(narrow) * narrow / wide
+    )

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from acs_gym.evaluation import Evaluation, Status
+from acs_gym.evaluation import AtCondition, Evaluation, Status
 from acs_gym.session import Session
 from acs_gym.simulation.engine import Outcome
 from acs_gym.specs import Spec
@@ -89,8 +89,11 @@ class CornerAwareAgent:
         """Raises ValueError where the method, or the sizing to start from, is not for this task."""
         self._plain.check(task)
 
-    def run(self, session: Session) -> None:
+    def run(self, session: Session, known: Sequence[Evaluation] = ()) -> None:
         """Until a design is signed off or the next step is not covered by the budget.
+
+        Args:
+            known: designs that were simulated before, at some conditions.
 
         Raises SimulatorUnavailable after three calls in a row that were not charged, and ValueError
         for a session without a budget, which would never end.
@@ -102,8 +105,9 @@ class CornerAwareAgent:
             return
         search = _Search(self._plain, session)
         try:
-            while not search.step():
-                pass
+            signed_off = bool(known) and search.begin(known)
+            while not signed_off:
+                signed_off = search.step()
         except _NotCovered:
             search.complete_the_best()
 
@@ -125,12 +129,20 @@ class _Search:
         initial = agent.initial(self._task, session.meter.remaining, self._seeds.initial)
         self._method = method.for_task(self._task, seed=self._seeds.method, initial=initial)
 
+    def begin(self, known: Sequence[Evaluation]) -> bool:
+        """Learn what was simulated before, and verify the most promising of it: is it signed off?"""
+        kept = [e for e in known if self._keep(e)]
+        return self._weigh(sorted(kept, key=lambda e: -_least_margin(self._seen(e))))
+
     def step(self) -> bool:
         """Propose, simulate at the active conditions, and verify what meets them: is it signed off?"""
         width = min(self._session.workers, self._spare() // len(self._active))
         if width < 1:
             raise _NotCovered
-        evaluations = self._raced(self._method.ask(width))
+        return self._weigh(self._raced(self._method.ask(width)))
+
+    def _weigh(self, evaluations: Sequence[Evaluation]) -> bool:
+        """Tell the method of them, and verify the first that is worth it: is it signed off?"""
         self._method.tell([self._estimate(e) for e in evaluations])
         worth = [e for e in evaluations if self._measured(e) and self._promising(e)][:1]
         for evaluation in worth or self._overdue():
@@ -325,17 +337,25 @@ class _Search:
         if self._uncharged >= UNCHARGED_CALLS_ALLOWED:
             raise SimulatorUnavailable(f"the simulator failed: {evaluations[-1].message}")
         for evaluation in evaluations:
-            if evaluation.status in (Status.INFRA_ERROR, Status.INVALID_DESIGN):
-                continue
-            self._known[tuple(evaluation.design.values())] = evaluation
-            for name, at in evaluation.by_condition.items():
-                least = min(map(_margin, at.margins.values()))
-                self._worst[name] = min(self._worst[name], least)
+            self._keep(evaluation)
         return evaluations
+
+    def _keep(self, evaluation: Evaluation) -> bool:
+        """Whether it was simulated, and so is known."""
+        if evaluation.status in (Status.INFRA_ERROR, Status.INVALID_DESIGN):
+            return False
+        self._known[tuple(evaluation.design.values())] = evaluation
+        for name, at in evaluation.by_condition.items():
+            self._worst[name] = min(self._worst[name], _least_margin(at))
+        return True
 
 
 def _margin(value: float) -> float:
     return -math.inf if math.isnan(value) else value
+
+
+def _least_margin(found: Evaluation | AtCondition) -> float:
+    return min(map(_margin, found.margins.values()))
 
 
 def _value(spec: Spec, margin: float) -> float:

@@ -1,7 +1,7 @@
 """A policy plays one episode, then an optimiser goes on from what it tried: `tlgrpo:RUN+METHOD`.
 
 With `corner-aware` (or `corner-aware:METHOD`) the episode is at the nominal condition alone, where a
-design costs one simulation, and sign-off over all conditions begins with what it tried.
+design costs one simulation, and sign-off over all conditions knows what it tried.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class PolicyStart:
         at_corners = self.corners and session.task.cost > 1
         nominal = [tier.conditions[tier.nominal].name] if at_corners else None
         self.policy.run(session, episodes=1, conditions=nominal)
-        tried = [dict(e.design) for e in session.history]
         if at_corners:
-            CornerAwareAgent(_Begun(self.method, tried)).run(session)
+            CornerAwareAgent(_Begun(self.method)).run(session, known=session.history)
             return
+        tried = [dict(e.design) for e in session.history]
         seed = split_seed(session.seed).method
         method = self.method.for_task(session.task, seed=seed, initial=tried)
         method.tell(session.history)
@@ -70,10 +70,9 @@ class PolicyStart:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A method whose initial designs are given."""
+    """A method that asks for no initial designs, since it is told of some."""
 
     method: BuildsMethod
-    designs: Sequence[Design]
 
     @property
     def name(self) -> str:
@@ -87,7 +86,7 @@ class _Begun:
         self.method.check(task)
 
     def initial(self, task: Task, size: int, seed: int) -> list[Design]:
-        return list(self.designs)
+        return []
 
     def for_task(self, task: Task, *, seed: int, initial: Sequence[Design]) -> Optimizer:
         return self.method.for_task(task, seed=seed, initial=initial)

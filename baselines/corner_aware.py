@@ -93,7 +93,7 @@ class CornerAwareAgent:
         """Until a design is signed off or the next step is not covered by the budget.
 
         Args:
-            known: designs that were simulated before, at some conditions.
+            known: designs that were simulated before at some conditions; none of them is again.
 
         Raises SimulatorUnavailable after three calls in a row that were not charged, and ValueError
         for a session without a budget, which would never end.

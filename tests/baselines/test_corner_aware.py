@@ -151,6 +151,21 @@ def test_a_budget_that_ends_early_leaves_a_design_that_counts(budget: int) -> No
     assert session.best is not None and session.best.complete and not session.best.feasible
 
 
+def test_of_what_is_known_the_best_is_verified_and_nothing_simulated_again() -> None:
+    task = task_of("pvt")
+    simulator = Hard(task, 0.05)
+    tier = task.conditions
+    nominal = [tier.conditions[tier.nominal].name]
+    units = (0.25, 0.6, 0.5)  # Hopeless, the best there is, and one that is met at nominal alone.
+    designs = [task.space.from_unit(np.full(len(task.space), u)) for u in units]
+    with task.session(500, seed=0, simulator=simulator) as session:
+        known = session.simulate(designs, conditions=nominal)
+        CornerAwareAgent(get_method("sobol")).run(session, known)
+    assert session.best is not None and dict(session.best.design) == designs[1]
+    assert session.best.feasible and session.best.complete
+    assert session.meter.used == simulator.jobs == task.cost + 2
+
+
 def test_one_condition_is_the_method_alone() -> None:
     task = task_of("tt")
     with task.session(12, seed=0, simulator=Hard(task)) as session:

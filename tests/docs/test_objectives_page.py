@@ -113,6 +113,16 @@ def test_the_worst_spec_as_reward_is_set_beside_the_score_of_the_same_objective_
     assert "solved +50.0% [+" in said
 
 
+def test_the_same_seed_and_reward_are_set_side_by_side_over_both_rewards():
+    ours, *others = ("tl-grpo improvement", "grpo best", "grpo last", "later scores")
+    rows = [row(ours, seed, 0.5) for seed in range(3)]
+    rows += [row(other, seed, 0.25) for other in others for seed in range(3)]
+    assert objectives_page.both_rewards(rows) == []
+    rows += [row(name, 0, 0.5, reward="worst") for name in (ours, *others)]
+    said, _ = objectives_page.both_rewards(rows)
+    assert "4 pairs of runs" in said and said.count("+18.8 points [") == len(others)
+
+
 def test_longer_runs_say_whether_they_still_rise():
     def risen(name, *shares):
         curve = [{"simulations": 10.0 * k, "solved": share} for k, share in enumerate(shares)]

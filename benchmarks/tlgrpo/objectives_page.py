@@ -212,6 +212,10 @@ def longer(found: dict[str, Any]) -> list[str]:
         "",
         *objectives.table(rows),
         "",
+        *reading(rows),
+        "",
+        "Rates are those that the short runs chose. A smaller one might keep an arm from falling.",
+        "",
         f"![Share of training episodes solved over simulations, longer runs](images/{LONG_CURVES})",
         "",
     ]
@@ -272,7 +276,7 @@ def page() -> str:
         *(longer(read(LONG)) if (RESULTS / LONG).exists() else []),
         "## What this does not say",
         "",
-        f"Runs of {trained[0]['simulations']} simulations are {_updates(trained)} updates: this is how "
+        f"The first runs, of {trained[0]['simulations']} simulations, are {_updates(trained)} updates: this is how "
         "fast an objective starts, not where it ends. Circuits that no arm was trained on are not in it. "
         "Seconds are those of cores that did other work too.",
         "",

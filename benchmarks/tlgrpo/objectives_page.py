@@ -277,8 +277,8 @@ def page() -> str:
         "## What this does not say",
         "",
         f"The first runs, of {trained[0]['simulations']} simulations, are {_updates(trained)} updates: "
-        "this is how fast an objective starts, not where it ends. Circuits that no arm was trained on are "
-        "not in it. Seconds are those of cores that did other work too.",
+        "this is how fast an objective starts, not where it ends. Circuits that no arm was trained on "
+        "are not in it. Seconds are those of cores that did other work too.",
         "",
     ]
     return "\n".join(lines)

@@ -25,6 +25,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import objectives
 import pictures
+from numpy.typing import NDArray
 from objectives import NONE, PLAIN, Row, arms_of, grid, interval
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -46,6 +47,12 @@ def parts(runs: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     return tuning, [r for r in runs if r["seed"] != objectives.TUNING_SEED]
 
 
+def points(difference: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean of a difference of shares, and its interval, in hundredths."""
+    low, high = interval(difference)
+    return 100 * float(difference.mean()), 100 * low, 100 * high
+
+
 def over_the_start(rows: Sequence[Row]) -> dict[str, tuple[float, float, float]]:
     """Of each arm, points of held-out problems solved after five over the start, and their interval."""
     arms = arms_of(rows)
@@ -53,9 +60,7 @@ def over_the_start(rows: Sequence[Row]) -> dict[str, tuple[float, float, float]]
     for name, mine in arms.items():
         if name != NONE:
             pair = objectives.paired(mine, arms[NONE])
-            difference = grid(pair[0], "solved", 1) - grid(pair[1], "solved", 1)
-            middle, low, high = (100 * x for x in (difference.mean(), *interval(difference)))
-            found[name] = (middle, low, high)
+            found[name] = points(grid(pair[0], "solved", 1) - grid(pair[1], "solved", 1))
     return found
 
 
@@ -181,7 +186,7 @@ def both_rewards(rows: Sequence[Row]) -> list[str]:
             continue
         pairs = [objectives.paired(arms[ours + name], arms[other + name]) for name in names]
         difference = np.concatenate([grid(a, "solved", 1) - grid(b, "solved", 1) for a, b in pairs])
-        middle, low, high = (100 * x for x in (difference.mean(), *interval(difference)))
+        middle, low, high = points(difference)
         said.append(f"`{other}` by {middle:+.1f} points [{low:+.1f}, {high:+.1f}]")
     count = len(difference)
     return [

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ TRAINING, PLAYED, ELSEWHERE, STARTED, IN_CORNERS, WIDTHS = (
 POLICY = f"tlgrpo:{NAME}"
 SUITES = {"training": "Circuits that it was trained on, at other targets",
           "held-out": "Circuits that it never saw"}  # fmt: skip
+AT_OWN_TARGETS = SUITES | {"training": "Circuits that it was trained on"}
 
 _REINFORCED = (
     "update", "simulations", "best_of_episode", "first_turn", "solved", "dead_groups", "entropy",
@@ -228,7 +229,9 @@ def page() -> str:
     if STARTED in results():
         lines += started_lines("As a start of an optimiser", read(STARTED))
     if IN_CORNERS in results():
-        lines += started_lines("As a start in every corner", read(IN_CORNERS), _of_the_corners())
+        lines += started_lines(
+            "As a start in every corner", read(IN_CORNERS), _of_the_corners(), AT_OWN_TARGETS
+        )
     if (RESULTS / WIDTHS).exists():
         lines += width.section(read(WIDTHS), SUITES, steps)
     return "\n".join(lines)
@@ -360,11 +363,16 @@ def _reinforced(training: dict[str, Any]) -> str:
     )
 
 
-def started_lines(title: str, begun: dict[str, Any], more: Sequence[str] = ()) -> list[str]:
+def started_lines(
+    title: str,
+    begun: dict[str, Any],
+    more: Sequence[str] = (),
+    titles: Mapping[str, str] = SUITES,
+) -> list[str]:
     lines = [f"## {title}", "", f"`{begun['command']}`", "", *more]
     methods = dict.fromkeys(r["method"] for r in begun["runs"])
     method = next(m for m in methods if not m.startswith("tlgrpo:"))
-    for suite, title in SUITES.items():
+    for suite, title in titles.items():
         rows = [r for r in begun["runs"] if r["task"] in suite_tasks(suite)]
         lines += [
             f"{title}. Median simulations until every spec is met, `{method}` alone and from one "

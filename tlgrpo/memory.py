@@ -129,6 +129,23 @@ def _by_role(told: Told, rows: Sequence[tuple[Source, NDArray[np.int64]]]) -> ND
     return found
 
 
+# A study has an interval for each of its rows, all over the same problems.
+@lru_cache(maxsize=32)
+def _anchor_draws(anchors: tuple[int, ...], draws: int, seed: int) -> NDArray[np.float64]:
+    """How often each draw has each anchor, shape (draws, anchors): circuits first, then theirs.
+
+    Args:
+        anchors: How many each circuit has.
+    """
+    first = np.concatenate([[0], np.cumsum(anchors)[:-1]])
+    rng = np.random.default_rng(seed)
+    counts = np.zeros((draws, sum(anchors)))
+    for row in counts:
+        for c in rng.integers(len(anchors), size=len(anchors)):
+            np.add.at(row, first[c] + rng.integers(anchors[c], size=anchors[c]), 1)
+    return counts
+
+
 def clustered_interval(
     values: Sequence[float],
     clusters: Sequence[tuple[str, object]],
@@ -145,14 +162,9 @@ def clustered_interval(
     for value, (circuit, anchor) in zip(values, clusters, strict=True):
         tree.setdefault(circuit, {}).setdefault(anchor, []).append(value)
     # Sum and number of each anchor's values, which is all that a mean needs.
-    parts = [np.array([(sum(v), len(v)) for v in t.values()]) for t in tree.values()]
-    rng = np.random.default_rng(seed)
-    means = []
-    for _ in range(draws):
-        # Of one circuit only the anchors vary.
-        chosen = [parts[int(c)] for c in rng.integers(len(parts), size=len(parts))]
-        drawn = np.concatenate([p[rng.integers(len(p), size=len(p))] for p in chosen])
-        means.append(float(drawn[:, 0].sum() / drawn[:, 1].sum()))
+    parts = np.array([(sum(v), len(v)) for anchors in tree.values() for v in anchors.values()])
+    drawn = _anchor_draws(tuple(map(len, tree.values())), draws, seed) @ parts
+    means = drawn[:, 0] / drawn[:, 1]
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
 

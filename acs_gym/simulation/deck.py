@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from acs_gym.circuit import AnalysisEntry, Circuit, CircuitError, MetricEntry
@@ -55,6 +55,7 @@ def build_program(circuit: Circuit, pdk: Pdk, corner: str = "tt") -> Program:
     gates = tuple(_gate(g, tuple(m.name for m in metrics)) for g in circuit.file.gate)
     wanted = _wanted_vectors(metrics, gates)
     decks: list[Deck] = []
+    duts: dict[str, _Dut] = {}
     for entry, bench in zip(circuit.file.bench, circuit.benches, strict=True):
         analyses = tuple(
             _analysis(entry.netlist, a, bench, wanted.get(a.name, ()), conditions)
@@ -62,7 +63,10 @@ def build_program(circuit: Circuit, pdk: Pdk, corner: str = "tt") -> Program:
         )
         if any(a.trtol is not None for a in analyses):  # It must not stay for the next one.
             analyses = tuple(replace(a, trtol=a.trtol or TRTOL) for a in analyses)
-        decks.append(_deck(circuit, entry.netlist, bench, analyses, devices, scope))
+        if bench.instance not in duts:
+            duts[bench.instance] = _dut(circuit, bench.instance, devices, scope)
+        dut = duts[bench.instance]
+        decks.append(_deck(circuit, entry.netlist, bench, analyses, dut, devices, scope))
     program = Program(
         name=f"{circuit.id}@{pdk.name}:{corner}",
         parameters=space.names,
@@ -92,22 +96,26 @@ def _devices(circuit: Circuit, pdk: Pdk, corner: str) -> dict[str, Device]:
     return found
 
 
-def _deck(
-    circuit: Circuit,
-    name: str,
-    bench: Bench,
-    analyses: tuple[Analysis, ...],
-    devices: Mapping[str, Device],
-    scope: Mapping[str, float],
-) -> Deck:
-    dut = circuit.dut
-    instance = bench.instance
+@dataclass(frozen=True, slots=True)
+class _Dut:
+    """The circuit itself, as it stands in the decks of all testbenches that call it by one name."""
+
+    cards: tuple[str, ...]
+    body: tuple[str, ...]
+    transistors: tuple[Transistor, ...]
+    draws: tuple[Draw, ...]
+    settings: tuple[Setting, ...]
+
+
+def _dut(
+    circuit: Circuit, instance: str, devices: Mapping[str, Device], scope: Mapping[str, float]
+) -> _Dut:
+    cards: list[str] = []
     body: list[str] = []
-    own_cards: list[str] = []
     transistors: list[Transistor] = []
     draws: list[Draw] = []
     settings: list[Setting] = []
-    for primitive in dut.primitives:
+    for primitive in circuit.dut.primitives:
         if primitive.kind == "ibias":
             body += _bias_lines(primitive, scope)
             current = primitive.parameters["i"]
@@ -115,14 +123,27 @@ def _deck(
             continue
         placed = Placed(primitive, devices[primitive.kind], instance, len(draws), scope)
         body += placed.lines
-        own_cards += placed.cards
+        cards += placed.cards
         settings += placed.settings
         draws += placed.draws
         if placed.transistor is not None:
             transistors.append(placed.transistor)
-    for element in dut.elements:
+    for element in circuit.dut.elements:
         body.append(_element_line(element, scope))
         settings += _bind(element, f"{element.name[0]}.{instance}.{element.name}")
+    return _Dut(tuple(cards), tuple(body), tuple(transistors), tuple(draws), tuple(settings))
+
+
+def _deck(
+    circuit: Circuit,
+    name: str,
+    bench: Bench,
+    analyses: tuple[Analysis, ...],
+    dut: _Dut,
+    devices: Mapping[str, Device],
+    scope: Mapping[str, float],
+) -> Deck:
+    settings = list(dut.settings)
     top = [_element_line(e, scope) for e in bench.elements]
     for element in bench.elements:
         settings += _bind(element, element.name)
@@ -142,12 +163,12 @@ def _deck(
     template = (
         f"{circuit.id} {name}",
         _CLAMP_MODEL,
-        *own_cards,
-        f".subckt {dut.name} {' '.join(dut.ports)}",
-        *body,
-        f".ends {dut.name}",
+        *dut.cards,
+        f".subckt {circuit.dut.name} {' '.join(circuit.dut.ports)}",
+        *dut.body,
+        f".ends {circuit.dut.name}",
         *top,
-        f"{instance} {' '.join(bench.connections)} {dut.name}",
+        f"{bench.instance} {' '.join(bench.connections)} {circuit.dut.name}",
         *([f".nodeset {nodeset}"] if nodeset else []),
         *([f"{INITIAL} {initial}"] if initial else []),
         f".options {OPTIONS}",
@@ -158,8 +179,8 @@ def _deck(
         template,
         models={k: v for device in devices.values() for k, v in device.cards.items()},
         shared=tuple(sorted({p.model for d in devices.values() for p in d.parts if p.model})),
-        transistors=tuple(transistors),
-        draws=tuple(draws),
+        transistors=dut.transistors,
+        draws=dut.draws,
         settings=tuple(settings),
         excitable=excitable,
         analyses=analyses,
@@ -391,17 +412,38 @@ def _check_names(circuit: Circuit, what: str, expression: Expression, known: set
         raise CircuitError(f"{circuit.id}: {what}: unknown name {', '.join(sorted(unknown))}")
 
 
+# Where a device stands in the text of a digest.
+_DEVICE_MARK = re.compile(r'"\\u0000(\d+)"')
+
+
 def _key(program: Program) -> str:
     """A digest of everything that decides a result."""
+    devices: dict[int, Device] = {}
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, Expression):
-            return value.text
-        if isinstance(value, Mapping):
-            return dict(value)
-        if isinstance(value, Analysis) and value.trtol is None:  # Keys are older than the field.
-            return [getattr(value, name) for name in value.__dataclass_fields__ if name != "trtol"]
-        return [getattr(value, name) for name in value.__dataclass_fields__]
+    def marked(value: Any) -> Any:
+        if isinstance(value, Device):
+            devices[id(value)] = value
+            return f"\0{id(value)}"
+        return _plain(value)
 
-    text = json.dumps(program, default=plain, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    # A device holds all its cards, and every transistor of every deck holds its device: the text has
+    # megabytes, of which each device is written once.
+    text = json.dumps(program, default=marked, sort_keys=True)
+    written = {
+        str(name): json.dumps(device, default=_plain, sort_keys=True).encode()
+        for name, device in devices.items()
+    }
+    digest = hashlib.sha256()
+    for k, piece in enumerate(_DEVICE_MARK.split(text)):
+        digest.update(written[piece] if k % 2 else piece.encode())
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Expression):
+        return value.text
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Analysis) and value.trtol is None:  # Keys are older than the field.
+        return [getattr(value, name) for name in value.__dataclass_fields__ if name != "trtol"]
+    return [getattr(value, name) for name in value.__dataclass_fields__]

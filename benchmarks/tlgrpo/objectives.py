@@ -24,7 +24,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -175,20 +175,25 @@ def clusters(problems: int) -> list[tuple[str, int]]:
     return [(task, anchor) for task, _, anchor in found]
 
 
-def resampled(seeds: int, problems: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Rows (seeds) and columns (problems) of draws: seeds, circuits, and the anchors of each."""
+@lru_cache(maxsize=8)
+def resampled(seeds: int, problems: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How often each draw has each seed and each problem, shapes (draws, seeds) and (draws, problems).
+
+    Circuits are drawn first, then the anchors of each.
+    """
     tree: dict[str, dict[int, list[int]]] = {}
     for k, (circuit, anchor) in enumerate(clusters(problems)):
         tree.setdefault(circuit, {}).setdefault(anchor, []).append(k)
     rng = np.random.default_rng(0)
     circuits = list(tree)
-    for _ in range(RESAMPLES):
-        columns: list[int] = []
+    rows, columns = np.zeros((RESAMPLES, seeds)), np.zeros((RESAMPLES, problems))
+    for row, column in zip(rows, columns, strict=True):
         for c in rng.integers(len(circuits), size=len(circuits)):
             anchors = list(tree[circuits[int(c)]].values())
             for a in rng.integers(len(anchors), size=len(anchors)):
-                columns += anchors[int(a)]
-        yield rng.integers(seeds, size=seeds), np.array(columns)
+                column[anchors[int(a)]] += 1
+        np.add.at(row, rng.integers(seeds, size=seeds), 1)
+    return rows, columns
 
 
 def grid(rows: Sequence[Row], what: str, place: int) -> NDArray[np.float64]:
@@ -199,7 +204,9 @@ def grid(rows: Sequence[Row], what: str, place: int) -> NDArray[np.float64]:
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """95 % of the mean's resampled values."""
-    means = [values[np.ix_(s, c)].mean() for s, c in resampled(*values.shape)]
+    rows, columns = resampled(*values.shape)
+    # The mean over every pair of a drawn seed and a drawn problem.
+    means = ((rows @ values) * columns).sum(axis=1) / (rows.sum(axis=1) * columns.sum(axis=1))
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
 

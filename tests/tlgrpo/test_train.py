@@ -35,38 +35,38 @@ epochs = 1
 """
 
 
-def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+def run(app, *arguments: str):
+    """The command in this process: each of its own would spend seconds on imports."""
+    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 def test_a_run_is_trained_gone_on_with_and_evaluated(tmp_path):
     config = tmp_path / "c.toml"
     config.write_text(TEXT)
     out = tmp_path / "run"
-    first = run("tlgrpo.train", "--config", str(config), "--out", str(out))
+    command = [sys.executable, "-m", "tlgrpo.train", "--config", str(config), "--out", str(out)]
+    first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert first.returncode == 0, first.stderr
     assert "python -m tlgrpo.evaluate" in first.stderr
-    again = run("tlgrpo.train", "--config", str(config), "--out", str(out))
-    assert "going on from update 2" in again.stderr and again.returncode == 0
+    again = run(train.app, "--config", config, "--out", out)
+    assert "going on from update 2" in again.stderr and again.exit_code == 0
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 2
-    found = run("tlgrpo.evaluate", str(out), "--problems", "5", "--json")
+    found = run(evaluate.app, out, "--problems", "5", "--json")
     assert json.loads(found.stdout)["problems"] == 5
-    changed = run("tlgrpo.train", "--config", str(config), "--out", str(out), "--set", "seed=3")
-    assert changed.returncode == 2 and "other settings" in changed.stderr
+    changed = run(train.app, "--config", config, "--out", out, "--set", "seed=3")
+    assert changed.exit_code == 2 and "other settings" in changed.stderr
 
 
 def test_a_run_starts_from_the_weights_of_another(tmp_path):
     config = tmp_path / "c.toml"
     config.write_text(TEXT)
     earlier, later = tmp_path / "earlier", tmp_path / "later"
-    options = ("--config", str(config), "--out")
-    assert run("tlgrpo.train", *options, str(earlier)).returncode == 0
+    assert run(train.app, "--config", config, "--out", earlier).exit_code == 0
     # Steps that change nothing leave it as it began.
     begun = [f"start_from={earlier}", "learning_rate=1e-30", "seed=3"]
     changes = [part for text in begun for part in ("--set", text)]
-    done = run("tlgrpo.train", *options, str(later), *changes)
-    assert done.returncode == 0, done.stderr
+    done = run(train.app, "--config", config, "--out", later, *changes)
+    assert done.exit_code == 0, done.stderr
     before, after = (read_weights(weights_file(folder)) for folder in (earlier, later))
     assert before.keys() == after.keys()
     assert all((before[name] == after[name]).all() for name in before)

@@ -400,7 +400,8 @@ def task_of(circuit: Circuit, pdk: str = DEFAULT_PDK, tier: str = "tt") -> Task:
     )
 
 
-@lru_cache(maxsize=64)
+# Every circuit on three PDKs in two tiers, which takes 150 MB, with room.
+@lru_cache(maxsize=128)
 def _fixed_task(task_id: str, pdk_name: str, tier_name: str, _state: object) -> Task:
     circuit = load_circuit(circuit_folders()[task_id])
     if circuit.id != task_id:

@@ -30,6 +30,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -185,20 +186,26 @@ def statistic(scores: NDArray[np.float64], kind: str) -> Any:
     return (flat >= 1.0).mean(-1) if kind == "success" else interquartile_mean(flat, -1)
 
 
+@lru_cache(maxsize=16)
+def _draws(seeds: int, problems: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of every draw, shapes (draws, seeds, 1) and (draws, 1, problems)."""
+    rng = np.random.default_rng(seed)
+    places = [
+        (rng.integers(seeds, size=(seeds, 1)), rng.integers(problems, size=(1, problems)))
+        for _ in range(RESAMPLES)
+    ]
+    rows, columns = (np.array(p) for p in zip(*places, strict=True))
+    return rows, columns
+
+
 def interval(
     first: NDArray[np.float64], second: NDArray[np.float64] | None, kind: str, seed: int = 0
 ) -> tuple[float, float]:
     """95 % interval of a statistic, or of its difference between two arms of the same seeds."""
-    rng = np.random.default_rng(seed)
-    seeds, problems = first.shape
-    places = [
-        (rng.integers(seeds, size=seeds)[:, None], rng.integers(problems, size=problems))
-        for _ in range(RESAMPLES)
-    ]
-    rows, columns = (np.array(p) for p in zip(*places, strict=True))
-    found = statistic(first[rows, columns[:, None, :]], kind)
+    drawn = _draws(*first.shape, seed)
+    found = statistic(first[drawn], kind)
     if second is not None:
-        found = found - statistic(second[rows, columns[:, None, :]], kind)
+        found = found - statistic(second[drawn], kind)
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)
 

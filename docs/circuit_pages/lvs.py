@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator
 from itertools import combinations
 
 from acs_gym.simulation.netlist import Dut
-from docs.circuit_pages.sheet import Box, Sheet, on_segment
+from docs.circuit_pages.sheet import Box, Point, Sheet, on_segment
 
 Terminal = tuple[str, str]  # device, terminal; ("port", name) for a port
 _TERMINALS = {2: ("a", "b"), 3: ("c", "b", "e"), 4: ("d", "g", "s", "b")}  # By how many there are.
@@ -49,9 +49,15 @@ def drawn_nets(sheet: Sheet) -> list[tuple[frozenset[Terminal], frozenset[str]]]
     groups = _Groups()
     points = [p for d in sheet.devices.values() for p in d.terminals.values()]
     points += [p for _, p in sheet.labels] + [p for w in sheet.wires for p in w.points]
+    columns: dict[float, set[Point]] = defaultdict(set)
+    rows: dict[float, set[Point]] = defaultdict(set)
+    for x, y in points:
+        columns[x].add((x, y))
+        rows[y].add((x, y))
     for wire in sheet.wires:
         for segment in wire.segments():
-            for point in points:
+            (x, y), (other, _) = segment
+            for point in columns[x] if x == other else rows[y]:
                 if on_segment(point, segment):
                     groups.join(point, segment[0])
     for name, point in sheet.labels:

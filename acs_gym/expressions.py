@@ -12,6 +12,7 @@ import ast
 import functools
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,10 +31,18 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 }  # fmt: skip
 # Of all others it is one. Numpy would take a second or third argument for where the result is written.
 _OF_TWO = ("min", "max")
-_ALLOWED = (
-    ast.Expression, ast.BinOp, ast.UnaryOp, ast.Constant, ast.Name, ast.Call, ast.Load,
-    ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UAdd, ast.USub,
-)  # fmt: skip
+_Children = Callable[[Any], tuple[ast.AST, ...]]
+# What is allowed, and what stands in it.
+_ALLOWED: Mapping[type[ast.AST], _Children] = {
+    ast.Expression: lambda node: (node.body,),
+    ast.BinOp: lambda node: (node.left, node.op, node.right),
+    ast.UnaryOp: lambda node: (node.op, node.operand),
+    ast.Call: lambda node: (node.func, *node.args, *node.keywords),
+    **dict.fromkeys(
+        (ast.Constant, ast.Name, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UAdd, ast.USub),
+        lambda node: (),
+    ),
+}
 # `v(out)`, `i(vdd)`, `loop(vfb)` and `@m.xdut.x1[gm]` are vectors of the simulator, not calls.
 _VECTOR = re.compile(r"(?<![\w.])((?:[vi]|loop)\([\w.#+-]+\)|@[\w.]+\[\w+\])", re.IGNORECASE)
 # Names that are Python's and this module's own.
@@ -110,7 +119,8 @@ def _compile_all(texts: tuple[str, ...]) -> tuple[Callable[..., Any], tuple[str,
     if any(vectors for _, _, vectors in trees):
         raise ExpressionError("expressions with simulator vectors are evaluated one by one")
     names = tuple(dict.fromkeys(name for _, names, _ in trees for name in names))
-    return _function(ast.Tuple([tree.body for tree, _, _ in trees], ast.Load()), names), names
+    body = ast.Tuple([tree.body for tree, _, _ in trees], ast.Load(), **_PLACE)
+    return _function(body, names), names
 
 
 @functools.lru_cache(maxsize=4096)
@@ -123,12 +133,20 @@ def _compile(text: str) -> tuple[Callable[..., Any], tuple[str, ...], tuple[str,
         raise ExpressionError(f"{text[:80]!r} is nested too deeply: {error}") from None
 
 
+# Where nodes that stand in no text stand: a compiler wants to know.
+_PLACE: Mapping[str, Any] = {"lineno": 1, "col_offset": 0}
+
+
 def _function(body: ast.expr, names: tuple[str, ...]) -> Callable[..., Any]:
     """`lambda names: body`, which can reach the whitelisted functions and nothing else."""
     arguments = ast.arguments(
-        posonlyargs=[], args=[ast.arg(n) for n in names], kwonlyargs=[], kw_defaults=[], defaults=[]
+        posonlyargs=[],
+        args=[ast.arg(n, **_PLACE) for n in names],
+        kwonlyargs=[],
+        kw_defaults=[],
+        defaults=[],
     )
-    tree = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, body)))
+    tree = ast.Expression(ast.Lambda(arguments, body, **_PLACE))
     code = compile(tree, "<expression>", "eval")
     function: Callable[..., Any] = eval(code, {"__builtins__": {}, **FUNCTIONS})
     return function
@@ -156,16 +174,24 @@ def _parse(text: str) -> tuple[ast.Expression, tuple[str, ...], tuple[str, ...]]
         tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(f"{text!r} is not an arithmetic expression: {error}") from None
-    names: list[str] = []
+    names: dict[str, None] = {}
     called: set[int] = set()
-    for node in ast.walk(tree):
-        if not isinstance(node, _ALLOWED):
+    waiting: deque[ast.AST] = deque([tree])
+    while waiting:  # Breadth first: what is called is known before its name is met.
+        node = waiting.popleft()
+        children = _ALLOWED.get(type(node))
+        if children is None:
             raise ExpressionError(f"{text!r}: {type(node).__name__} is not allowed")
-        if isinstance(node, ast.Constant) and (
-            isinstance(node.value, bool) or not isinstance(node.value, (int, float))
-        ):
-            raise ExpressionError(f"{text!r}: {node.value!r} is not a number")
-        if isinstance(node, ast.Call):
+        waiting += children(node)
+        if isinstance(node, ast.Constant):
+            if isinstance(node.value, bool) or not isinstance(node.value, (int, float)):
+                raise ExpressionError(f"{text!r}: {node.value!r} is not a number")
+            # Integers become floats: `9**9**9` then overflows at once instead of filling the memory.
+            try:
+                node.value = float(node.value)
+            except OverflowError:
+                raise ExpressionError(f"{text[:80]!r}: a number is too large") from None
+        elif isinstance(node, ast.Call):
             if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS:
                 allowed = ", ".join(FUNCTIONS)
                 raise ExpressionError(f"{text!r}: only these functions are allowed: {allowed}")
@@ -173,17 +199,14 @@ def _parse(text: str) -> tuple[ast.Expression, tuple[str, ...], tuple[str, ...]]
                 raise ExpressionError(f"{text!r}: keyword arguments are not allowed")
             _check_arity(text, node.func.id, len(node.args))
             called.add(id(node.func))
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Name) or id(node) in called or node.id in names:
-            continue
-        if node.id in FUNCTIONS:
-            raise ExpressionError(
-                f"{text!r}: {node.id} is a function; write {node.id}(...), and no name is the same"
-            )
-        if not node.id.startswith("_vector"):
-            names.append(node.id)
-    # Integers become floats: `9**9**9` then overflows at once instead of filling the memory.
-    tree = ast.fix_missing_locations(_Floats().visit(tree))
+        elif isinstance(node, ast.Name) and id(node) not in called:
+            if node.id in FUNCTIONS:
+                raise ExpressionError(
+                    f"{text!r}: {node.id} is a function; write {node.id}(...), "
+                    "and no name is the same"
+                )
+            if not node.id.startswith("_vector"):
+                names[node.id] = None
     return tree, tuple(names), tuple(vectors)
 
 
@@ -193,9 +216,3 @@ def _check_arity(text: str, function: str, given: int) -> None:
         number = "two arguments" if takes == 2 else "one argument"
         nest = f"; nest it for more: {function}(a, {function}(b, c))" if takes == 2 < given else ""
         raise ExpressionError(f"{text!r}: {function} takes {number}, got {given}{nest}")
-
-
-class _Floats(ast.NodeTransformer):
-    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
-        assert isinstance(node.value, (int, float))
-        return ast.copy_location(ast.Constant(float(node.value)), node)

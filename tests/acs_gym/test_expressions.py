@@ -84,3 +84,8 @@ def test_names_are_replaced_by_formulas_and_numbers_are_left_alone() -> None:
     there = area.substitute({"r": Expression("2*r_zero"), "w": Expression("w_pair + 1")})
     assert there({"r_zero": 150.0, "w_pair": 2.0, "e": 0.0}) == pytest.approx(3 + 0.35e-6**2)
     assert set(there.names) == {"r_zero", "w_pair", "e"}
+
+
+def test_a_number_that_no_float_holds_is_refused():
+    with pytest.raises(ExpressionError, match="too large"):
+        Expression("1" + "0" * 400)

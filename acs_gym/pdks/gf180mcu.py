@@ -49,6 +49,7 @@ from acs_gym.pdks.flatten import Flat, Numbers, drawn, flatten
 from acs_gym.pdks.resolved import ResolvedPdk, binned_card
 from acs_gym.pdks.spice_library import Card, Library, Subckt, logical_lines, split_line
 from acs_gym.pdks.store import Wheel
+from acs_gym.pdks.strip import resistance, strip, warmth
 
 LIBRARY = "sm141064.ngspice"
 SWITCHES = "design.ngspice"
@@ -351,33 +352,10 @@ def _neutral_resistor(folder: Path, level: str) -> Device:
     nodes = {"1": "p", "2": "n", "3": "0"}
     flat = _flat(_POLY, *_section(folder, f"res_{level}"), nodes, "w", "l")
     nominal = _flat(_POLY, *_section(folder, "res_typical"), nodes, "w", "l")
-    total = "+".join(
-        f"({part.attributes['resistance'].text})*{_warmth(nominal.cards[part.model])!r}"
-        for part in nominal.parts
-        if part.letter == "R"
-    )
-    still = {"m": Expression("1"), **{z: Expression("0") for z in nominal.draws}}
-    resistance = Expression(total).substitute(still)
-    at_0, at_1 = (resistance.substitute({"l": Expression(text)}).text for text in ("0.0", "1e-6"))
-    return Device(
-        ("p", "n"),
-        tuple(flat.parts),
-        Expression("w*l*m"),
-        {
-            "m": Expression("1"),
-            "w": Expression(f"{_NARROW}*max(1,{_NARROW_FROM}/r)"),
-            "l": Expression(f"1e-6*(r-({at_0}))/(({at_1})-({at_0}))"),
-        },
-        tuple(flat.draws),
-        cards=flat.cards,
-    )
-
-
-def _warmth(card: str) -> float:
-    """How much more a part with this card has at 27 °C than at its card's own temperature."""
-    values = {k: float(v) for k, _, v in (w.partition("=") for w in card.split()[3:])}
-    warmer = 27.0 - values.get("tnom", 27.0)
-    return 1.0 + values.get("tc1", 0.0) * warmer + values.get("tc2", 0.0) * warmer**2
+    ohms = resistance(nominal)
+    at_0, at_1 = (ohms.substitute({"l": Expression(text)}).text for text in ("0.0", "1e-6"))
+    length = f"1e-6*(r-({at_0}))/(({at_1})-({at_0}))"
+    return strip(flat, area="w*l*m", narrow=_NARROW, narrow_from=_NARROW_FROM, length=length)
 
 
 def _neutral_capacitor(folder: Path, level: str) -> Device:
@@ -388,8 +366,8 @@ def _neutral_capacitor(folder: Path, level: str) -> Device:
         raise PdkError(f"{LIBRARY}: {_MIM} does not look as expected")
     area, edge = (numbers.value(subckt.parameters[key]) for key in ("c_cox", "c_capsw"))
     heat = {key: subckt.parameters.get(f"c_{key}", "0") for key in ("tc1", "tc2", "tnom")}
-    warmth = _warmth(f".model c c {' '.join(f'{k}={_plain(v, numbers)}' for k, v in heat.items())}")
-    area, edge = area * warmth, edge * warmth
+    warmer = warmth(f".model c c {' '.join(f'{k}={_plain(v, numbers)}' for k, v in heat.items())}")
+    area, edge = area * warmer, edge * warmer
     flat = _flat(_MIM, *_section(folder, f"mimcap_{level}"), {"1": "p", "2": "n"}, "w", "l")
     # c = area*w**2 + 4*edge*w
     side = f"(sqrt({4 * edge**2!r}+{area!r}*c)-{2 * edge!r})/{area!r}"

@@ -43,6 +43,7 @@ from acs_gym.pdks.flatten import Flat, Numbers, drawn, flatten
 from acs_gym.pdks.resolved import ResolvedPdk, binned_card
 from acs_gym.pdks.spice_library import Library, logical_lines, split_line
 from acs_gym.pdks.store import Wheel
+from acs_gym.pdks.strip import resistance, strip
 
 _CONTINUOUS = "combined_models/continuous"
 # Varactors are of the binned models, which lie beside the continuous ones.
@@ -282,34 +283,12 @@ def _neutral_resistor(folder: Path, numbers: Numbers) -> Device:
     given = {"w": "1e6*w", "l": "1e6*l"}
     flat = flatten(library, f"{_PREFIX}res_high_po", numbers, given, ports)
     nominal = flatten(library, f"{_PREFIX}res_high_po", _numbers(folder, "tt", ""), given, ports)
-    total = "+".join(
-        f"({part.attributes['resistance'].text})*{_warmth(nominal.cards[part.model])!r}"
-        for part in nominal.parts
-        if part.letter == "R"
-    )
-    still = {"m": Expression("1"), **{z: Expression("0") for z in nominal.draws}}
-    resistance = Expression(total).substitute(still)
+    ohms = resistance(nominal)
     # It is linear in l: two lengths give the line.
-    at_1, at_2 = (resistance.substitute({"l": Expression(text)}).text for text in ("1e-6", "2e-6"))
-    return Device(
-        ("p", "n"),
-        tuple(flat.parts),
-        Expression("w*(l+2.08e-6)*m"),
-        {
-            "m": Expression("1"),
-            "w": Expression(f"{_NARROW}*max(1,{_NARROW_FROM}/r)"),
-            "l": Expression(f"1e-6*(1+(r-({at_1}))/(({at_2})-({at_1})))"),
-        },
-        tuple(flat.draws),
-        cards=flat.cards,
-    )
-
-
-def _warmth(card: str) -> float:
-    """How much more a resistor with this card has at 27 °C than at its card's own temperature."""
-    values = {k: float(v) for k, _, v in (w.partition("=") for w in card.split()[3:])}
-    warmer = 27.0 - values.get("tnom", 27.0)
-    return 1.0 + values.get("tc1", 0.0) * warmer + values.get("tc2", 0.0) * warmer**2
+    at_1, at_2 = (ohms.substitute({"l": Expression(text)}).text for text in ("1e-6", "2e-6"))
+    length = f"1e-6*(1+(r-({at_1}))/(({at_2})-({at_1})))"
+    area = "w*(l+2.08e-6)*m"
+    return strip(flat, area=area, narrow=_NARROW, narrow_from=_NARROW_FROM, length=length)
 
 
 def _neutral_capacitor(folder: Path, numbers: Numbers) -> Device:

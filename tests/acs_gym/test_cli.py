@@ -347,8 +347,8 @@ def test_only_what_the_interpreter_was_told_says_which_program_it_is(
 
 
 def test_doctor_finds_this_machine_in_order(capsys: pytest.CaptureFixture[str]) -> None:
-    pdks = acs_gym.available_pdks()
-    code, out, _ = run(capsys, "doctor", *(word for p in pdks for word in ("--pdk", p)))
+    """On one PDK: that it says so of all of them is among the commands of the docs."""
+    code, out, _ = run(capsys, "doctor", "--pdk", "generic")
     assert code == 0 and "in order" in out
     assert "libngspice" in out and "version" in out and "reltol" in out
     assert "bit-identical twice" in out

@@ -48,6 +48,9 @@ IN_TIERS = [
 ]
 
 
+PAIRS_AT_ONCE = 16
+
+
 def headroom(value: float, spec: acs_gym.Spec) -> float:
     """Distance to the target as a share of it, positive when met."""
     match spec.direction:
@@ -139,10 +142,13 @@ def test_no_circuit_with_a_device_missing_or_two_nets_shorted_meets_every_spec(
         without = variant(task, {"dut.spice": {line: f"* {line}"}})
         if not misses(in_process, without, reference):
             unhurt.append(f"without {device.name}")
-    shorts = shortable(task, pairs)
-    sound = {**reference, "short": 0}
-    assert not misses(in_process, shorts, sound), "resistors of 1e13 ohm cost nothing"
-    for k, (a, b) in enumerate(pairs, 1):
-        if not misses(in_process, shorts, {**sound, "short": k}):
-            unhurt.append(f"{a} shorted to {b}")
+    # A simulation sets the resistors of all pairs; to read a netlist takes longer than to simulate it.
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        block = pairs[start : start + PAIRS_AT_ONCE]
+        shorts, sound = shortable(task, block), {**reference, "short": 0}
+        if start == 0:
+            assert not misses(in_process, shorts, sound), "resistors of 1e13 ohm cost nothing"
+        for k, (a, b) in enumerate(block, 1):
+            if not misses(in_process, shorts, {**sound, "short": k}):
+                unhurt.append(f"{a} shorted to {b}")
     assert sorted(unhurt) == sorted(proof.harmless), "every survivor needs its reason in HARMLESS"

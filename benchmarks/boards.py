@@ -114,6 +114,8 @@ def summary(board: Standings) -> dict[str, Any]:
             {
                 "agent": row.agent,
                 "runs": row.overall.cells,
+                "met": row.overall.successes,
+                "score": round(row.overall.score, 4),
                 "simulations": conditions.budget,
                 "agent_seconds": round(row.agent_seconds, 2),
                 "simulator_seconds": round(row.simulator_seconds, 2),
@@ -158,9 +160,30 @@ def page(made: Mapping[str, Any]) -> str:
     ]
     if missing:
         lines += ["", f"Not run yet: {'; '.join(missing)}. The same command goes on with them."]
+    if len(made["boards"]) > 1:
+        lines += ["", "## At a glance", "", *_at_a_glance(made["boards"])]
     for board in made["boards"]:
         lines += ["", *_section(board)]
     return "\n".join(lines) + "\n"
+
+
+def _at_a_glance(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Score and runs that met every spec: agents by boards, the best of the first board first."""
+    titles = [_title(b["suite"], b["tier"], held_out=b["held_out"]) for b in found]
+    by_board = [{cost["agent"]: cost for cost in board["costs"]} for board in found]
+    agents = dict.fromkeys(agent for rows in by_board for agent in rows)
+    yield "Score, and in how many of its runs an agent met every spec. Each board says how sure that is."
+    yield ""
+    yield f"| agent | {' | '.join(titles)} |"
+    yield f"|---|{'--:|' * len(titles)}"
+    for agent in agents:
+        cells = [
+            f"{rows[agent]['score']:.3f}, {rows[agent]['met']} of {rows[agent]['runs']}"
+            if agent in rows
+            else "–"
+            for rows in by_board
+        ]
+        yield f"| `{agent}` | {' | '.join(cells)} |"
 
 
 def _title(suite: str, tier: str, *, held_out: bool) -> str:

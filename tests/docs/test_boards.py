@@ -81,6 +81,9 @@ def test_a_page_says_what_its_boards_say():
     assert "| `bad` | 4 | 2.00 | 1.00 | 100 | 3 |" in text[second:]
     assert "so no design is shown" in text[first:second]
     assert made["boards"][1]["ranking"].strip() in text
+    glance = text[text.index("## At a glance") : first]
+    assert "| `good` | 0.500, 0 of 2 | 1.000, 3 of 3 |" in glance
+    assert "| `bad` | – | 0.500, 0 of 3 |" in glance
     assert "Not run yet: Training circuits, tt, held-out targets; Held-out circuits, tt" in text
 
 

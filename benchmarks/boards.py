@@ -3,9 +3,11 @@
     python benchmarks/boards.py run                 # hours; the same command again goes on
     python benchmarks/boards.py run --dry-run       # the commands alone
     python benchmarks/boards.py summarise           # runs/boards/* -> benchmarks/results/boards.json
+                                                    # (of a folder alone: the other boards are kept)
     python benchmarks/boards.py page                # that -> docs/boards.md
 
 A board a split, tier and kind of targets, each in a folder of its own, verified before it is summarised.
+Boards may be run on several machines: what is summarised here takes the place of the same board alone.
 Targets are held out with the public salt, so that anybody can run the very same tasks; in `pvt` none are
 drawn, and only circuits with a sizing that is known to meet it are asked for. Every number and sentence
 of the page is made here, so that it cannot disagree with the result.
@@ -137,6 +139,20 @@ def summarised(folders: Sequence[Path]) -> list[dict[str, Any]]:
     return found
 
 
+def merged(kept: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was found, and what was kept of other boards, in the order in which boards are run."""
+    planned = [(b.suite, b.tier, b.targets == HELD_OUT) for b in boards()]
+    every = {_identity(board): board for board in (*kept, *found)}
+    return sorted(
+        every.values(),
+        key=lambda b: planned.index(_identity(b)) if _identity(b) in planned else len(planned),
+    )
+
+
+def _identity(board: Mapping[str, Any]) -> tuple[str, str, bool]:
+    return board["suite"], board["tier"], board["held_out"]
+
+
 def page(made: Mapping[str, Any]) -> str:
     """The page of a summary."""
     lines = [
@@ -152,7 +168,7 @@ def page(made: Mapping[str, Any]) -> str:
         "`tlgrpo:pretrained` was trained on the training circuits at other targets. The others know the "
         "ranges of a task and no more.",
     ]
-    run = {(b["suite"], b["tier"], b["held_out"]) for b in made["boards"]}
+    run = {_identity(board) for board in made["boards"]}
     missing = [
         _title(b.suite, b.tier, held_out=b.targets == HELD_OUT)
         for b in boards()
@@ -239,7 +255,9 @@ def main() -> None:
         run(options.seeds, options.jobs, options.dry_run)
     elif options.step == "summarise":
         folders = options.folders or list(dict.fromkeys(board.folder for board in boards()))
-        made = {"command": "python benchmarks/boards.py run", "boards": summarised(folders)}
+        kept = json.loads(options.json.read_text())["boards"] if options.json.exists() else []
+        every = merged(kept, summarised(folders))
+        made = {"command": "python benchmarks/boards.py run", "boards": every}
         options.json.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
         print(options.json)
     else:

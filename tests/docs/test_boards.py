@@ -94,6 +94,22 @@ def test_a_board_that_was_run_is_not_said_to_be_missing():
     assert "Training circuits, tt, fixed targets" not in before
 
 
+def test_a_board_that_is_run_anew_takes_the_place_of_itself_alone():
+    """Boards may be run on several machines, so a summary keeps those it has no cells of."""
+
+    def a_board(suite: str, tier: str = "tt", *, held_out: bool = False, score: float) -> dict:
+        return {"suite": suite, "tier": tier, "held_out": held_out, "score": score}
+
+    kept = [
+        a_board("custom", score=0.1),
+        a_board("held-out", "pvt", score=0.2),
+        a_board("training", score=0.3),
+    ]
+    found = [a_board("training", score=0.4), a_board("training", held_out=True, score=0.5)]
+    assert [board["score"] for board in boards.merged(kept, found)] == [0.5, 0.4, 0.2, 0.1]
+    assert boards.merged(kept, []) == [kept[2], kept[1], kept[0]]
+
+
 def test_a_folder_becomes_a_page(tmp_path):
     store = Store(tmp_path / "runs")
     for agent in ("random", "sobol"):

@@ -61,6 +61,7 @@ class TlgrpoAgent:
     """
 
     track = "metrics"
+    deterministic = True
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ class PolicyStart:
     """
 
     track = "metrics"
+    deterministic = True
 
     def __init__(self, run: str, method: str) -> None:
         kind, _, around = method.partition(":")

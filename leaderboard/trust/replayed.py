@@ -16,9 +16,10 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from acs_gym.registry import register_circuit, registered_by_hand
 from acs_gym.session import Call, Session
@@ -33,8 +34,9 @@ from leaderboard.cells.fingerprint import fingerprint
 from leaderboard.cells.records import Result
 from leaderboard.cells.replay import recall
 from leaderboard.cells.runner import cell_task
-from leaderboard.cells.spec import session_seed
+from leaderboard.cells.spec import canonical_json, session_seed
 from leaderboard.cells.store import TRACE, Store, StoredCell
+from leaderboard.contract import agent_config
 from leaderboard.errors import LeaderboardError
 from leaderboard.trust.findings import Finding
 
@@ -67,8 +69,11 @@ def replay(store: Store, cell: StoredCell) -> Replay:
     if not is_ours(result.spec.agent):
         return Replay(False)
     try:
-        if not getattr(build(result.spec.agent), "deterministic", False):
+        agent = build(result.spec.agent)
+        if not getattr(agent, "deterministic", False):
             return Replay(False, remark="its agent is not deterministic")
+        if differs := _configured_otherwise(agent_config(agent), result.agent_config):
+            return Replay(False, remark=f"its agent is not the one that is here: other {differs}")
     except LeaderboardError as error:
         return Replay(False, remark=str(error))
     folder = registered_by_hand().get(result.spec.task)
@@ -164,6 +169,23 @@ def _parts(cell: StoredCell) -> _Parted | None:
     except _Parted as parted:
         return parted
     return None
+
+
+def _configured_otherwise(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
+    """What of an agent's configuration is not as it is here, say a policy's weights; empty where all is.
+
+    Another agent wants other designs, and that says nothing of the trace.
+    """
+    names = (
+        n
+        for n in {**here, **there}
+        if n not in here or n not in there or _differ(here[n], there[n])
+    )
+    return ", ".join(names)
+
+
+def _differ(one: object, other: object) -> bool:
+    return canonical_json(one) != canonical_json(other)
 
 
 def _elsewhere(result: Result) -> str:

@@ -60,7 +60,7 @@ def relabel(store: Store, key: str, agent: str, config: dict) -> str:
     new = run_key(spec, config, result["task"]["digest"], result["fingerprint"]["simulator"])
     edit_result(folder, lambda r: r.update(key=new))
     (folder / SPEC).write_text(spec.model_dump_json())
-    (folder / VERIFIED).unlink()
+    (folder / VERIFIED).unlink(missing_ok=True)
     folder.rename(store.cell(new))
     return new
 
@@ -135,6 +135,22 @@ def test_an_agent_that_looks_at_operating_points_is_shown_them_when_it_is_asked_
     assert "operating" in transcript, "it has looked at none"
     played = replay(store, store.load(result.key))
     assert played.agrees and played.finding is None
+
+
+def test_a_trained_policy_is_asked_again_like_the_optimiser_that_goes_on_from_it(store, finish):
+    result = finish("tlgrpo:pretrained+composite-ei", budget=8)
+    played = replay(store, store.load(result.key))
+    assert played.agrees and not played.remark
+
+
+def test_of_a_policy_with_other_weights_nothing_is_said(store, finish):
+    """Another policy wants other designs: that is no sign of a trace that was made up."""
+    result = finish("tlgrpo:pretrained", budget=4)
+    config = {**result.agent_config, "weights": "0" * 64}
+    key = relabel(store, result.key, "tlgrpo:pretrained", config)
+    played = replay(store, store.load(key))
+    assert played.finding is None and not played.agrees
+    assert played.remark == "its agent is not the one that is here: other weights"
 
 
 def test_a_trace_under_another_name_parts_where_that_name_goes_its_own_way(copy):

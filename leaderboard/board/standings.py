@@ -89,7 +89,9 @@ class Row:
         seeds: the fewest repetitions it has on any task.
         missing: cells that others have and it has not; such a row ranks below complete ones.
         failed, duplicates: shares of its simulations.
-        seconds, simulator_seconds, agent_seconds: mean per cell; the last is the first less the second.
+        seconds, simulator_seconds, agent_seconds: mean per cell. The first is of all, the winner's second
+            simulation too; the last is what passed until the agent's last design was answered, less the
+            second.
         peak_memory_mib: the most of any cell; None where one does not say.
         tokens, money: mean per cell, of what the agent says that it spent on a model (US dollars).
         statuses: cells by status, other than `complete`.
@@ -307,6 +309,11 @@ def _open_scores(cells: Sequence[StoredCell]) -> dict[str, float]:
     return {agent: float(st.interquartile_mean(own)) for agent, own in scores.items()}
 
 
+def _agent_seconds(cell: StoredCell) -> float:
+    until = cell.trace[-1].seconds if cell.trace else 0.0
+    return max(0.0, until - cell.result.timing.simulator_seconds)
+
+
 def _row(
     agent: str,
     cells: Sequence[StoredCell],
@@ -347,7 +354,7 @@ def _row(
         duplicates=sum(r.usage.duplicates for r in results) / calls if calls else 0.0,
         seconds=seconds,
         simulator_seconds=simulating,
-        agent_seconds=max(0.0, seconds - simulating),
+        agent_seconds=_mean(_agent_seconds(c) for c in cells),
         peak_memory_mib=None if None in memory else max(m for m in memory if m is not None),
         tokens=tokens,
         money=money,

@@ -78,13 +78,22 @@ def test_a_page_says_what_its_boards_say():
     )
     assert first < second
     assert "* good is first, with a score of 1.0000 of 1" in text[second:]
-    assert "| `bad` | 4 | 2.00 | 1.00 | 100 | 3 |" in text[second:]
+    assert "| `bad` | 4 | 0.00 | 1.00 | 100 | 3 |" in text[second:]
     assert "so no design is shown" in text[first:second]
     assert made["boards"][1]["ranking"].strip() in text
     glance = text[text.index("## At a glance") : first]
     assert "| `good` | 0.500, 0 of 2 | 1.000, 3 of 3 |" in glance
     assert "| `bad` | – | 0.500, 0 of 3 |" in glance
     assert "Not run yet: Training circuits, tt, held-out targets; Held-out circuits, tt" in text
+
+
+def test_what_is_known_of_one_board_alone_is_said_with_its_costs():
+    made = boards.summary(standings(grid({"good": {"ACS-OTA5T-v0": [1.0] * 3}})))
+    noted = boards.page({"command": "x", "boards": [{**made, "note": "Its clock was slow."}]})
+    assert "Its clock was slow." in noted
+    assert noted.replace("\nIts clock was slow.\n", "") == boards.page(
+        {"command": "x", "boards": [made]}
+    )
 
 
 def test_a_board_that_was_run_is_not_said_to_be_missing():

@@ -247,7 +247,15 @@ def test_costs_are_means_over_cells():
     cells = [cell("a", repetition=k, usage={"tokens": 100 * k, "money": 0.5 * k}) for k in range(3)]
     (found,) = standings(cells).rows
     assert (found.tokens, found.money) == (100, 0.5)
-    assert (found.seconds, found.simulator_seconds, found.agent_seconds) == (3.0, 1.0, 2.0)
+    assert (found.seconds, found.simulator_seconds) == (3.0, 1.0)
+
+
+def test_an_agents_time_ends_with_its_last_answer_before_the_winner_is_simulated_again():
+    """Here designs are answered after 0, 1, 2, ... seconds, one of which the simulator took."""
+    lengths = [(0.5,), (0.5,) * 3, (0.5,) * 4, ()]
+    cells = [cell("a", repetition=k, scores=scores) for k, scores in enumerate(lengths)]
+    (found,) = standings(cells).rows
+    assert found.agent_seconds == (0.0 + 1.0 + 2.0 + 0.0) / 4
 
 
 SCORES = st.lists(st.floats(0, 1).map(lambda x: round(x, 2)), min_size=3, max_size=3)
